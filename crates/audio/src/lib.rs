@@ -1,0 +1,27 @@
+//! Floor 0: what audio is, where one is in it, and what time it was then.
+//!
+//! Here: [`Spec`], positions, names, the [`Timeline`], addresses of views, container headers.
+//! Not here: files, sockets, clocks, threads, async. Nothing in this crate can fail for a
+//! reason outside its arguments, so everything in it is tested without a machine around it.
+
+pub mod container;
+pub mod name;
+pub mod position;
+pub mod spec;
+pub mod tail;
+pub mod time;
+pub mod timeline;
+pub mod view;
+mod wav;
+pub mod wav_reader;
+
+pub use container::{Container, DataSize};
+pub use name::{NameError, RecordingId, SourceName, StreamName, Title};
+pub use position::{Captured, Durable, Epoch, Frame, FrameCount, Generation, Written};
+pub use spec::{SampleFormat, Spec, SpecError};
+pub use tail::{SealReason, State, Tail};
+pub use time::{Moment, MomentError, WallTime};
+pub use timeline::{
+    Anchor, Entry, Event, EventKind, Gap, GapReason, Located, Mark, Timeline, TimelineError, TitleChange,
+};
+pub use view::{End, View, ViewAddress, ViewError};

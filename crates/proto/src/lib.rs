@@ -1,0 +1,26 @@
+//! Floor 1: the wire contract, generated from `proto/livetape/v1`, and its way to and from audio types.
+//!
+//! What is checked here is shape: names, specs, sizes. Whether a message fits the state of a recording is
+//! decided by the recorder.
+
+mod convert;
+
+pub use convert::{InvalidMessage, Opening};
+
+/// `livetape.v1`, as generated.
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    reason = "generated; documented in the .proto files"
+)]
+pub mod v1 {
+    tonic::include_proto!("livetape.v1");
+}
+
+/// Most bytes of PCM in one `Append`.
+pub const MAX_APPEND_BYTES: u32 = 1 << 20;
+
+/// Most bytes of one gRPC message: an `Append` and what surrounds it.
+pub const MAX_MESSAGE_BYTES: usize = MAX_APPEND_BYTES as usize + 4096;
