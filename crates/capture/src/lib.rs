@@ -1,0 +1,1 @@
+//! Sources and the uplink: audio on its way to the recorder.

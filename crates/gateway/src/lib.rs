@@ -1,0 +1,1 @@
+//! HTTP: views, ranges, live audio and the page. Takes nothing in.

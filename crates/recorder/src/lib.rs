@@ -1,0 +1,1 @@
+//! Takes audio from sources, one task for each recording; owns what is durable and publishes the tails.

@@ -1,0 +1,1 @@
+//! What every role shares: configuration, logging, signals, supervised named tasks.

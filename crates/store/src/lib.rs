@@ -1,0 +1,1 @@
+//! Append-only recordings on disk: segments, index, timeline, recovery. Synchronous; no network.
