@@ -1,0 +1,61 @@
+# `make` alone prints what can be typed. Everything else that happens is in scripts/ and in Cargo.
+
+CARGO ?= cargo
+# The lock file decides which crates are built.
+LOCKED := --locked
+# Further arguments of `livetape run`: make run ARGS="--source counting"
+ARGS ?=
+# How many times `make torture` kills the recorder.
+KILLS ?= 50
+# Most tests wait for audio to pass in real time: more of them at once than there are cores.
+TEST_THREADS ?= 4
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check torture bench up down clean
+
+help:
+	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
+	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
+	@echo 'make check    formatting, lints, documentation, scripts'
+	@echo 'make torture  kill the recorder $(KILLS) times while it records, and look at every byte (KILLS=)'
+	@echo 'make bench    measure the gateway on this machine'
+	@echo 'make up       start the services with docker compose'
+	@echo 'make down     stop them'
+	@echo 'make clean    remove what was built'
+
+run:
+	@scripts/setup.sh run
+	@echo 'Building; the first time takes a few minutes.'
+	@$(CARGO) build $(LOCKED) --profile quick -p livetape
+	@exec $(CARGO) run $(LOCKED) --quiet --profile quick -p livetape -- run $(ARGS)
+
+test:
+	@scripts/setup.sh test
+	@RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(LOCKED) --workspace
+
+check:
+	@scripts/setup.sh check
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
+	@if command -v shellcheck >/dev/null; then \
+	    echo shellcheck scripts/*.sh .ci/run; shellcheck scripts/*.sh .ci/run; \
+	else echo 'check: no shellcheck here, scripts were not looked at'; fi
+
+torture:
+	@scripts/setup.sh run
+	LIVETAPE_KILLS=$(KILLS) $(CARGO) test $(LOCKED) -p livetape-tests --test kill -- --nocapture
+
+bench:
+	@scripts/setup.sh run
+	$(CARGO) bench $(LOCKED) -p livetape-tests
+
+up:
+	docker compose up --build --detach --wait
+	docker compose ps
+
+down:
+	docker compose down
+
+clean:
+	$(CARGO) clean
