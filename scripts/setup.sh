@@ -29,7 +29,7 @@ need() {
 }
 
 check_rust() {
-    have rustc && have cargo || fail "Rust $RUST_NEEDED or newer is needed and there is none." \
+    { have rustc && have cargo; } || fail "Rust $RUST_NEEDED or newer is needed and there is none." \
         "Get it from https://rustup.rs, open a new shell, and try again."
     # rustup answers for a toolchain that is not installed; ask rustc itself.
     version=$(rustc --version 2>/dev/null) || fail "rustc does not run. With rustup: rustup default stable"
