@@ -1,0 +1,354 @@
+//! The ingest decision: does a message fit the recording, and what does it mean for the timeline?
+//!
+//! A state machine without IO and without a clock. It is told what came in and answers what to do; the stream's
+//! task does it. Not here: sessions, files, acknowledgements.
+
+use livetape_audio::{
+    Anchor, Entry, Epoch, Event, EventKind, Frame, FrameCount, Gap, GapReason, SealReason, Spec, WallTime,
+};
+use std::time::Duration;
+
+/// Time of day and frames disagree by this much: a new anchor. Half of what a listener may be off.
+const DRIFT: Duration = Duration::from_millis(10);
+/// By this much: the clock was set, which is an event too.
+const STEP: Duration = Duration::from_secs(1);
+/// Anchors keep this distance, so that a source with a trembling clock cannot flood the timeline.
+const ANCHOR_DISTANCE: Duration = Duration::from_millis(200);
+/// A recording stays below this size, whatever else is configured.
+const MAX_BYTES: u64 = 1 << 39;
+
+/// 16 random bytes that a source draws when it begins to capture.
+pub type InstanceBytes = [u8; 16];
+
+/// What a source says, in the numbers of its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Frames `first`, `first + 1`, …
+    Append {
+        /// Fencing token.
+        epoch: Epoch,
+        /// Number of the first frame.
+        first: Frame,
+        /// Size of the audio in bytes.
+        bytes: u64,
+        /// When the first frame was captured.
+        captured: WallTime,
+    },
+    /// Audio is missing before frame `at`.
+    Gap {
+        /// Fencing token.
+        epoch: Epoch,
+        /// First frame after the gap.
+        at: Frame,
+        /// How much, if known.
+        lost: Option<FrameCount>,
+        /// Why.
+        reason: GapReason,
+    },
+    /// Nothing follows.
+    End {
+        /// Fencing token.
+        epoch: Epoch,
+        /// The frame that will not come.
+        at: Frame,
+    },
+}
+
+/// What to do about a message that fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Put `entries` on the timeline, then write `take` frames, of which the first is the message's frame number
+    /// `skip`. If `then` is given, seal for that reason, begin anew and decide about the same message again.
+    Write {
+        /// Entries that belong before these frames.
+        entries: Vec<Entry>,
+        /// Frames at the beginning of the message that are recorded already.
+        skip: FrameCount,
+        /// Frames to write.
+        take: FrameCount,
+        /// Time of day of the first frame that is written.
+        time: WallTime,
+        /// The recording ends with these frames.
+        then: Option<SealReason>,
+    },
+    /// Nothing to write: a repetition, or a gap that waits for the frame after it.
+    Nothing,
+    /// The source has ended: seal.
+    Seal,
+}
+
+/// Why a message does not fit. The recording is as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another source has opened the stream since.
+    #[error("epoch {got} is over: the stream was opened again as epoch {current}; open it yourself to take it back")]
+    OldEpoch {
+        /// In the message.
+        got: Epoch,
+        /// That may write.
+        current: Epoch,
+    },
+    /// An epoch that was never given out.
+    #[error("epoch {got} was never given out; the current one is {current}")]
+    UnknownEpoch {
+        /// In the message.
+        got: Epoch,
+        /// That may write.
+        current: Epoch,
+    },
+    /// Frames between the next one and the message's are missing.
+    #[error("frame {got} comes after a hole: the next frame is {next}; announce missing audio with a gap, or open again")]
+    Hole {
+        /// First frame of the message.
+        got: Frame,
+        /// Next frame of the recording.
+        next: Frame,
+    },
+    /// A gap or an end inside audio that is recorded already.
+    #[error("frame {got} is recorded already: the next one is {next}")]
+    Past {
+        /// Frame of the message.
+        got: Frame,
+        /// Next frame of the recording.
+        next: Frame,
+    },
+    /// Not a whole number of frames.
+    #[error("{bytes} bytes are not a whole number of frames of {frame_bytes} bytes")]
+    HalfFrame {
+        /// Size of the audio.
+        bytes: u64,
+        /// Size of a frame.
+        frame_bytes: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PendingGap {
+    lost: Option<FrameCount>,
+    reason: GapReason,
+}
+
+/// What is known about the open recording of a stream.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    spec: Spec,
+    roll_after: FrameCount,
+    epoch: Epoch,
+    instance: InstanceBytes,
+    next: Frame,
+    /// A call's number of a frame minus the recording's: not zero after a roll.
+    offset: FrameCount,
+    anchor: Option<Anchor>,
+    gap: Option<PendingGap>,
+    /// The midnight at which the recording rolls, once it is long enough to.
+    midnight: Option<WallTime>,
+}
+
+/// Where a recording stands when the state machine begins or goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    /// The next frame.
+    pub next: Frame,
+    /// The last anchor of the timeline.
+    pub anchor: Option<Anchor>,
+}
+
+impl Ingest {
+    /// State of a recording that stands at `position` and that `instance` was writing in `epoch`.
+    pub fn new(
+        spec: Spec,
+        roll_after: Duration,
+        epoch: Epoch,
+        instance: InstanceBytes,
+        position: Position,
+    ) -> Self {
+        let Position { next, anchor } = position;
+        // At least one frame, or a recording that begins at midnight would roll for ever.
+        let roll_after = spec.frames(roll_after).max(FrameCount::new(1));
+        let offset = FrameCount::ZERO;
+        let mut new = Self { spec, roll_after, epoch, instance, next, offset, anchor, gap: None, midnight: None };
+        new.ripen();
+        new
+    }
+
+    /// The next frame, in the recording's numbers.
+    pub const fn next(&self) -> Frame {
+        self.next
+    }
+
+    /// The epoch that may write.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A frame of the recording in the numbers of the call.
+    pub fn in_call(&self, frame: Frame) -> Frame {
+        frame + self.offset
+    }
+
+    /// A source opens the recording as `epoch`. One that comes back knows what it has sent; any other leaves a gap.
+    pub fn opened(&mut self, epoch: Epoch, instance: InstanceBytes) {
+        let lost_memory = self.next > Frame::ZERO && instance != self.instance;
+        self.gap = lost_memory.then_some(PendingGap { lost: None, reason: GapReason::SourceRestarted });
+        self.epoch = epoch;
+        self.instance = instance;
+        self.offset = FrameCount::ZERO;
+    }
+
+    /// The recording goes on in a new one, in the same call.
+    pub fn rolled(&mut self) {
+        self.offset = self.offset + self.next.since(Frame::ZERO);
+        self.next = Frame::ZERO;
+        self.anchor = None;
+        self.midnight = None;
+    }
+
+    /// What was not durable could not be kept. The source has to open again.
+    pub fn rewound(&mut self, position: Position) {
+        self.next = position.next;
+        self.anchor = position.anchor;
+        self.gap = None;
+    }
+
+    /// Decides about a message and takes the decision as carried out.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing has changed then.
+    pub fn decide(&mut self, message: Message, now: WallTime) -> Result<Decision, Refusal> {
+        match message {
+            Message::Append { epoch, first, bytes, captured } => {
+                self.check_epoch(epoch)?;
+                self.append(first, bytes, captured, now)
+            }
+            Message::Gap { epoch, at, lost, reason } => {
+                self.check_epoch(epoch)?;
+                self.check_next(at)?;
+                self.gap = Some(merged(self.gap, PendingGap { lost, reason }));
+                Ok(Decision::Nothing)
+            }
+            Message::End { epoch, at } => {
+                self.check_epoch(epoch)?;
+                self.check_next(at)?;
+                Ok(Decision::Seal)
+            }
+        }
+    }
+
+    fn check_epoch(&self, got: Epoch) -> Result<(), Refusal> {
+        let current = self.epoch;
+        match got.cmp(&current) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less => Err(Refusal::OldEpoch { got, current }),
+            std::cmp::Ordering::Greater => Err(Refusal::UnknownEpoch { got, current }),
+        }
+    }
+
+    fn check_next(&self, got: Frame) -> Result<(), Refusal> {
+        let next = self.in_call(self.next);
+        match got.cmp(&next) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less => Err(Refusal::Past { got, next }),
+            std::cmp::Ordering::Greater => Err(Refusal::Hole { got, next }),
+        }
+    }
+
+    fn append(&mut self, first: Frame, bytes: u64, captured: WallTime, now: WallTime) -> Result<Decision, Refusal> {
+        let (frames, rest) = self.spec.frames_in(bytes);
+        if rest > 0 {
+            return Err(Refusal::HalfFrame { bytes, frame_bytes: self.spec.frame_bytes() });
+        }
+        let next = self.in_call(self.next);
+        if first > next {
+            return Err(Refusal::Hole { got: first, next });
+        }
+        let skip = next.since(first);
+        if skip >= frames {
+            return Ok(Decision::Nothing);
+        }
+        let time = captured.after_frames(skip, self.spec);
+        let entries = self.entries(time, now);
+        let (take, then) = self.until_roll(frames - skip);
+        self.next = self.next + take;
+        self.ripen();
+        Ok(Decision::Write { entries, skip, take, time, then })
+    }
+
+    /// What the timeline has to say before the next frame, which was captured at `time`.
+    fn entries(&mut self, time: WallTime, now: WallTime) -> Vec<Entry> {
+        let anchor = Anchor { frame: self.next, time };
+        let Some(last) = self.anchor else {
+            self.gap = None; // Nothing is missing before the first frame.
+            self.anchor = Some(anchor);
+            return vec![Entry::Anchor(anchor)];
+        };
+        let since = self.next.since(last.frame);
+        let due = time_of(last, self.next, self.spec);
+        if let Some(PendingGap { lost, reason }) = self.gap.take() {
+            self.anchor = Some(anchor);
+            return vec![Entry::Gap(Gap { at: self.next, lost, from: due, to: time, reason })];
+        }
+        let off = time.distance(due);
+        if off < DRIFT || self.spec.duration(since) < ANCHOR_DISTANCE {
+            return Vec::new();
+        }
+        self.anchor = Some(anchor);
+        let mut entries = Vec::with_capacity(2);
+        if off >= STEP {
+            let detail = format!("the time of day went from {due} to {time}");
+            entries.push(Entry::Event(Event { frame: self.next, time: now, kind: EventKind::ClockStep, detail }));
+        }
+        entries.push(Entry::Anchor(anchor));
+        entries
+    }
+
+    /// How many of the coming frames still belong to this recording, and why it ends after them, if it does.
+    fn until_roll(&self, coming: FrameCount) -> (FrameCount, Option<SealReason>) {
+        let (most, _) = self.spec.frames_in(MAX_BYTES);
+        let room = Frame::ZERO + most;
+        let (end, reason) = match self.roll_frame() {
+            Some(midnight) if midnight < room => (midnight, SealReason::Rolled),
+            _ => (room, SealReason::SizeLimit),
+        };
+        let left = end.since(self.next);
+        if left > coming { (coming, None) } else { (left, Some(reason)) }
+    }
+
+    /// The frame before which the recording rolls, as far as the last anchor tells.
+    fn roll_frame(&self) -> Option<Frame> {
+        let anchor = self.anchor?;
+        let from = match self.midnight {
+            Some(_) => self.next,
+            None => (Frame::ZERO + self.roll_after).max(self.next),
+        };
+        let midnight = self.midnight.unwrap_or_else(|| midnight_after(anchor, from, self.spec));
+        Some(from + time_of(anchor, from, self.spec).frames_until(midnight, self.spec))
+    }
+
+    /// Fixes the midnight as soon as the recording is long enough: a gap or a clock step over it does not skip it.
+    fn ripen(&mut self) {
+        if let (None, Some(anchor)) = (self.midnight, self.anchor)
+            && self.next.since(Frame::ZERO) >= self.roll_after
+        {
+            self.midnight = Some(midnight_after(anchor, self.next, self.spec));
+        }
+    }
+}
+
+fn time_of(anchor: Anchor, frame: Frame, spec: Spec) -> WallTime {
+    anchor.time.after_frames(frame.since(anchor.frame), spec)
+}
+
+/// The first 00:00 UTC at or after the frame.
+fn midnight_after(anchor: Anchor, frame: Frame, spec: Spec) -> WallTime {
+    time_of(anchor, frame, spec).earlier(Duration::from_nanos(1)).next_midnight()
+}
+
+fn merged(before: Option<PendingGap>, new: PendingGap) -> PendingGap {
+    let Some(old) = before else { return new };
+    let lost = old.lost.zip(new.lost).map(|(a, b)| a + b);
+    let reason = if old.reason == new.reason { new.reason } else { GapReason::Other };
+    PendingGap { lost, reason }
+}
+
+#[cfg(test)]
+mod tests;

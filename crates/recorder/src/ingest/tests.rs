@@ -1,0 +1,294 @@
+//! The decision by itself: what fits, what does not, and what the timeline learns.
+
+use super::*;
+use livetape_audio::SampleFormat;
+use proptest::prelude::*;
+
+const A: InstanceBytes = [1; 16];
+const B: InstanceBytes = [2; 16];
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn spec() -> Spec {
+    Spec::new(SampleFormat::S16, 8_000, 1).unwrap()
+}
+
+fn at(text: &str) -> WallTime {
+    text.parse().unwrap()
+}
+
+fn noon() -> WallTime {
+    at("2026-11-20T12:00:00Z")
+}
+
+fn seconds(n: u64) -> FrameCount {
+    FrameCount::new(n * 8_000)
+}
+
+fn fresh(roll_after: Duration) -> Ingest {
+    let position = Position { next: Frame::ZERO, anchor: None };
+    Ingest::new(spec(), roll_after, Epoch(1), A, position)
+}
+
+fn append(epoch: u64, first: Frame, frames: FrameCount, captured: WallTime) -> Message {
+    Message::Append { epoch: Epoch(epoch), first, bytes: spec().bytes(frames), captured }
+}
+
+/// Appends that many seconds at the end, captured on time, and returns the entries.
+fn go_on(ingest: &mut Ingest, n: u64, captured: WallTime) -> Vec<Entry> {
+    let message = append(ingest.epoch().0, ingest.in_call(ingest.next()), seconds(n), captured);
+    match ingest.decide(message, noon()) {
+        Ok(Decision::Write { entries, .. }) => entries,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_first_frame_is_an_anchor_and_the_rest_is_silence() {
+    let mut ingest = fresh(DAY);
+    let anchor = Entry::Anchor(Anchor { frame: Frame::ZERO, time: noon() });
+    assert_eq!(go_on(&mut ingest, 1, noon()), [anchor]);
+    assert_eq!(go_on(&mut ingest, 1, noon().later(Duration::from_millis(1_009))), [], "jitter is not drift");
+    let drifted = noon().later(Duration::from_millis(2_010));
+    assert_eq!(go_on(&mut ingest, 1, drifted), [Entry::Anchor(Anchor { frame: Frame::new(16_000), time: drifted })]);
+}
+
+#[test]
+fn repeats_are_harmless_and_overlaps_are_cut() {
+    let mut ingest = fresh(DAY);
+    go_on(&mut ingest, 10, noon());
+    assert_eq!(ingest.decide(append(1, Frame::ZERO, seconds(10), noon()), noon()), Ok(Decision::Nothing));
+    let overlap = append(1, Frame::new(5 * 8_000), seconds(10), noon().later(Duration::from_secs(5)));
+    let Ok(Decision::Write { skip, take, time, .. }) = ingest.decide(overlap, noon()) else { panic!() };
+    assert_eq!((skip, take), (seconds(5), seconds(5)));
+    assert_eq!(time, noon().later(Duration::from_secs(10)));
+}
+
+#[test]
+fn what_does_not_fit_changes_nothing() {
+    let mut ingest = fresh(DAY);
+    go_on(&mut ingest, 1, noon());
+    ingest.opened(Epoch(2), B);
+    let next = ingest.next();
+    let gap = |epoch, at| Message::Gap { epoch: Epoch(epoch), at, lost: None, reason: GapReason::Xrun };
+    let beyond = next + FrameCount::new(1);
+    let cases = [
+        (append(1, next, seconds(1), noon()), Refusal::OldEpoch { got: Epoch(1), current: Epoch(2) }),
+        (append(3, next, seconds(1), noon()), Refusal::UnknownEpoch { got: Epoch(3), current: Epoch(2) }),
+        (append(2, beyond, seconds(1), noon()), Refusal::Hole { got: beyond, next }),
+        (append(2, Frame::new(u64::MAX), seconds(1), noon()), Refusal::Hole { got: Frame::new(u64::MAX), next }),
+        (
+            Message::Append { epoch: Epoch(2), first: next, bytes: 3, captured: noon() },
+            Refusal::HalfFrame { bytes: 3, frame_bytes: 2 },
+        ),
+        (gap(1, next), Refusal::OldEpoch { got: Epoch(1), current: Epoch(2) }),
+        (gap(2, beyond), Refusal::Hole { got: beyond, next }),
+        (gap(2, Frame::ZERO), Refusal::Past { got: Frame::ZERO, next }),
+        (Message::End { epoch: Epoch(2), at: Frame::ZERO }, Refusal::Past { got: Frame::ZERO, next }),
+    ];
+    for (message, refusal) in cases {
+        assert_eq!(ingest.decide(message, noon()), Err(refusal));
+        assert_eq!(ingest.next(), next);
+    }
+    assert_eq!(ingest.decide(Message::End { epoch: Epoch(2), at: next }, noon()), Ok(Decision::Seal));
+}
+
+#[test]
+fn a_source_that_lost_its_memory_leaves_one_gap() {
+    let mut ingest = fresh(DAY);
+    go_on(&mut ingest, 10, noon());
+    ingest.opened(Epoch(2), A);
+    assert_eq!(go_on(&mut ingest, 1, noon().later(Duration::from_secs(10))), [], "it came back with everything");
+    ingest.opened(Epoch(3), B);
+    ingest.opened(Epoch(4), B);
+    ingest.opened(Epoch(5), A);
+    let to = noon().later(Duration::from_secs(60));
+    let gap = Gap {
+        at: Frame::new(11 * 8_000),
+        lost: None,
+        from: noon().later(Duration::from_secs(11)),
+        to,
+        reason: GapReason::SourceRestarted,
+    };
+    assert_eq!(go_on(&mut ingest, 1, to), [Entry::Gap(gap)]);
+}
+
+#[test]
+fn gaps_at_one_frame_are_one_gap() {
+    let mut ingest = fresh(DAY);
+    go_on(&mut ingest, 1, noon());
+    for lost in [100, 23] {
+        let at = ingest.next();
+        let gap = Message::Gap { epoch: Epoch(1), at, lost: Some(FrameCount::new(lost)), reason: GapReason::Xrun };
+        assert_eq!(ingest.decide(gap, noon()), Ok(Decision::Nothing));
+    }
+    let entries = go_on(&mut ingest, 1, noon().later(Duration::from_secs(2)));
+    let [Entry::Gap(gap)] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((gap.lost, gap.reason), (Some(FrameCount::new(123)), GapReason::Xrun));
+}
+
+#[test]
+fn a_clock_that_is_set_is_an_event_and_cuts_nothing() {
+    for step in [3_600_i64, -3_600] {
+        let mut ingest = fresh(DAY);
+        go_on(&mut ingest, 1, noon());
+        let time = WallTime::from_unix_nanos(noon().unix_nanos() + (1 + step) * 1_000_000_000);
+        let entries = go_on(&mut ingest, 1, time);
+        let frame = Frame::new(8_000);
+        let [Entry::Event(event), Entry::Anchor(anchor)] = entries.as_slice() else { panic!("{entries:?}") };
+        assert_eq!((event.kind, event.frame), (EventKind::ClockStep, frame));
+        assert_eq!(*anchor, Anchor { frame, time });
+        assert_eq!(go_on(&mut ingest, 1, time.later(Duration::from_secs(1))), []);
+    }
+}
+
+#[test]
+fn a_trembling_clock_cannot_flood_the_timeline() {
+    let mut ingest = fresh(DAY);
+    let mut entries = 0;
+    for chunk in 0..500_u64 {
+        let first = ingest.next();
+        let wrong = Duration::from_secs(chunk % 2 * 1_000);
+        let message = append(1, first, FrameCount::new(160), noon().later(wrong));
+        let Ok(Decision::Write { entries: new, .. }) = ingest.decide(message, noon()) else { panic!() };
+        entries += new.len();
+    }
+    assert!(entries <= 2 * 5 * 10 + 1, "{entries} entries in ten seconds");
+}
+
+/// Feeds whole seconds until the recording ends, and tells after how many frames and why.
+fn until_sealed(ingest: &mut Ingest, from: WallTime) -> (FrameCount, SealReason) {
+    for second in 0_u64.. {
+        let captured = from.later(Duration::from_secs(second));
+        let message = append(1, ingest.in_call(ingest.next()), seconds(1), captured);
+        match ingest.decide(message, noon()).unwrap() {
+            Decision::Write { then: Some(reason), .. } => return (ingest.next().since(Frame::ZERO), reason),
+            Decision::Write { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn rolls_at_the_first_midnight_after_it_is_long_enough_to_the_frame() {
+    let start = at("2026-11-20T23:59:50.5001Z");
+    let mut ingest = fresh(Duration::from_secs(3));
+    // 9.4999 s to midnight; the first frame at or after it is number 75999.2 -> 76000.
+    assert_eq!(until_sealed(&mut ingest, start), (FrameCount::new(76_000), SealReason::Rolled));
+    ingest.rolled();
+    let rest = append(1, Frame::new(72_000), seconds(1), start.later(Duration::from_secs(9)));
+    let Ok(Decision::Write { entries, skip, take, time, then: None }) = ingest.decide(rest, noon()) else { panic!() };
+    assert_eq!((skip, take), (FrameCount::new(4_000), FrameCount::new(4_000)));
+    assert_eq!(entries, [Entry::Anchor(Anchor { frame: Frame::ZERO, time })]);
+    assert_eq!(time, at("2026-11-21T00:00:00.0001Z"));
+    assert_eq!(ingest.in_call(ingest.next()), Frame::new(80_000), "the numbering of the call goes on");
+}
+
+#[test]
+fn too_short_at_midnight_waits_for_the_next_one() {
+    let mut ingest = fresh(Duration::from_secs(20));
+    let (frames, _) = until_sealed(&mut ingest, at("2026-11-20T23:59:50Z"));
+    assert_eq!(frames, seconds(86_410));
+}
+
+#[test]
+fn a_gap_over_midnight_does_not_skip_the_roll() {
+    let mut ingest = fresh(Duration::from_secs(3));
+    go_on(&mut ingest, 5, at("2026-11-20T23:59:50Z"));
+    ingest.opened(Epoch(1), B);
+    let late = append(1, ingest.next(), seconds(1), at("2026-11-21T00:10:00Z"));
+    let Ok(Decision::Write { entries, take, then, .. }) = ingest.decide(late, noon()) else { panic!() };
+    assert_eq!((take, then), (FrameCount::ZERO, Some(SealReason::Rolled)));
+    assert!(matches!(entries.as_slice(), [Entry::Gap(_)]), "the gap stands at the end of the first");
+    ingest.rolled();
+    assert!(matches!(ingest.decide(late, noon()), Ok(Decision::Write { take, then: None, .. }) if take == seconds(1)));
+}
+
+#[test]
+fn never_reaches_the_largest_size() {
+    let position = Position {
+        next: Frame::new((1 << 38) - 10),
+        anchor: Some(Anchor { frame: Frame::new((1 << 38) - 20), time: noon() }),
+    };
+    let mut ingest = Ingest::new(spec(), Duration::MAX, Epoch(1), A, position);
+    let message = append(1, position.next, seconds(1), noon());
+    let Ok(Decision::Write { take, then, .. }) = ingest.decide(message, noon()) else { panic!() };
+    assert_eq!((take, then), (FrameCount::new(10), Some(SealReason::SizeLimit)));
+}
+
+#[test]
+fn a_recording_from_midnight_on_with_no_length_to_wait_for_rolls_a_day_later() {
+    let mut ingest = fresh(Duration::ZERO);
+    assert_eq!(until_sealed(&mut ingest, at("2026-11-20T00:00:00Z")).0, seconds(86_400));
+}
+
+/// What two sources do to one stream.
+#[derive(Clone, Debug)]
+enum Deed {
+    Open(bool),
+    /// Sends `frames` that begin `back` before the next one (late or repeated) or after a hole.
+    Append { of: bool, back: i8, frames: u8 },
+    Gap { of: bool, at: i8 },
+    /// The disk loses what was not durable.
+    Rewind(u8),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        1 => any::<bool>().prop_map(Deed::Open),
+        8 => (any::<bool>(), -3..20_i8, 0..30_u8).prop_map(|(of, back, frames)| Deed::Append { of, back, frames }),
+        1 => (any::<bool>(), -2..3_i8).prop_map(|(of, at)| Deed::Gap { of, at }),
+        1 => (0..10_u8).prop_map(Deed::Rewind),
+    ];
+    prop::collection::vec(deed, 1..200)
+}
+
+proptest! {
+    /// Whatever is lost, late, repeated or reordered by two sources: each frame is written once, in order, by the source
+    /// that holds the epoch, and nothing is written past a hole.
+    #[test]
+    fn two_sources_and_a_bad_network(deeds in deeds()) {
+        let mut ingest = fresh(DAY);
+        let (mut epoch_a, mut epoch_b) = (1, 0);
+        let mut written = 0_u64; // the model: how many frames are written
+        for deed in deeds {
+            let epoch = |of| if of { epoch_a } else { epoch_b };
+            match deed {
+                Deed::Open(a) => {
+                    let epoch = ingest.epoch().next();
+                    ingest.opened(epoch, if a { A } else { B });
+                    if a { epoch_a = epoch.0 } else { epoch_b = epoch.0 }
+                }
+                Deed::Append { of, back, frames } => {
+                    let first = written.saturating_add_signed(-i64::from(back));
+                    let message = append(epoch(of), Frame::new(first), FrameCount::new(frames.into()), noon());
+                    let may = epoch(of) == ingest.epoch().0;
+                    match ingest.decide(message, noon()) {
+                        Ok(Decision::Write { skip, take, then, .. }) => {
+                            prop_assert!(may && first <= written && then.is_none());
+                            prop_assert_eq!(first + skip.get(), written, "in order, once");
+                            prop_assert_eq!(skip.get() + take.get(), u64::from(frames), "all of it");
+                            written += take.get();
+                        }
+                        Ok(Decision::Nothing) => prop_assert!(may && first + u64::from(frames) <= written),
+                        Ok(Decision::Seal) => prop_assert!(false, "nobody said so"),
+                        Err(Refusal::Hole { .. }) => prop_assert!(may && first > written),
+                        Err(_) => prop_assert!(!may),
+                    }
+                }
+                Deed::Gap { of, at } => {
+                    let at = Frame::new(written.saturating_add_signed(at.into()));
+                    let gap = Message::Gap { epoch: Epoch(epoch(of)), at, lost: None, reason: GapReason::Xrun };
+                    let fits = epoch(of) == ingest.epoch().0 && at.get() == written;
+                    prop_assert_eq!(ingest.decide(gap, noon()).is_ok(), fits);
+                }
+                Deed::Rewind(lost) => {
+                    written = written.saturating_sub(lost.into());
+                    let anchor = (written > 0).then_some(Anchor { frame: Frame::ZERO, time: noon() });
+                    ingest.rewound(Position { next: Frame::new(written), anchor });
+                }
+            }
+            prop_assert_eq!(ingest.next().get(), written);
+        }
+    }
+}

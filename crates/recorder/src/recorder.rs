@@ -1,0 +1,185 @@
+//! The recorder role: configuration, recovery, serving, stopping.
+
+use crate::committer::Committer;
+use crate::service::Ingest;
+use crate::stream::Shared;
+use crate::streams::Streams;
+use crate::tape;
+use anyhow::Context;
+use livetape_audio::{Durable, Frame, RecordingId, SealReason, Tail};
+use livetape_proto::MAX_MESSAGE_BYTES;
+use livetape_proto::v1::ingest_service_server::IngestServiceServer;
+use livetape_service::Tasks;
+use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter};
+use livetape_tail::Publisher;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::TcpIncoming;
+
+/// What a recorder needs to know.
+#[derive(Clone, Debug)]
+pub struct RecorderConfig {
+    /// Where recordings are kept.
+    pub data_dir: PathBuf,
+    /// Where sources connect.
+    pub grpc_addr: SocketAddr,
+    /// Whether sources may connect from other machines without showing who they are.
+    pub anonymous_publish: bool,
+    /// Time between two sync rounds: how much audio a power cut may cost.
+    pub sync_interval: Duration,
+    /// How long a source may be away before its recording is sealed.
+    pub resume_window: Duration,
+    /// A recording rolls into a next one at the first 00:00 UTC after it is this long.
+    pub roll_after: Duration,
+}
+
+/// A recorder that has recovered what was there and whose address is known.
+pub struct Recorder {
+    listener: TcpListener,
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    open: Vec<TapeWriter>,
+}
+
+impl Recorder {
+    /// Locks the data folder, recovers its open recordings, publishes their tails and binds the address.
+    ///
+    /// # Errors
+    /// If another recorder has the folder, the folder cannot be used, or the address cannot be bound or is open to
+    /// other machines without `anonymous_publish`.
+    pub async fn bind(config: RecorderConfig, tails: Arc<dyn Publisher>) -> anyhow::Result<Self> {
+        let addr = config.grpc_addr;
+        anyhow::ensure!(
+            addr.ip().is_loopback() || config.anonymous_publish,
+            "{addr} can be reached from other machines, and anyone there could record: use a loopback address, or say \
+             LIVETAPE_ANONYMOUS=publish"
+        );
+        let path = config.data_dir.clone();
+        let (dir, recordings) = tokio::task::spawn_blocking(move || {
+            let dir = DataDir::open(&path, Disk::default())?;
+            let scan = dir.scan()?;
+            for problem in &scan.problems {
+                tracing::warn!(path = %problem.path.display(), what = %problem.what, "left as it is: not a recording");
+            }
+            anyhow::Ok((dir, scan.recordings))
+        })
+        .await?
+        .with_context(|| format!("data folder {}", config.data_dir.display()))?;
+        let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            dir,
+            catalogue: Arc::new(Catalogue::default()),
+            tails,
+            committer: Committer::start(config.sync_interval)?,
+            resume_window: config.resume_window,
+            roll_after: config.roll_after,
+        });
+        let recovering = Arc::clone(&shared);
+        let open = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
+        Ok(Self { listener, addr, shared, open })
+    }
+
+    /// Where sources connect.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The recordings, kept up to date while the recorder runs.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.shared.catalogue)
+    }
+
+    /// The data folder; the lock lasts as long as a clone of it.
+    pub fn data_dir(&self) -> DataDir {
+        self.shared.dir.clone()
+    }
+
+    /// Serves until `shutdown`; then calls end, and what they brought is committed.
+    ///
+    /// # Errors
+    /// If serving fails or a task ends unasked.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let tasks = Tasks::new(shutdown.clone());
+        let streams = Arc::new(Streams::new(Arc::clone(&self.shared), tasks.clone()));
+        for tape in self.open {
+            streams.resume(tape);
+        }
+        let calls = TaskTracker::new();
+        let ingest = Ingest::new(Arc::clone(&streams), calls.clone(), shutdown.clone());
+        let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(10)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+            // Room for seconds of PCM on the way: the default of 64 KiB stalls on a real network.
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .add_service(ingest);
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        tasks.spawn("grpc", async move {
+            Ok(server.serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await?)
+        });
+        // The streams' tasks end when nobody can send them commands any more.
+        calls.close();
+        let finish = tasks.clone();
+        tasks.shutdown().cancelled().await;
+        calls.wait().await;
+        streams.stop();
+        drop(tasks);
+        finish.finish().await
+    }
+}
+
+/// Fills the catalogue, opens what was open, publishes the tails. A recording that cannot be recovered is left as it
+/// is, said, and does not keep the others from going on.
+fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<TapeWriter> {
+    let mut newest = BTreeMap::new();
+    for recording in &recordings {
+        let id = newest.entry(recording.stream.clone()).or_insert(recording.id);
+        *id = recording.id.max(*id);
+    }
+    let mut open = Vec::new();
+    for recording in recordings {
+        let next = newest.get(&recording.stream).copied().filter(|&id| id != recording.id);
+        shared.catalogue.insert(recording.clone());
+        if recording.seal.is_none() {
+            open.extend(recover_one(shared, recording, next));
+        }
+    }
+    open
+}
+
+fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>) -> Option<TapeWriter> {
+    let (stream, id) = (recording.stream.clone(), recording.id);
+    let (mut tape, recovery) = match TapeWriter::recover(&shared.dir, recording) {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            tracing::error!(%stream, recording = %id, %error, "cannot be recovered and is left as it is");
+            shared.catalogue.remove(id);
+            return None;
+        }
+    };
+    tracing::info!(%stream, recording = %id, ?recovery, "recovered");
+    shared.tails.publish(id, Tail::open(tape.durable(), shared.dir.generation()));
+    if next.is_none() {
+        return Some(tape);
+    }
+    // The process ended between making the next recording and sealing this one.
+    match tape.seal(SealReason::Rolled, next, tape::now()) {
+        Ok(sealed) => tape::announce(shared, sealed),
+        Err(error) => tracing::error!(%stream, recording = %id, %error, "cannot be sealed"),
+    }
+    None
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("addr", &self.addr).field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}

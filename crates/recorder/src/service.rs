@@ -1,0 +1,190 @@
+//! `livetape.v1.IngestService`: gRPC calls to commands of streams, and what became of them back to the source.
+//!
+//! Not here: decisions. A call holds no audio but the message in its hands, so a recording that is behind holds the
+//! source back through HTTP/2 flow control.
+
+use crate::ingest::{Message, Refusal};
+use crate::stream::{Command, Progress, Verdict};
+use crate::streams::{Session, Streams};
+use crate::tape::OpenError;
+use bytes::Bytes;
+use livetape_audio::{Epoch, Frame, FrameCount, WallTime};
+use livetape_proto::v1::ingest_request::Message as Request;
+use livetape_proto::v1::ingest_response::Message as Response;
+use livetape_proto::v1::{self, IngestRequest, IngestResponse};
+use livetape_proto::{InvalidMessage, MAX_APPEND_BYTES, Opening};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Status, Streaming};
+
+/// How long a call may be silent before it says what it wants.
+const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Ingest {
+    streams: Arc<Streams>,
+    calls: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Ingest {
+    pub(crate) const fn new(streams: Arc<Streams>, calls: TaskTracker, shutdown: CancellationToken) -> Self {
+        Self { streams, calls, shutdown }
+    }
+}
+
+type Responses = mpsc::Sender<Result<IngestResponse, Status>>;
+
+#[tonic::async_trait]
+impl v1::ingest_service_server::IngestService for Ingest {
+    type IngestStream = ReceiverStream<Result<IngestResponse, Status>>;
+
+    async fn ingest(
+        &self,
+        request: tonic::Request<Streaming<IngestRequest>>,
+    ) -> Result<tonic::Response<Self::IngestStream>, Status> {
+        let mut incoming = request.into_inner();
+        let opening = first_message(&mut incoming).await?;
+        let session = self.streams.open(opening).await.map_err(open_status)?;
+        let (responses, outgoing) = mpsc::channel(4);
+        let shutdown = self.shutdown.clone();
+        self.calls.spawn(async move {
+            let (call, commands) = (session.call, session.commands.clone());
+            let status = converse(session, incoming, &responses, shutdown).await;
+            // The stream's task may be gone, and so may the source: both know already.
+            drop(commands.send(Command::Closed { call }).await);
+            if let Err(status) = status {
+                drop(responses.send(Err(status)).await);
+            }
+        });
+        Ok(tonic::Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+async fn first_message(incoming: &mut Streaming<IngestRequest>) -> Result<Opening, Status> {
+    let first = tokio::time::timeout(FIRST_MESSAGE, incoming.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("nothing was sent within 10 s; the first message has to be Open"))??;
+    match first.and_then(|m| m.message) {
+        Some(Request::Open(open)) => Opening::try_from(open).map_err(|e| invalid(&e)),
+        _ => Err(Status::invalid_argument("the first message has to be Open")),
+    }
+}
+
+/// Both directions of a call, until one of them ends it.
+async fn converse(
+    session: Session,
+    mut incoming: Streaming<IngestRequest>,
+    responses: &Responses,
+    shutdown: CancellationToken,
+) -> Result<(), Status> {
+    let Session { opened, call, commands } = session;
+    let answer = v1::Opened {
+        recording_id: opened.recording.to_string(),
+        epoch: opened.epoch.0,
+        next_frame: opened.next.get(),
+        resume_frame: opened.resume.map(Frame::get),
+        max_append_bytes: MAX_APPEND_BYTES,
+    };
+    send(responses, Response::Opened(answer)).await?;
+    let from_source = async {
+        while let Some(request) = incoming.message().await? {
+            let (message, pcm) = translate(request)?;
+            if commands.send(Command::Message { call, message, pcm }).await.is_err() {
+                return Err(Status::unavailable("the recorder is stopping; open again later"));
+            }
+        }
+        // The source has closed its side without End: it still learns what becomes durable.
+        drop(commands.send(Command::Closed { call }).await);
+        std::future::pending().await
+    };
+    tokio::select! {
+        outcome = from_source => outcome,
+        outcome = to_source(opened.progress, responses) => outcome,
+        () = responses.closed() => Ok(()),
+        () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; open again later")),
+    }
+}
+
+/// Tells what becomes durable, until the stream's task has a verdict or lets go of the call.
+async fn to_source(mut progress: watch::Receiver<Progress>, responses: &Responses) -> Result<(), Status> {
+    let mut told = progress.borrow().durable;
+    loop {
+        let more = progress.changed().await.is_ok();
+        let Progress { durable, verdict } = progress.borrow_and_update().clone();
+        match verdict {
+            Some(Verdict::Ended) => {
+                return send(responses, Response::Ended(v1::Ended { durable_frame: durable.get() })).await;
+            }
+            Some(verdict) => return Err(verdict_status(verdict)),
+            None if durable > told => {
+                told = durable;
+                send(responses, Response::Acknowledged(v1::Acknowledged { durable_frame: durable.get() })).await?;
+            }
+            None if !more => return Ok(()),
+            None => {}
+        }
+    }
+}
+
+async fn send(responses: &Responses, message: Response) -> Result<(), Status> {
+    let response = IngestResponse { message: Some(message) };
+    responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the source has gone"))
+}
+
+fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
+    match request.message {
+        Some(Request::Append(a)) => {
+            if a.pcm.len() > MAX_APPEND_BYTES as usize {
+                let text = format!("{} bytes in one Append; at most {MAX_APPEND_BYTES} are possible", a.pcm.len());
+                return Err(Status::resource_exhausted(text));
+            }
+            let message = Message::Append {
+                epoch: Epoch(a.epoch),
+                first: Frame::new(a.first_frame),
+                bytes: a.pcm.len() as u64,
+                captured: WallTime::from_unix_nanos(a.captured_at_unix_ns),
+            };
+            Ok((message, a.pcm))
+        }
+        Some(Request::Gap(g)) => {
+            let (lost, reason) = (g.lost_frames.map(FrameCount::new), g.reason().into());
+            Ok((Message::Gap { epoch: Epoch(g.epoch), at: Frame::new(g.at_frame), lost, reason }, Bytes::new()))
+        }
+        Some(Request::End(e)) => {
+            Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new()))
+        }
+        Some(Request::Open(_)) => Err(Status::invalid_argument("Open comes once, as the first message")),
+        None => Err(Status::invalid_argument("an empty message: send Append, Gap or End")),
+    }
+}
+
+fn invalid(error: &InvalidMessage) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn open_status(error: OpenError) -> Status {
+    match error {
+        OpenError::Full(text) | OpenError::TooMany(text) => Status::resource_exhausted(text),
+        OpenError::Unavailable(text) => Status::unavailable(text),
+    }
+}
+
+fn verdict_status(verdict: Verdict) -> Status {
+    match verdict {
+        Verdict::Refused(refusal @ (Refusal::OldEpoch { .. } | Refusal::UnknownEpoch { .. })) => {
+            Status::aborted(refusal.to_string())
+        }
+        Verdict::Refused(refusal @ (Refusal::Hole { .. } | Refusal::Past { .. })) => {
+            Status::out_of_range(refusal.to_string())
+        }
+        Verdict::Refused(refusal @ Refusal::HalfFrame { .. }) => Status::invalid_argument(refusal.to_string()),
+        Verdict::Full(text) => Status::resource_exhausted(text),
+        Verdict::Failed(text) => Status::unavailable(text),
+        // Told in its own message.
+        Verdict::Ended => Status::ok(""),
+    }
+}

@@ -1,0 +1,94 @@
+//! The streams of a recorder: who asks for one gets the queue of its task. Tasks live as long as the recorder.
+
+use crate::stream::{CallId, Command, Opened, Shared, Stream};
+use crate::tape::OpenError;
+use livetape_audio::StreamName;
+use livetape_proto::Opening;
+use livetape_service::Tasks;
+use livetape_store::TapeWriter;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages that wait for one stream's task.
+const QUEUE: usize = 8;
+/// Most streams of one recorder.
+const MAX_STREAMS: usize = 4096;
+/// How long an open may take: it waits for a sync.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All streams, by name.
+pub(crate) struct Streams {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    calls: AtomicU64,
+    /// `None` once the recorder stops: then the tasks see the ends of their queues.
+    queues: Mutex<Option<HashMap<StreamName, mpsc::Sender<Command>>>>,
+}
+
+/// An opened stream, from the point of view of a call.
+pub(crate) struct Session {
+    pub(crate) opened: Opened,
+    pub(crate) call: CallId,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+impl Streams {
+    pub(crate) fn new(shared: Arc<Shared>, tasks: Tasks) -> Self {
+        Self { shared, tasks, calls: AtomicU64::new(0), queues: Mutex::new(Some(HashMap::new())) }
+    }
+
+    /// Goes on with a recording that was open when the recorder stopped.
+    pub(crate) fn resume(&self, tape: TapeWriter) {
+        let name = tape.recording().stream.clone();
+        self.with(|queues| drop(queues.insert(name.clone(), self.start(name, Some(tape)))));
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<StreamName, mpsc::Sender<Command>>) -> R) -> Option<R> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f)
+    }
+
+    fn start(&self, name: StreamName, recovered: Option<TapeWriter>) -> mpsc::Sender<Command> {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let task = Stream::new(name.clone(), Arc::clone(&self.shared), queue, recovered);
+        self.tasks.spawn(format!("stream {name}"), task.run());
+        commands
+    }
+
+    fn queue(&self, name: &StreamName) -> Result<mpsc::Sender<Command>, OpenError> {
+        let found = self.with(|queues| match queues.get(name) {
+            Some(queue) => Ok(queue.clone()),
+            None if queues.len() >= MAX_STREAMS => {
+                Err(OpenError::TooMany(format!("this recorder has {MAX_STREAMS} streams, which is the most")))
+            }
+            None => Ok(queues.entry(name.clone()).or_insert(self.start(name.clone(), None)).clone()),
+        });
+        found.unwrap_or_else(|| Err(stopping()))
+    }
+
+    /// Opens a stream for a source, making it if it does not exist.
+    pub(crate) async fn open(&self, opening: Opening) -> Result<Session, OpenError> {
+        let commands = self.queue(&opening.stream)?;
+        let call = CallId(self.calls.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        let opened = async {
+            let open = Command::Open { call, opening: Box::new(opening), reply };
+            commands.send(open).await.map_err(|_| stopping())?;
+            answer.await.map_err(|_| stopping())?
+        };
+        let late = |_| OpenError::Unavailable("the disk did not answer in time; open again later".into());
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(late)??;
+        Ok(Session { opened, call, commands })
+    }
+
+    /// Lets the tasks finish: they commit what is pending and end once all calls have gone.
+    pub(crate) fn stop(&self) {
+        drop(self.queues.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn stopping() -> OpenError {
+    OpenError::Unavailable("the recorder is stopping; open again later".into())
+}

@@ -1,0 +1,127 @@
+//! What a stream's task does with tapes besides appending: make one, change its identity, find the way from one to
+//! the next. Everything that touches the disk runs on the blocking pool.
+
+use crate::ingest::Refusal;
+use crate::stream::{Shared, Verdict};
+use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId, Tail, WallTime};
+use livetape_proto::Opening;
+use livetape_store::{Catalogue, Recording, StoreError, TapeWriter, default_segment_frames};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Most recordings that a source may have missed while it was away.
+const MAX_HOPS: usize = 64;
+
+/// Why a stream cannot be opened now.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The disk is full.
+    #[error("{0}")]
+    Full(String),
+    /// The disk failed, or the recorder is stopping.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The recorder has as many streams as it may.
+    #[error("{0}")]
+    TooMany(String),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        if error.is_full() { Self::Full(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+    }
+}
+
+impl From<OpenError> for Verdict {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Full(text) => Self::Full(text),
+            OpenError::Unavailable(text) | OpenError::TooMany(text) => Self::Failed(text),
+        }
+    }
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The recorder's clock: for ids and events. The time of day of frames comes from their source.
+pub(crate) fn now() -> WallTime {
+    let nanos = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos());
+    WallTime::from_unix_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+/// Does something to a tape where blocking is allowed.
+pub(crate) async fn blocking<R: Send + 'static>(
+    mut tape: TapeWriter,
+    work: impl FnOnce(&mut TapeWriter) -> R + Send + 'static,
+) -> anyhow::Result<(TapeWriter, R)> {
+    Ok(tokio::task::spawn_blocking(move || {
+        let outcome = work(&mut tape);
+        (tape, outcome)
+    })
+    .await?)
+}
+
+/// Makes an empty recording and makes it known.
+pub(crate) async fn create(
+    shared: &Arc<Shared>,
+    opening: Opening,
+    epoch: Epoch,
+) -> anyhow::Result<Result<TapeWriter, StoreError>> {
+    let started = now();
+    // Ids of a stream rise even when the clock is set back: listings go by them.
+    let last = shared.catalogue.latest(&opening.stream).map_or(0, |last| last.id.unix_millis() + 1);
+    let mut random = [0; 10];
+    random.copy_from_slice(&uuid::Uuid::new_v4().into_bytes()[..10]);
+    let recording = Recording {
+        id: RecordingId::new(started.unix_millis().max(last), &random),
+        stream: opening.stream,
+        spec: opening.spec,
+        source: opening.source,
+        title: opening.title,
+        started,
+        epoch,
+        instance: opening.instance.into(),
+        segment_frames: default_segment_frames(opening.spec),
+        seal: None,
+    };
+    let dir = shared.dir.clone();
+    let created = tokio::task::spawn_blocking(move || TapeWriter::create(&dir, recording)).await?;
+    if let Ok(tape) = &created {
+        let tail = Tail::open(Durable(Frame::ZERO), shared.dir.generation());
+        shared.tails.publish(tape.recording().id, tail);
+        shared.catalogue.insert(tape.recording().clone());
+    }
+    Ok(created)
+}
+
+/// Makes known that a recording is sealed: first to those who listen, then to those who ask.
+pub(crate) fn announce(shared: &Shared, sealed: Recording) {
+    let Some(seal) = &sealed.seal else { return };
+    let tail = Tail::sealed(Durable(seal.end), seal.next, shared.dir.generation());
+    tracing::info!(stream = %sealed.stream, recording = %sealed.id, end = %seal.end, reason = seal.reason.as_str(), "sealed");
+    let id = sealed.id;
+    shared.tails.publish(id, tail);
+    shared.catalogue.insert(sealed);
+    shared.tails.forget(id);
+}
+
+/// Frame `next` of the recording `current` in the numbers of `from`, if the one leads to the other. A recording that
+/// was sealed without a next one leads to any later one: nothing of its source can have come between.
+pub(crate) fn translate(catalogue: &Catalogue, from: RecordingId, current: RecordingId, next: Frame) -> Option<Frame> {
+    let stream = &catalogue.get(current)?.stream;
+    let (mut id, mut before) = (from, FrameCount::ZERO);
+    for _ in 0..MAX_HOPS {
+        if id == current {
+            return Some(next + before);
+        }
+        let recording = catalogue.get(id).filter(|r| r.stream == *stream)?;
+        let seal = recording.seal.as_ref()?;
+        before = before + seal.end.since(Frame::ZERO);
+        id = seal.next.unwrap_or(current);
+    }
+    None
+}
