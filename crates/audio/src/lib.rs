@@ -16,12 +16,12 @@ mod wav;
 pub mod wav_reader;
 
 pub use container::{Container, DataSize};
-pub use name::{NameError, RecordingId, SourceName, StreamName, Title};
+pub use name::{Instance, InstanceError, NameError, RecordingId, SourceName, StreamName, Title};
 pub use position::{Captured, Durable, Epoch, Frame, FrameCount, Generation, Written};
 pub use spec::{SampleFormat, Spec, SpecError};
 pub use tail::{SealReason, State, Tail};
 pub use time::{Moment, MomentError, WallTime};
 pub use timeline::{
-    Anchor, Entry, Event, EventKind, Gap, GapReason, Located, Mark, Timeline, TimelineError, TitleChange,
+    Anchor, Entry, Event, EventKind, Gap, GapReason, Located, Mark, SourceChange, Timeline, TimelineError, TitleChange,
 };
 pub use view::{End, View, ViewAddress, ViewError};

@@ -138,6 +138,45 @@ impl fmt::Display for RecordingId {
     }
 }
 
+/// 16 random bytes that tell one run of a source from another. Written as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Instance(pub [u8; 16]);
+
+/// Not 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an instance is written as 32 hexadecimal digits")]
+pub struct InstanceError;
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Instance {
+    type Err = InstanceError;
+    fn from_str(s: &str) -> Result<Self, InstanceError> {
+        if s.len() != 32 || !s.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(InstanceError);
+        }
+        u128::from_str_radix(s, 16).map(|n| Self(n.to_be_bytes())).map_err(|_| InstanceError)
+    }
+}
+
+impl From<Instance> for String {
+    fn from(instance: Instance) -> Self {
+        instance.to_string()
+    }
+}
+
+impl TryFrom<String> for Instance {
+    type Error = InstanceError;
+    fn try_from(s: String) -> Result<Self, InstanceError> {
+        s.parse()
+    }
+}
+
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
         $(#[$doc])*
@@ -233,5 +272,15 @@ mod tests {
         assert!("é".repeat(256).parse::<Title>().is_ok());
         assert!("é".repeat(257).parse::<Title>().is_err());
         assert!("a\nb".parse::<Title>().is_err());
+    }
+
+    #[test]
+    fn instances_are_hexadecimal() {
+        let instance = Instance([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 254, 255]);
+        assert_eq!(instance.to_string(), "000102030405060708090a0b0c0dfeff");
+        assert_eq!(instance.to_string().parse(), Ok(instance));
+        for bad in ["", "00", "+00102030405060708090a0b0c0dfeff", "g00102030405060708090a0b0c0dfeff"] {
+            assert_eq!(bad.parse::<Instance>(), Err(InstanceError));
+        }
     }
 }

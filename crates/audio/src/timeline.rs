@@ -5,7 +5,7 @@
 //! that was once resolved never resolves differently. When the clock was set back and a time of day came
 //! twice, its first occurrence is meant. A gap takes no frame numbers; it is an entry, and an anchor after it.
 
-use crate::name::Title;
+use crate::name::{Instance, SourceName, Title};
 use crate::position::{Frame, FrameCount};
 use crate::spec::Spec;
 use crate::time::WallTime;
@@ -79,6 +79,19 @@ pub struct Mark {
     pub text: Title,
 }
 
+/// From `frame` on, frames come from this source.
+///
+/// It is durable together with those frames, so it tells whose they are even after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceChange {
+    /// The first of them.
+    pub frame: Frame,
+    /// Who, for people.
+    pub source: SourceName,
+    /// Which run of it.
+    pub instance: Instance,
+}
+
 /// Something that happened while `frame` was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -96,8 +109,6 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A source was connected.
-    SourceConnected,
     /// The time of day jumped against the frames.
     ClockStep,
     /// After a crash, what was not proven durable was cut.
@@ -114,6 +125,8 @@ pub enum Entry {
     Anchor(Anchor),
     /// Missing audio; also an anchor.
     Gap(Gap),
+    /// Another source.
+    Source(SourceChange),
     /// A title.
     Title(TitleChange),
     /// A mark.
@@ -128,6 +141,7 @@ impl Entry {
         match self {
             Self::Anchor(a) => a.frame,
             Self::Gap(g) => g.at,
+            Self::Source(s) => s.frame,
             Self::Title(t) => t.frame,
             Self::Mark(m) => m.frame,
             Self::Event(e) => e.frame,
@@ -178,7 +192,7 @@ impl Timeline {
         match &entry {
             Entry::Anchor(a) => self.anchor(*a)?,
             Entry::Gap(g) => self.anchor(Anchor { frame: g.at, time: g.to })?,
-            Entry::Title(_) | Entry::Mark(_) | Entry::Event(_) => {}
+            Entry::Source(_) | Entry::Title(_) | Entry::Mark(_) | Entry::Event(_) => {}
         }
         self.entries.push(entry);
         Ok(())
@@ -205,6 +219,14 @@ impl Timeline {
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         self.entries.iter().filter_map(|e| match e {
             Entry::Gap(g) => Some(g),
+            _ => None,
+        })
+    }
+
+    /// Who wrote the last of the frames before `end`.
+    pub fn writer_before(&self, end: Frame) -> Option<&SourceChange> {
+        self.entries.iter().rev().find_map(|e| match e {
+            Entry::Source(s) if s.frame < end => Some(s),
             _ => None,
         })
     }

@@ -1,7 +1,9 @@
 //! Wire types to audio types and back. Every refusal names the field.
 
 use crate::v1;
-use livetape_audio::{GapReason, NameError, RecordingId, SampleFormat, SourceName, Spec, SpecError, StreamName, Title};
+use livetape_audio::{
+    GapReason, Instance, NameError, RecordingId, SampleFormat, SourceName, Spec, SpecError, StreamName, Title,
+};
 
 /// Why a message can never be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +30,7 @@ pub struct Opening {
     /// Who pushes.
     pub source: SourceName,
     /// Tells a source that comes back from one that was restarted.
-    pub instance: [u8; 16],
+    pub instance: Instance,
     /// Shape of the audio.
     pub spec: Spec,
     /// In whose numbers the source counts.
@@ -43,7 +45,7 @@ impl TryFrom<v1::Open> for Opening {
         Ok(Self {
             stream: open.stream.parse()?,
             source: open.source.parse()?,
-            instance: open.instance.as_slice().try_into().map_err(|_| InvalidMessage::Instance(open.instance.len()))?,
+            instance: instance(&open.instance)?,
             spec: open.spec.ok_or(InvalidMessage::Missing("spec"))?.try_into()?,
             resume: open.resume_recording_id.map(|id| id.parse()).transpose()?,
             title: open.title.parse()?,
@@ -51,12 +53,16 @@ impl TryFrom<v1::Open> for Opening {
     }
 }
 
+fn instance(bytes: &[u8]) -> Result<Instance, InvalidMessage> {
+    bytes.try_into().map(Instance).map_err(|_| InvalidMessage::Instance(bytes.len()))
+}
+
 impl From<Opening> for v1::Open {
     fn from(opening: Opening) -> Self {
         Self {
             stream: opening.stream.into(),
             source: opening.source.into(),
-            instance: opening.instance.to_vec(),
+            instance: opening.instance.0.to_vec(),
             spec: Some(opening.spec.into()),
             resume_recording_id: opening.resume.map(Into::into),
             title: opening.title.into(),
@@ -120,7 +126,7 @@ mod tests {
         Opening {
             stream: "studio-a".parse().unwrap(),
             source: "test".parse().unwrap(),
-            instance: [3; 16],
+            instance: Instance([3; 16]),
             spec: Spec::new(SampleFormat::S24, 96_000, 6).unwrap(),
             resume: Some(RecordingId::new(1_763_649_000_000, &[1; 10])),
             title: "Studio A".parse().unwrap(),

@@ -4,7 +4,8 @@
 //! task does it. Not here: sessions, files, acknowledgements.
 
 use livetape_audio::{
-    Anchor, Entry, Epoch, Event, EventKind, Frame, FrameCount, Gap, GapReason, SealReason, Spec, WallTime,
+    Anchor, Durable, Entry, Epoch, Event, EventKind, Frame, FrameCount, Gap, GapReason, Instance, SealReason,
+    SourceChange, SourceName, Spec, Timeline, WallTime,
 };
 use std::time::Duration;
 
@@ -16,9 +17,6 @@ const STEP: Duration = Duration::from_secs(1);
 const ANCHOR_DISTANCE: Duration = Duration::from_millis(200);
 /// A recording stays below this size, whatever else is configured.
 const MAX_BYTES: u64 = 1 << 39;
-
-/// 16 random bytes that a source draws when it begins to capture.
-pub type InstanceBytes = [u8; 16];
 
 /// What a source says, in the numbers of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +95,9 @@ pub enum Refusal {
         current: Epoch,
     },
     /// Frames between the next one and the message's are missing.
-    #[error("frame {got} comes after a hole: the next frame is {next}; announce missing audio with a gap, or open again")]
+    #[error(
+        "frame {got} comes after a hole: the next frame is {next}; announce missing audio with a gap, or open again"
+    )]
     Hole {
         /// First frame of the message.
         got: Frame,
@@ -134,8 +134,11 @@ pub struct Ingest {
     spec: Spec,
     roll_after: FrameCount,
     epoch: Epoch,
-    instance: InstanceBytes,
+    /// Who holds the epoch.
+    source: (Instance, SourceName),
     next: Frame,
+    /// Who wrote the frame before the next one.
+    writer: Option<Instance>,
     /// A call's number of a frame minus the recording's: not zero after a roll.
     offset: FrameCount,
     anchor: Option<Anchor>,
@@ -145,28 +148,39 @@ pub struct Ingest {
 }
 
 /// Where a recording stands when the state machine begins or goes back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Position {
     /// The next frame.
     pub next: Frame,
     /// The last anchor of the timeline.
     pub anchor: Option<Anchor>,
+    /// Who wrote the frame before the next one.
+    pub writer: Option<Instance>,
+}
+
+impl Position {
+    /// The position at the end of what is durable.
+    pub fn of(timeline: &Timeline, durable: Durable) -> Self {
+        let next = durable.end();
+        let writer = timeline.writer_before(next).map(|source| source.instance);
+        Self { next, anchor: timeline.last_anchor(), writer }
+    }
 }
 
 impl Ingest {
-    /// State of a recording that stands at `position` and that `instance` was writing in `epoch`.
+    /// State of a recording that stands at `position` and that `source` opened last, as `epoch`.
     pub fn new(
         spec: Spec,
         roll_after: Duration,
         epoch: Epoch,
-        instance: InstanceBytes,
+        source: (Instance, SourceName),
         position: Position,
     ) -> Self {
-        let Position { next, anchor } = position;
+        let Position { next, anchor, writer } = position;
         // At least one frame, or a recording that begins at midnight would roll for ever.
         let roll_after = spec.frames(roll_after).max(FrameCount::new(1));
         let offset = FrameCount::ZERO;
-        let mut new = Self { spec, roll_after, epoch, instance, next, offset, anchor, gap: None, midnight: None };
+        let mut new = Self { spec, roll_after, epoch, source, next, writer, offset, anchor, gap: None, midnight: None };
         new.ripen();
         new
     }
@@ -186,12 +200,12 @@ impl Ingest {
         frame + self.offset
     }
 
-    /// A source opens the recording as `epoch`. One that comes back knows what it has sent; any other leaves a gap.
-    pub fn opened(&mut self, epoch: Epoch, instance: InstanceBytes) {
-        let lost_memory = self.next > Frame::ZERO && instance != self.instance;
-        self.gap = lost_memory.then_some(PendingGap { lost: None, reason: GapReason::SourceRestarted });
+    /// A source opens the recording as `epoch`. Gaps that it announced before and that no frame followed, it announces
+    /// again.
+    pub fn opened(&mut self, epoch: Epoch, source: (Instance, SourceName)) {
+        self.gap = None;
         self.epoch = epoch;
-        self.instance = instance;
+        self.source = source;
         self.offset = FrameCount::ZERO;
     }
 
@@ -200,6 +214,7 @@ impl Ingest {
         self.offset = self.offset + self.next.since(Frame::ZERO);
         self.next = Frame::ZERO;
         self.anchor = None;
+        self.writer = None;
         self.midnight = None;
     }
 
@@ -207,6 +222,7 @@ impl Ingest {
     pub fn rewound(&mut self, position: Position) {
         self.next = position.next;
         self.anchor = position.anchor;
+        self.writer = position.writer;
         self.gap = None;
     }
 
@@ -275,30 +291,37 @@ impl Ingest {
 
     /// What the timeline has to say before the next frame, which was captured at `time`.
     fn entries(&mut self, time: WallTime, now: WallTime) -> Vec<Entry> {
+        let (frame, (instance, source)) = (self.next, self.source.clone());
+        let mut entries = Vec::new();
+        let mut gap = self.gap.take();
+        if self.writer != Some(instance) {
+            // Nobody says what lies between the frames of two sources, or of two lives of one.
+            gap = gap.or(Some(PendingGap { lost: None, reason: GapReason::SourceRestarted }));
+            self.writer = Some(instance);
+            entries.push(Entry::Source(SourceChange { frame, source, instance }));
+        }
+        entries.extend(self.time_entries(gap, time, now));
+        entries
+    }
+
+    fn time_entries(&mut self, gap: Option<PendingGap>, time: WallTime, now: WallTime) -> Vec<Entry> {
         let anchor = Anchor { frame: self.next, time };
-        let Some(last) = self.anchor else {
-            self.gap = None; // Nothing is missing before the first frame.
-            self.anchor = Some(anchor);
-            return vec![Entry::Anchor(anchor)];
-        };
-        let since = self.next.since(last.frame);
+        // Nothing is missing before the first frame.
+        let Some(last) = self.anchor.replace(anchor) else { return vec![Entry::Anchor(anchor)] };
         let due = time_of(last, self.next, self.spec);
-        if let Some(PendingGap { lost, reason }) = self.gap.take() {
-            self.anchor = Some(anchor);
+        if let Some(PendingGap { lost, reason }) = gap {
             return vec![Entry::Gap(Gap { at: self.next, lost, from: due, to: time, reason })];
         }
         let off = time.distance(due);
-        if off < DRIFT || self.spec.duration(since) < ANCHOR_DISTANCE {
+        if off < DRIFT || self.spec.duration(self.next.since(last.frame)) < ANCHOR_DISTANCE {
+            self.anchor = Some(last);
             return Vec::new();
         }
-        self.anchor = Some(anchor);
-        let mut entries = Vec::with_capacity(2);
-        if off >= STEP {
+        let step = (off >= STEP).then(|| {
             let detail = format!("the time of day went from {due} to {time}");
-            entries.push(Entry::Event(Event { frame: self.next, time: now, kind: EventKind::ClockStep, detail }));
-        }
-        entries.push(Entry::Anchor(anchor));
-        entries
+            Entry::Event(Event { frame: self.next, time: now, kind: EventKind::ClockStep, detail })
+        });
+        step.into_iter().chain([Entry::Anchor(anchor)]).collect()
     }
 
     /// How many of the coming frames still belong to this recording, and why it ends after them, if it does.

@@ -154,9 +154,7 @@ fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
             let (lost, reason) = (g.lost_frames.map(FrameCount::new), g.reason().into());
             Ok((Message::Gap { epoch: Epoch(g.epoch), at: Frame::new(g.at_frame), lost, reason }, Bytes::new()))
         }
-        Some(Request::End(e)) => {
-            Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new()))
-        }
+        Some(Request::End(e)) => Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new())),
         Some(Request::Open(_)) => Err(Status::invalid_argument("Open comes once, as the first message")),
         None => Err(Status::invalid_argument("an empty message: send Append, Gap or End")),
     }

@@ -5,12 +5,10 @@
 //! they wait there, and the source waits behind them. Not here: gRPC, bytes on disk, time of day of frames.
 
 use crate::committer::{Committed, Committer, Pending};
-use crate::ingest::{Decision, Ingest, InstanceBytes, Message, Position, Refusal};
+use crate::ingest::{Decision, Ingest, Message, Position, Refusal};
 use crate::tape::{self, OpenError};
 use bytes::Bytes;
-use livetape_audio::{
-    Durable, Entry, Epoch, Event, EventKind, Frame, FrameCount, RecordingId, SealReason, StreamName, Tail, WallTime,
-};
+use livetape_audio::{Durable, Entry, Epoch, Frame, FrameCount, RecordingId, SealReason, StreamName, Tail, WallTime};
 use livetape_proto::Opening;
 use livetape_store::{Catalogue, DataDir, Recording, StoreError, TapeWriter};
 use livetape_tail::Publisher;
@@ -192,12 +190,6 @@ impl Stream {
             return Ok(Err(error));
         }
         let (epoch, next) = (open.ingest.epoch(), open.ingest.next());
-        open.pending.note(Entry::Event(Event {
-            frame: next,
-            time: tape::now(),
-            kind: EventKind::SourceConnected,
-            detail: opening.source.to_string(),
-        }));
         open.deadline = None;
         let (progress, watched) = watch::channel(Progress { durable: next, verdict: None });
         open.call = Some(Call { id: call, progress });
@@ -211,16 +203,15 @@ impl Stream {
     async fn reopen(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
         let Some((open, writer)) = self.open.as_mut().and_then(OpenTape::at_home) else { return Ok(lost_tape()) };
         let (epoch, source) = (open.ingest.epoch().next(), opening.clone());
-        let (writer, outcome) = tape::blocking(writer, move |tape| {
-            tape.update(epoch, source.instance.into(), source.source, source.title)
-        })
-        .await?;
+        let (writer, outcome) =
+            tape::blocking(writer, move |tape| tape.update(epoch, source.instance, source.source, source.title))
+                .await?;
         open.recording = writer.recording().clone();
         open.tape = Some(writer);
         if let Err(error) = outcome {
             return Ok(Err(error.into()));
         }
-        open.ingest.opened(epoch, opening.instance);
+        open.ingest.opened(epoch, (opening.instance, opening.source.clone()));
         self.shared.catalogue.insert(open.recording.clone());
         Ok(Ok(()))
     }
@@ -303,7 +294,7 @@ impl Stream {
         let opening = Opening {
             stream: r.stream.clone(),
             source: r.source.clone(),
-            instance: r.instance.into(),
+            instance: r.instance,
             spec: r.spec,
             resume: None,
             title: r.title.clone(),
@@ -371,7 +362,7 @@ impl Stream {
             Err(error) => {
                 tracing::error!(stream = %self.name, %error, durable = %end, "not written; the source has to send again");
                 open.pending.clear();
-                open.ingest.rewound(Position { next: end.end(), anchor: tape.timeline().last_anchor() });
+                open.ingest.rewound(Position::of(tape.timeline(), end));
                 open.hang_up(Some(Verdict::from(&error)), self.shared.resume_window);
             }
         }
@@ -408,9 +399,9 @@ async fn committed(open: &mut Option<OpenTape>) -> anyhow::Result<Committed> {
 impl OpenTape {
     fn new(tape: TapeWriter, shared: &Shared) -> Self {
         let recording = tape.recording().clone();
-        let position = Position { next: tape.durable().end(), anchor: tape.timeline().last_anchor() };
-        let instance: InstanceBytes = recording.instance.into();
-        let ingest = Ingest::new(recording.spec, shared.roll_after, recording.epoch, instance, position);
+        let position = Position::of(tape.timeline(), tape.durable());
+        let source = (recording.instance, recording.source.clone());
+        let ingest = Ingest::new(recording.spec, shared.roll_after, recording.epoch, source, position);
         Self {
             recording,
             ingest,

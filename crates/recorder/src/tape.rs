@@ -5,7 +5,7 @@ use crate::ingest::Refusal;
 use crate::stream::{Shared, Verdict};
 use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId, Tail, WallTime};
 use livetape_proto::Opening;
-use livetape_store::{Catalogue, Recording, StoreError, TapeWriter, default_segment_frames};
+use livetape_store::{Catalogue, Recording, StoreError, TapeWriter};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -84,8 +84,8 @@ pub(crate) async fn create(
         title: opening.title,
         started,
         epoch,
-        instance: opening.instance.into(),
-        segment_frames: default_segment_frames(opening.spec),
+        instance: opening.instance,
+        segment_frames: Recording::default_segment_frames(opening.spec),
         seal: None,
     };
     let dir = shared.dir.clone();

@@ -4,8 +4,8 @@ use super::*;
 use livetape_audio::SampleFormat;
 use proptest::prelude::*;
 
-const A: InstanceBytes = [1; 16];
-const B: InstanceBytes = [2; 16];
+const A: Instance = Instance([1; 16]);
+const B: Instance = Instance([2; 16]);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn spec() -> Spec {
@@ -24,9 +24,16 @@ fn seconds(n: u64) -> FrameCount {
     FrameCount::new(n * 8_000)
 }
 
+fn named(instance: Instance) -> (Instance, SourceName) {
+    (instance, "test".parse().unwrap())
+}
+
 fn fresh(roll_after: Duration) -> Ingest {
-    let position = Position { next: Frame::ZERO, anchor: None };
-    Ingest::new(spec(), roll_after, Epoch(1), A, position)
+    Ingest::new(spec(), roll_after, Epoch(1), named(A), Position::default())
+}
+
+fn source(frame: Frame, instance: Instance) -> Entry {
+    Entry::Source(SourceChange { frame, source: named(instance).1, instance })
 }
 
 fn append(epoch: u64, first: Frame, frames: FrameCount, captured: WallTime) -> Message {
@@ -46,7 +53,7 @@ fn go_on(ingest: &mut Ingest, n: u64, captured: WallTime) -> Vec<Entry> {
 fn the_first_frame_is_an_anchor_and_the_rest_is_silence() {
     let mut ingest = fresh(DAY);
     let anchor = Entry::Anchor(Anchor { frame: Frame::ZERO, time: noon() });
-    assert_eq!(go_on(&mut ingest, 1, noon()), [anchor]);
+    assert_eq!(go_on(&mut ingest, 1, noon()), [source(Frame::ZERO, A), anchor]);
     assert_eq!(go_on(&mut ingest, 1, noon().later(Duration::from_millis(1_009))), [], "jitter is not drift");
     let drifted = noon().later(Duration::from_millis(2_010));
     assert_eq!(go_on(&mut ingest, 1, drifted), [Entry::Anchor(Anchor { frame: Frame::new(16_000), time: drifted })]);
@@ -67,7 +74,7 @@ fn repeats_are_harmless_and_overlaps_are_cut() {
 fn what_does_not_fit_changes_nothing() {
     let mut ingest = fresh(DAY);
     go_on(&mut ingest, 1, noon());
-    ingest.opened(Epoch(2), B);
+    ingest.opened(Epoch(2), named(B));
     let next = ingest.next();
     let gap = |epoch, at| Message::Gap { epoch: Epoch(epoch), at, lost: None, reason: GapReason::Xrun };
     let beyond = next + FrameCount::new(1);
@@ -96,20 +103,61 @@ fn what_does_not_fit_changes_nothing() {
 fn a_source_that_lost_its_memory_leaves_one_gap() {
     let mut ingest = fresh(DAY);
     go_on(&mut ingest, 10, noon());
-    ingest.opened(Epoch(2), A);
+    ingest.opened(Epoch(2), named(A));
     assert_eq!(go_on(&mut ingest, 1, noon().later(Duration::from_secs(10))), [], "it came back with everything");
-    ingest.opened(Epoch(3), B);
-    ingest.opened(Epoch(4), B);
-    ingest.opened(Epoch(5), A);
-    let to = noon().later(Duration::from_secs(60));
-    let gap = Gap {
-        at: Frame::new(11 * 8_000),
-        lost: None,
-        from: noon().later(Duration::from_secs(11)),
-        to,
-        reason: GapReason::SourceRestarted,
-    };
-    assert_eq!(go_on(&mut ingest, 1, to), [Entry::Gap(gap)]);
+    // The new source may come and go as it likes before its first frame.
+    for epoch in 3..6 {
+        ingest.opened(Epoch(epoch), named(B));
+    }
+    let (at, to) = (ingest.next(), noon().later(Duration::from_secs(60)));
+    let from = noon().later(Duration::from_secs(11));
+    let gap = Entry::Gap(Gap { at, lost: None, from, to, reason: GapReason::SourceRestarted });
+    assert_eq!(go_on(&mut ingest, 1, to), [source(at, B), gap]);
+    ingest.opened(Epoch(6), named(B));
+    assert_eq!(go_on(&mut ingest, 1, to.later(Duration::from_secs(1))), []);
+}
+
+#[test]
+fn a_new_source_that_knows_what_is_missing_is_believed() {
+    let mut ingest = fresh(DAY);
+    go_on(&mut ingest, 10, noon());
+    ingest.opened(Epoch(2), named(B));
+    let (at, lost) = (ingest.next(), Some(FrameCount::new(77)));
+    ingest.decide(Message::Gap { epoch: Epoch(2), at, lost, reason: GapReason::Overflow }, noon()).unwrap();
+    let entries = go_on(&mut ingest, 1, noon().later(Duration::from_secs(60)));
+    assert!(matches!(entries.as_slice(), [Entry::Source(_), Entry::Gap(gap)] if gap.lost == lost));
+}
+
+#[test]
+fn a_gap_that_no_frame_followed_is_announced_again_and_counted_once() {
+    let mut ingest = fresh(DAY);
+    go_on(&mut ingest, 1, noon());
+    let (at, lost) = (ingest.next(), Some(FrameCount::new(5)));
+    for epoch in 2..5 {
+        ingest.opened(Epoch(epoch), named(A));
+        ingest.decide(Message::Gap { epoch: Epoch(epoch), at, lost, reason: GapReason::Xrun }, noon()).unwrap();
+    }
+    let entries = go_on(&mut ingest, 1, noon().later(Duration::from_secs(2)));
+    assert!(matches!(entries.as_slice(), [Entry::Gap(gap)] if gap.lost == lost));
+}
+
+#[test]
+fn after_a_crash_the_timeline_tells_whose_the_last_frame_is() {
+    let mut timeline = Timeline::new(spec());
+    let durable = Durable(Frame::new(8_000));
+    for entry in [source(Frame::ZERO, A), Entry::Anchor(Anchor { frame: Frame::ZERO, time: noon() })] {
+        timeline.push(entry).unwrap();
+    }
+    // Written with frames that the crash took.
+    timeline.push(source(durable.end(), B)).unwrap();
+    let position = Position::of(&timeline, durable);
+    assert_eq!((position.next, position.writer), (durable.end(), Some(A)));
+    for (instance, gaps) in [(A, 0), (B, 1)] {
+        let mut ingest = Ingest::new(spec(), DAY, Epoch(1), named(B), position);
+        ingest.opened(Epoch(2), named(instance));
+        let entries = go_on(&mut ingest, 1, noon().later(Duration::from_secs(1)));
+        assert_eq!(entries.iter().filter(|e| matches!(e, Entry::Gap(_))).count(), gaps);
+    }
 }
 
 #[test]
@@ -179,7 +227,7 @@ fn rolls_at_the_first_midnight_after_it_is_long_enough_to_the_frame() {
     let rest = append(1, Frame::new(72_000), seconds(1), start.later(Duration::from_secs(9)));
     let Ok(Decision::Write { entries, skip, take, time, then: None }) = ingest.decide(rest, noon()) else { panic!() };
     assert_eq!((skip, take), (FrameCount::new(4_000), FrameCount::new(4_000)));
-    assert_eq!(entries, [Entry::Anchor(Anchor { frame: Frame::ZERO, time })]);
+    assert_eq!(entries, [source(Frame::ZERO, A), Entry::Anchor(Anchor { frame: Frame::ZERO, time })]);
     assert_eq!(time, at("2026-11-21T00:00:00.0001Z"));
     assert_eq!(ingest.in_call(ingest.next()), Frame::new(80_000), "the numbering of the call goes on");
 }
@@ -195,11 +243,11 @@ fn too_short_at_midnight_waits_for_the_next_one() {
 fn a_gap_over_midnight_does_not_skip_the_roll() {
     let mut ingest = fresh(Duration::from_secs(3));
     go_on(&mut ingest, 5, at("2026-11-20T23:59:50Z"));
-    ingest.opened(Epoch(1), B);
+    ingest.opened(Epoch(1), named(B));
     let late = append(1, ingest.next(), seconds(1), at("2026-11-21T00:10:00Z"));
     let Ok(Decision::Write { entries, take, then, .. }) = ingest.decide(late, noon()) else { panic!() };
     assert_eq!((take, then), (FrameCount::ZERO, Some(SealReason::Rolled)));
-    assert!(matches!(entries.as_slice(), [Entry::Gap(_)]), "the gap stands at the end of the first");
+    assert!(matches!(entries.as_slice(), [Entry::Source(_), Entry::Gap(_)]), "the gap stands at the end of the first");
     ingest.rolled();
     assert!(matches!(ingest.decide(late, noon()), Ok(Decision::Write { take, then: None, .. }) if take == seconds(1)));
 }
@@ -209,8 +257,9 @@ fn never_reaches_the_largest_size() {
     let position = Position {
         next: Frame::new((1 << 38) - 10),
         anchor: Some(Anchor { frame: Frame::new((1 << 38) - 20), time: noon() }),
+        writer: Some(A),
     };
-    let mut ingest = Ingest::new(spec(), Duration::MAX, Epoch(1), A, position);
+    let mut ingest = Ingest::new(spec(), Duration::MAX, Epoch(1), named(A), position);
     let message = append(1, position.next, seconds(1), noon());
     let Ok(Decision::Write { take, then, .. }) = ingest.decide(message, noon()) else { panic!() };
     assert_eq!((take, then), (FrameCount::new(10), Some(SealReason::SizeLimit)));
@@ -227,8 +276,15 @@ fn a_recording_from_midnight_on_with_no_length_to_wait_for_rolls_a_day_later() {
 enum Deed {
     Open(bool),
     /// Sends `frames` that begin `back` before the next one (late or repeated) or after a hole.
-    Append { of: bool, back: i8, frames: u8 },
-    Gap { of: bool, at: i8 },
+    Append {
+        of: bool,
+        back: i8,
+        frames: u8,
+    },
+    Gap {
+        of: bool,
+        at: i8,
+    },
     /// The disk loses what was not durable.
     Rewind(u8),
 }
@@ -256,7 +312,7 @@ proptest! {
             match deed {
                 Deed::Open(a) => {
                     let epoch = ingest.epoch().next();
-                    ingest.opened(epoch, if a { A } else { B });
+                    ingest.opened(epoch, named(if a { A } else { B }));
                     if a { epoch_a = epoch.0 } else { epoch_b = epoch.0 }
                 }
                 Deed::Append { of, back, frames } => {
@@ -285,7 +341,7 @@ proptest! {
                 Deed::Rewind(lost) => {
                     written = written.saturating_sub(lost.into());
                     let anchor = (written > 0).then_some(Anchor { frame: Frame::ZERO, time: noon() });
-                    ingest.rewound(Position { next: Frame::new(written), anchor });
+                    ingest.rewound(Position { next: Frame::new(written), anchor, writer: Some(A) });
                 }
             }
             prop_assert_eq!(ingest.next().get(), written);
