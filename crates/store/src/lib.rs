@@ -1,1 +1,46 @@
-//! Append-only recordings on disk: segments, index, timeline, recovery. Synchronous; no network.
+//! Floor 1: recordings on disk. Append-only segments with an index that proves them, a timeline, recovery.
+//!
+//! Synchronous `std::fs` and nothing else: no async, no network, no clock. One [`TapeWriter`] owns the files of an
+//! open recording; any number of [`TapeReader`]s and [`TimelineFollower`]s read below its tail without asking it.
+//!
+//! ```text
+//! <data>/LOCK                            held by the one recorder
+//! <data>/recorder.json                   its generation
+//! <data>/<stream>/<recording id>/
+//!     recording.json                     what it is; replaced atomically
+//!     00000000000000000000.pcm           frames and nothing else, `segment_frames` of them in all but the last file
+//!     00000000000000000000.idx           blocks: which frames, when, and the checksum that proves them
+//!     timeline.log                       anchors, gaps, titles, marks, events
+//! ```
+//! Only `format` knows the bytes. The length of a file proves nothing, for files are allocated ahead: the index does.
+
+mod catalogue;
+mod data_dir;
+mod disk;
+mod error;
+mod follower;
+mod format;
+mod growing;
+mod index;
+mod proof;
+mod reader;
+mod recording;
+mod recovery;
+mod segment;
+#[cfg(any(test, feature = "testing"))]
+pub mod sparse;
+mod timeline_log;
+pub mod verify;
+mod writer;
+
+pub use catalogue::{Catalogue, Page, Query};
+pub use data_dir::{DataDir, Problem, Scan};
+pub use disk::{Disk, Faults, Op};
+pub use error::StoreError;
+pub use follower::TimelineFollower;
+pub use proof::durable_end;
+pub use reader::TapeReader;
+pub use recording::{Recording, Seal};
+pub use recovery::Recovery;
+pub use verify::Verdict;
+pub use writer::TapeWriter;

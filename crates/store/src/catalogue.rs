@@ -1,0 +1,208 @@
+//! All recordings of a data folder, in memory. The cost of a page depends on the page, not on the archive.
+
+use crate::recording::Recording;
+use livetape_audio::{RecordingId, StreamName, WallTime};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Knows every recording. Filled from a scan, kept by the recorder.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    shelves: RwLock<Shelves>,
+}
+
+/// Which recordings are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Of this stream only.
+    pub stream: Option<StreamName>,
+    /// Those that end after this time; an open one has no end.
+    pub from: Option<WallTime>,
+    /// Those that start before this time.
+    pub to: Option<WallTime>,
+    /// Those after this one, which need not exist.
+    pub after: Option<RecordingId>,
+    /// At most so many; at least one is given, if there is one.
+    pub limit: usize,
+}
+
+/// Some of the recordings that were asked for, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The recordings.
+    pub recordings: Vec<Arc<Recording>>,
+    /// `after` for the next page, if there is one.
+    pub next: Option<RecordingId>,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    by_id: HashMap<RecordingId, Arc<Recording>>,
+    by_stream: BTreeMap<StreamName, Shelf>,
+}
+
+/// The recordings of one stream by id, which is by age.
+#[derive(Debug, Default)]
+struct Shelf {
+    recordings: Vec<Arc<Recording>>,
+    /// `ended[i]`: when the last of recordings 0 to `i` ended. Rises, so it can be searched, whatever clocks did.
+    ended: Vec<WallTime>,
+}
+
+/// An open recording ends after every time.
+const NEVER: WallTime = WallTime::from_unix_nanos(i64::MAX);
+
+fn ended(recording: &Recording) -> WallTime {
+    recording.seal.map_or(NEVER, |seal| seal.ended)
+}
+
+impl Shelf {
+    fn place(&self, id: RecordingId) -> Result<usize, usize> {
+        self.recordings.binary_search_by_key(&id, |recording| recording.id)
+    }
+
+    fn insert(&mut self, recording: Arc<Recording>) {
+        let at = match self.place(recording.id) {
+            Ok(at) => {
+                if let Some(place) = self.recordings.get_mut(at) {
+                    *place = recording;
+                }
+                at
+            }
+            Err(at) => {
+                self.recordings.insert(at, recording);
+                at
+            }
+        };
+        self.count_from(at);
+    }
+
+    fn remove(&mut self, id: RecordingId) {
+        if let Ok(at) = self.place(id) {
+            self.recordings.remove(at);
+            self.count_from(at);
+        }
+    }
+
+    /// Almost always only the newest changes, or the oldest goes.
+    fn count_from(&mut self, at: usize) {
+        self.ended.truncate(at);
+        for recording in self.recordings.iter().skip(at) {
+            let before = self.ended.last().copied().unwrap_or(ended(recording));
+            self.ended.push(before.max(ended(recording)));
+        }
+    }
+
+    /// Where to begin for a query; nothing before it is meant.
+    fn start(&self, query: &Query) -> usize {
+        let after = query.after.map_or(0, |id| self.recordings.partition_point(|recording| recording.id <= id));
+        let from = query.from.map_or(0, |from| self.ended.partition_point(|&until| until <= from));
+        after.max(from)
+    }
+
+    /// The first recording at or after `at` that is meant. Recordings of a stream do not overlap, so the first that
+    /// starts too late is the last to look at.
+    fn next(&self, mut at: usize, query: &Query) -> Option<(usize, &Arc<Recording>)> {
+        loop {
+            let recording = self.recordings.get(at)?;
+            if query.to.is_some_and(|to| recording.started >= to) {
+                return None;
+            }
+            if query.from.is_none_or(|from| ended(recording) > from) {
+                return Some((at, recording));
+            }
+            at += 1;
+        }
+    }
+}
+
+impl Catalogue {
+    fn read(&self) -> RwLockReadGuard<'_, Shelves> {
+        // Nothing between taking the lock and giving it back can panic, so it is never poisoned.
+        self.shelves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shelves> {
+        self.shelves.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a recording, or replaces what was known of it.
+    pub fn insert(&self, recording: Recording) {
+        let recording = Arc::new(recording);
+        let mut shelves = self.write();
+        let before = shelves.by_id.insert(recording.id, Arc::clone(&recording));
+        if let Some(before) = before.filter(|before| before.stream != recording.stream) {
+            shelves.take(&before);
+        }
+        shelves.by_stream.entry(recording.stream.clone()).or_default().insert(recording);
+    }
+
+    /// Forgets a recording; a stream without recordings is forgotten with it.
+    pub fn remove(&self, id: RecordingId) {
+        let mut shelves = self.write();
+        if let Some(recording) = shelves.by_id.remove(&id) {
+            shelves.take(&recording);
+        }
+    }
+
+    /// A recording.
+    pub fn get(&self, id: RecordingId) -> Option<Arc<Recording>> {
+        self.read().by_id.get(&id).cloned()
+    }
+
+    /// The streams that have recordings, by name.
+    pub fn streams(&self) -> Vec<StreamName> {
+        self.read().by_stream.keys().cloned().collect()
+    }
+
+    /// The newest recording of a stream.
+    pub fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>> {
+        self.read().by_stream.get(stream)?.recordings.last().cloned()
+    }
+
+    /// The recording of the same stream before this one.
+    pub fn previous(&self, id: RecordingId) -> Option<Arc<Recording>> {
+        let shelves = self.read();
+        let shelf = shelves.by_stream.get(&shelves.by_id.get(&id)?.stream)?;
+        let before = shelf.place(id).ok()?.checked_sub(1)?;
+        shelf.recordings.get(before).cloned()
+    }
+
+    /// A page of recordings.
+    pub fn list(&self, query: &Query) -> Page {
+        let (shelves, limit) = (self.read(), query.limit.max(1));
+        let asked: Vec<&Shelf> = match &query.stream {
+            Some(stream) => shelves.by_stream.get(stream).into_iter().collect(),
+            None => shelves.by_stream.values().collect(),
+        };
+        // The next recording of each stream, the oldest of them on top.
+        let next = |shelf: usize, from: usize| {
+            let (at, recording) = asked.get(shelf)?.next(from, query)?;
+            Some(Reverse((recording.id, shelf, at)))
+        };
+        let starts = asked.iter().enumerate().filter_map(|(i, shelf)| next(i, shelf.start(query)));
+        let mut heads: BinaryHeap<_> = starts.collect();
+        let mut page = Page::default();
+        while let Some(Reverse((id, shelf, at))) = heads.pop() {
+            if page.recordings.len() == limit {
+                page.next = page.recordings.last().map(|recording| recording.id);
+                break;
+            }
+            page.recordings.extend(shelves.by_id.get(&id).cloned());
+            heads.extend(next(shelf, at + 1));
+        }
+        page
+    }
+}
+
+impl Shelves {
+    fn take(&mut self, recording: &Recording) {
+        if let Some(shelf) = self.by_stream.get_mut(&recording.stream) {
+            shelf.remove(recording.id);
+            if shelf.recordings.is_empty() {
+                self.by_stream.remove(&recording.stream);
+            }
+        }
+    }
+}

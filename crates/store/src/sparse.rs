@@ -1,0 +1,95 @@
+//! Recordings of any length in no time, for tests: files with holes, which read as silence and take no space.
+//!
+//! Not a substitute for recording: everything but the silence is as the writer would have left it.
+
+use crate::data_dir::DataDir;
+use crate::error::StoreError;
+use crate::format::{self, Block, Part, RECORDING, TIMELINE, encode_entry};
+use crate::recording::{Recording, Seal};
+use crate::segment::path;
+use crc32fast::Hasher;
+use livetape_audio::{Anchor, Entry, Frame, FrameCount, SealReason};
+
+/// Makes `recording`, which began at its `started`, with `frames` of silence. Sealed when they were over, or open, so
+/// that it can be recovered and gone on with: its last block is a second, all others an hour.
+///
+/// # Errors
+/// As for making and writing files.
+pub fn sparse_sealed_or_open(
+    dir: &DataDir,
+    mut recording: Recording,
+    frames: FrameCount,
+    sealed: bool,
+) -> Result<Recording, StoreError> {
+    dir.writable()?;
+    let (disk, folder) = (dir.disk(), dir.folder(&recording));
+    recording.check(&folder)?;
+    let (spec, end) = (recording.spec, Frame::ZERO + frames);
+    disk.create_dirs(&folder)?;
+    let mut first = Frame::ZERO;
+    while first == Frame::ZERO || first < end {
+        let next = end.min(first + recording.segment_frames);
+        let audio = disk.create(&path(&folder, first, Part::Audio))?;
+        audio.set_len(spec.bytes(next.since(first)))?;
+        let index: Vec<u8> = blocks(&recording, first, next).iter().flat_map(Block::encode).collect();
+        disk.create(&path(&folder, first, Part::Index))?.write_all_at(&index, 0)?;
+        first = first + recording.segment_frames;
+    }
+    let anchor = encode_entry(&Entry::Anchor(Anchor { frame: Frame::ZERO, time: recording.started }))?;
+    disk.create(&folder.join(TIMELINE))?.write_all_at(&anchor, 0)?;
+    if sealed {
+        let ended = recording.started.after_frames(frames, spec);
+        recording.seal = Some(Seal { end, ended, reason: SealReason::Operator, next: None });
+    }
+    disk.replace(&folder.join(RECORDING), &format::encode_recording(&recording))?;
+    Ok(recording)
+}
+
+/// The index of the silent frames from `first` to `end`.
+fn blocks(recording: &Recording, first: Frame, end: Frame) -> Vec<Block> {
+    let (spec, second) = (recording.spec, u64::from(recording.spec.rate()));
+    let mut blocks = Vec::new();
+    let mut at = first;
+    while at < end {
+        let left = end.since(at).get();
+        let long = left.saturating_sub(second).min(3600 * second);
+        let count = FrameCount::new(if long > 0 { long } else { left });
+        blocks.push(Block {
+            first: at,
+            frames: u32::try_from(count.get()).unwrap_or(u32::MAX),
+            time: recording.started.after_frames(at.since(Frame::ZERO), spec),
+            audio: crc_of_zeros(spec.bytes(count)),
+            after_sync: true,
+        });
+        at = at + count;
+    }
+    blocks
+}
+
+/// CRC-32 of `len` zero bytes, by doubling: what two halves have is combined.
+fn crc_of_zeros(len: u64) -> u32 {
+    let (mut whole, mut power) = (Hasher::new(), Hasher::new());
+    power.update(&[0]);
+    let mut left = len;
+    while left > 0 {
+        if left & 1 == 1 {
+            whole.combine(&power);
+        }
+        let half = power.clone();
+        power.combine(&half);
+        left >>= 1;
+    }
+    whole.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_have_their_checksum() {
+        for len in [0, 1, 2, 3, 1000, 65_537] {
+            assert_eq!(crc_of_zeros(len), crc32fast::hash(&vec![0; len as usize]), "{len} bytes");
+        }
+    }
+}
