@@ -1,1 +1,18 @@
-//! Tests over real processes and real clients; see `tests/`.
+//! What several of the tests in `tests/` need: a growing recording, and clients that are other people's programs.
+
+pub mod clients;
+pub mod growing;
+pub mod player;
+
+use livetape_audio::{Frame, FrameCount, Spec};
+
+/// Counting PCM as content of a pushing source: 16 bits, stereo; each frame is its own number in 32 bits.
+pub fn counting(first: Frame, count: FrameCount, _: Spec) -> Vec<u8> {
+    let last = first + count;
+    (first.get()..last.get()).flat_map(|n| (n as u32).to_le_bytes()).collect()
+}
+
+/// The tone that says the second, as content of a pushing source.
+pub fn tone(first: Frame, count: FrameCount, spec: Spec) -> Vec<u8> {
+    livetape_testkit::tone::pcm(first, count, spec.rate(), spec.channels())
+}

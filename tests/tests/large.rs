@@ -1,0 +1,133 @@
+//! Long recordings, made of holes: past 4 GiB of WAV, and thirty days.
+
+use anyhow::{Context, Result};
+use livetape_audio::{Epoch, Frame, FrameCount, Instance, RecordingId, SampleFormat, Spec, WallTime};
+use livetape_store::{DataDir, Disk, Recording, sparse};
+use livetape_testkit::grpc_source::{now, open, opening, stereo};
+use livetape_testkit::http;
+use livetape_testkit::process::Start;
+use livetape_testkit::runtime;
+use livetape_tests::counting;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A recording of `stream` that began at `started`, on its way to be written as silence.
+fn recording(stream: &str, spec: Spec, started: WallTime, instance: Instance) -> Result<Recording> {
+    Ok(Recording {
+        id: RecordingId::new(started.unix_millis(), &[7; 10]),
+        stream: stream.parse()?,
+        spec,
+        source: "test".parse()?,
+        title: "".parse()?,
+        started,
+        epoch: Epoch(1),
+        instance,
+        segment_frames: Recording::default_segment_frames(spec),
+        seal: None,
+    })
+}
+
+fn make(data: &Path, recording: Recording, frames: FrameCount, sealed: bool) -> Result<Recording> {
+    let dir = DataDir::open(data, Disk::default())?;
+    Ok(sparse::sparse_sealed_or_open(&dir, recording, frames, sealed)?)
+}
+
+#[test]
+fn past_4_gib_a_range_is_the_same_before_and_after_sealing() -> Result<()> {
+    const GIB_4: u64 = 1 << 32;
+    let data = tempfile::tempdir()?;
+    // The tape ends a second before the place where 32 bits end.
+    let silence = FrameCount::new(GIB_4 / 4 - 48_000);
+    let started = now().earlier(stereo().duration(silence));
+    let instance = Instance([9; 16]);
+    let made = make(data.path(), recording("long", stereo(), started, instance)?, silence, false)?;
+    let livetape = Start::new(data.path()).source("none").spawn()?;
+    assert!(livetape.started_in() < Duration::from_secs(5), "{:?}", livetape.started_in());
+
+    // Its source comes back with three seconds that lead across.
+    let mut opening = opening("long", stereo());
+    opening.instance = instance.0.to_vec();
+    opening.resume_recording_id = Some(made.id.to_string());
+    let target = format!("/recordings/{}/audio.wav", made.id);
+    let to = livetape.http();
+    let range = format!("{}-{}", GIB_4 - 100_000, GIB_4 + 299_999);
+    let ask = || -> Result<(Option<String>, Vec<u8>)> {
+        let mut reply = http::get(to, &target).range(&range).send()?;
+        anyhow::ensure!(reply.status == 206, "{}", reply.status);
+        Ok((reply.header("content-range").map(str::to_owned), reply.body()?))
+    };
+    let first = Frame::ZERO + silence;
+    let pcm = counting(first, FrameCount::new(144_000), stereo());
+    let (growing, end) = runtime().block_on(async {
+        let mut call = open(livetape.grpc(), opening).await?;
+        anyhow::ensure!(call.opened.recording_id == made.id.to_string() && call.opened.next_frame == first.get());
+        for (n, second) in pcm.chunks(192_000).enumerate() {
+            let at = first + FrameCount::new(n as u64 * 48_000);
+            call.append(at, now(), second.to_vec()).await;
+        }
+        let end = first + FrameCount::new(144_000);
+        call.acknowledged(end).await?;
+        let growing = ask()?;
+        call.end(end).await?;
+        Ok((growing, end))
+    })?;
+    let sealed = ask()?;
+    assert!(growing.1 == sealed.1, "the same bytes");
+    let skip = usize::try_from(GIB_4 - 100_000 - 44 - silence.get() * 4)?;
+    assert!(sealed.1 == pcm[skip..skip + 400_000], "and the right ones");
+    let total = 44 + end.get() * 4;
+    assert_eq!(sealed.0, Some(format!("bytes {range}/{total}")), "the true length");
+
+    // A header of 32 bits cannot say it and does not try; RF64 can.
+    let mut wav = http::get(to, &target).range("0-43").send()?;
+    assert_eq!(wav.body()?[40..44], [0xff; 4]);
+    let mut rf64 = http::get(to, &format!("/recordings/{}/audio.rf64", made.id)).range("0-79").send()?;
+    let head = livetape_audio::wav_reader::read_head(&rf64.body()?)?.context("a header")?;
+    assert_eq!(head.data_len, Some(end.get() * 4));
+    livetape.stop()
+}
+
+#[test]
+fn thirty_days_start_list_and_seek() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let spec = Spec::new(SampleFormat::S16, 16_000, 1)?;
+    let days = FrameCount::new(30 * 86_400 * 16_000);
+    let started = now().earlier(spec.duration(days));
+    let made = make(data.path(), recording("month", spec, started, Instance([3; 16]))?, days, false)?;
+    // And a year of an hour each day beside it.
+    let dir = DataDir::open(data.path(), Disk::default())?;
+    for day in 1..=365 {
+        let began = started.earlier(Duration::from_secs(86_400 * day));
+        let hour = FrameCount::new(3600 * 16_000);
+        sparse::sparse_sealed_or_open(&dir, recording("month", spec, began, Instance([4; 16]))?, hour, true)?;
+    }
+    drop(dir);
+    let livetape = Start::new(data.path()).source("none").spawn()?;
+    assert!(livetape.started_in() < Duration::from_secs(5), "{:?}", livetape.started_in());
+    let to = livetape.http();
+
+    let timed = |target: String, range: &str| -> Result<Vec<u8>> {
+        let asked = Instant::now();
+        let mut reply = http::get(to, &target).range(range).send()?;
+        let body = reply.body()?;
+        anyhow::ensure!(reply.status == 206, "{target}: {}", reply.status);
+        anyhow::ensure!(asked.elapsed() < Duration::from_millis(500), "{target}: {:?}", asked.elapsed());
+        Ok(body)
+    };
+    for day in [0, 1, 15, 29] {
+        let second = day * 86_400 + 4242;
+        let body = timed(format!("/recordings/{}/audio.wav?pos={second}", made.id), "44-1043")?;
+        assert_eq!(body, [0; 1000]);
+        let time = started.later(Duration::from_secs(second));
+        let reply = http::get(to, &format!("/recordings/{}/audio.pcm?from={time}", made.id)).range("0-9").send()?;
+        assert_eq!(reply.header("x-livetape-first-frame"), Some((second * 16_000).to_string().as_str()));
+    }
+    let hour = |t: WallTime| format!("/recordings?stream=month&from={t}&to={}", t.later(Duration::from_secs(1800)));
+    let asked = Instant::now();
+    let list = http::json(to, &hour(started.earlier(Duration::from_secs(86_400 * 200))))?;
+    assert_eq!(list["recordings"].as_array().map(Vec::len), Some(1), "{list}");
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    let now_playing = http::json(to, &hour(started.later(Duration::from_secs(86_400 * 20))))?;
+    assert_eq!(now_playing["recordings"][0]["id"], made.id.to_string().as_str());
+    livetape.stop()
+}
