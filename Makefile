@@ -48,7 +48,7 @@ torture:
 
 bench:
 	@scripts/setup.sh run
-	$(CARGO) bench $(LOCKED) -p livetape-tests
+	$(CARGO) bench $(LOCKED) -p livetape-tests --bench gateway
 
 up:
 	docker compose up --build --detach --wait
