@@ -80,7 +80,9 @@ fn container(out: &Path, recording: &Recording, count: FrameCount) -> anyhow::Re
         .with_context(|| format!("{}: the name has to end in .wav, .rf64 or .pcm", out.display()))?;
     let bytes = recording.spec.bytes(count) + container.header_len(recording.spec);
     if container == Container::Wav && bytes >= u64::from(u32::MAX) {
-        eprintln!("{bytes} bytes do not fit into the size fields of a plain WAV: writing RF64, which most programs read");
+        eprintln!(
+            "{bytes} bytes do not fit into the size fields of a plain WAV: writing RF64, which most programs read"
+        );
         return Ok(Container::Rf64);
     }
     Ok(container)

@@ -1,5 +1,6 @@
 //! `livetape run`: all roles in one process, joined by a length store in memory.
 
+mod role;
 mod settings;
 
 pub use settings::RunArgs;
@@ -8,8 +9,9 @@ use anyhow::Context;
 use livetape_capture::{Capture, CaptureConfig};
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_recorder::{Recorder, RecorderConfig};
-use livetape_service::{Tasks, signals};
+use livetape_service::signals;
 use livetape_tail::MemoryTails;
+use role::Role;
 use settings::{Anonymous, Settings};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -27,39 +29,65 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    // Each role stops by its own token, so that the last frame still reaches the disk and the last listener hears it.
-    let [stop, stop_capture, stop_recorder, stop_gateway] = std::array::from_fn(|_| CancellationToken::new());
+    let stop = CancellationToken::new();
     signals::watch(stop.clone())?;
 
+    // Listeners first, sources last: what is captured has a way to go. The recorder comes before the gateway only
+    // because it has the lock on the folder that the gateway reads.
     let tails = Arc::new(MemoryTails::default());
     let recorder = Recorder::bind(recorder_config(&settings), Arc::clone(&tails) as _).await.context("recorder")?;
-    let library = DirLibrary::new(recorder.data_dir(), recorder.catalogue(), tails);
-    let gateway = Gateway::bind(gateway_config(&settings), Arc::new(library)).await.context("gateway")?;
-    let recorder_url = format!("http://{}", reachable(recorder.local_addr()));
-    let capture = CaptureConfig::new(recorder_url.clone(), settings.sources);
-    let capture = Capture::bind(capture).await.context("capture")?;
-    announce(gateway.local_addr(), &recorder_url)?;
+    let library = Arc::new(DirLibrary::new(recorder.data_dir(), recorder.catalogue(), tails));
+    let gateway = Gateway::bind(gateway_config(&settings), library).await.context("gateway")?;
+    let ingest = url(recorder.local_addr());
+    let capture = Capture::bind(CaptureConfig::new(ingest.clone(), settings.sources)).context("capture")?;
+    announce(&url(gateway.local_addr()), &ingest)?;
 
-    let tasks = Tasks::new(stop.clone());
-    // A source that ends by itself is no reason to stop serving what it brought.
-    let sources = tokio::spawn(capture.run(stop_capture.clone()));
-    let (recorded, served) = (stop_recorder.clone(), stop_gateway.clone());
-    let role = |stop: &CancellationToken| {
-        let stop = stop.clone();
-        async move {
-            stop.cancelled().await;
-            anyhow::Ok(())
-        }
-    };
-    drop(role);
-    tasks.spawn("recorder", recorder.run(recorded));
-    tasks.spawn("gateway", gateway.run(served));
+    let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));
+    let recorder = Role::start("recorder", &stop, |shutdown| recorder.run(shutdown));
+    let capture = Role::start_finite("capture", &stop, |shutdown| async { capture.run(shutdown).await });
 
     stop.cancelled().await;
-    stop_capture.cancel();
-    let sources = sources.await.context("capture")?;
-    stop_recorder.cancel();
-    stop_gateway.cancel();
-    tasks.finish().await?;
-    sources
+    // From left to right, so that the last frame still reaches the disk and the last listener hears it.
+    let outcomes = [capture.stop().await, recorder.stop().await, gateway.stop().await];
+    outcomes.into_iter().collect()
+}
+
+fn recorder_config(settings: &Settings) -> RecorderConfig {
+    RecorderConfig {
+        data_dir: settings.data_dir.clone(),
+        grpc_addr: settings.grpc_addr,
+        anonymous_publish: settings.anonymous.contains(&Anonymous::Publish),
+        sync_interval: settings.sync_interval,
+        resume_window: settings.resume_window,
+        roll_after: settings.roll_after,
+    }
+}
+
+fn gateway_config(settings: &Settings) -> GatewayConfig {
+    GatewayConfig {
+        addr: settings.http_addr,
+        anonymous_listen: settings.anonymous.contains(&Anonymous::Listen),
+        hosts: settings.hosts.clone(),
+        cors_origins: settings.cors_origins.clone(),
+        drain: settings.drain,
+        ..GatewayConfig::default()
+    }
+}
+
+/// The address as somebody on this machine reaches it.
+fn url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
+}
+
+/// Says where to listen, for people and for programs that started this one.
+fn announce(listen: &str, ingest: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Listen: {listen}/")?;
+    writeln!(out, "Ingest: {ingest}")?;
+    out.flush()
 }

@@ -16,7 +16,11 @@ pub struct StreamsArgs {
 pub(crate) fn run(args: &StreamsArgs) -> anyhow::Result<()> {
     let contents = args.archive.open()?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:16} {:36} {:6} {:>10} {:>9}  {:20} FORMAT", "STREAM", "RECORDING", "STATE", "LENGTH", "MB", "STARTED")?;
+    writeln!(
+        out,
+        "{:16} {:36} {:6} {:>10} {:>9}  {:20} FORMAT",
+        "STREAM", "RECORDING", "STATE", "LENGTH", "MB", "STARTED"
+    )?;
     for r in &contents.recordings {
         let tail = contents.tail(r)?;
         let frames = tail.end.since(Frame::ZERO);

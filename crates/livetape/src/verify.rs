@@ -33,7 +33,11 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         bar.finish_and_clear();
         match verdict {
             Ok(verdict) if verdict.findings.is_empty() => {
-                writeln!(out, "{} {}: good, {} blocks, {} bytes", recording.stream, recording.id, verdict.blocks, verdict.bytes)?;
+                writeln!(
+                    out,
+                    "{} {}: good, {} blocks, {} bytes",
+                    recording.stream, recording.id, verdict.blocks, verdict.bytes
+                )?;
             }
             Ok(verdict) => findings.extend(verdict.findings.into_iter().map(|f| format!("{}: {f}", recording.id))),
             Err(error) => findings.push(format!("{}: {error}", recording.id)),

@@ -7,10 +7,12 @@
 use bytes::Bytes;
 use livetape_audio::{Durable, Entry, WallTime};
 use livetape_store::{StoreError, TapeWriter};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// From this durable lag on it is said.
+const LAG: Duration = Duration::from_secs(1);
 
 /// One thing to do to a tape, in order.
 #[derive(Debug)]
@@ -94,17 +96,14 @@ struct Job {
 #[derive(Clone)]
 pub(crate) struct Committer {
     jobs: mpsc::Sender<Job>,
-    lag: Arc<AtomicU64>,
 }
 
 impl Committer {
     /// Starts the thread. `tick` is the time between two rounds while the disk keeps up.
     pub(crate) fn start(tick: Duration) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
-        let lag = Arc::new(AtomicU64::new(0));
-        let worst = Arc::clone(&lag);
-        std::thread::Builder::new().name("committer".into()).spawn(move || rounds(&queue, tick, &worst))?;
-        Ok(Self { jobs, lag })
+        std::thread::Builder::new().name("committer".into()).spawn(move || rounds(&queue, tick))?;
+        Ok(Self { jobs })
     }
 
     /// Writes and syncs. At most one job of each recording is under way, so the queue is bounded by their number.
@@ -116,26 +115,24 @@ impl Committer {
         drop(self.jobs.send(Job { tape, pending, since: Instant::now(), reply }));
         outcome
     }
-
-    /// How long the slowest tape of the last round waited until it was durable.
-    pub(crate) fn durable_lag(&self) -> Duration {
-        Duration::from_micros(self.lag.load(Ordering::Relaxed))
-    }
 }
 
-fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration, lag: &AtomicU64) {
+fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration) {
     let mut last = Instant::now();
     while let Ok(first) = queue.recv() {
         std::thread::sleep((last + tick).saturating_duration_since(Instant::now()));
         last = Instant::now();
         let jobs: Vec<Job> = std::iter::once(first).chain(queue.try_iter()).collect();
         // Everything is written before anything is synced: the kernel then has the whole round to work with.
+        let tapes = jobs.len();
         let written: Vec<_> = jobs.into_iter().map(write).collect();
         let mut worst = Duration::ZERO;
         for (job, outcome) in written {
             worst = worst.max(finish(job, outcome));
         }
-        lag.store(u64::try_from(worst.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if worst > LAG {
+            tracing::warn!(lag = ?worst, tapes, "the disk is behind: audio waits this long until it is durable");
+        }
     }
 }
 
@@ -154,13 +151,13 @@ fn write(mut job: Job) -> (Job, Result<(), StoreError>) {
 }
 
 fn finish(mut job: Job, written: Result<(), StoreError>) -> Duration {
-    let outcome = written.and_then(|()| job.tape.sync()).or_else(|why| {
-        // Pages of a failed sync may be lost although they look clean: go back to what is proven and write anew.
-        if let Err(worse) = job.tape.rewind() {
-            tracing::error!(error = %worse, "could not go back to the durable end");
-        }
-        Err(why)
-    });
+    let outcome = written.and_then(|()| job.tape.sync());
+    // Pages of a failed sync may be lost although they look clean: go back to what is proven and write anew.
+    if outcome.is_err()
+        && let Err(worse) = job.tape.rewind()
+    {
+        tracing::error!(error = %worse, "could not go back to the durable end");
+    }
     let waited = job.since.elapsed();
     // Nobody waits any more only when the process stops.
     drop(job.reply.send((job.tape, outcome)));

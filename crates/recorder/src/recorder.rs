@@ -6,7 +6,7 @@ use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
-use livetape_audio::{Durable, Frame, RecordingId, SealReason, Tail};
+use livetape_audio::{RecordingId, SealReason, Tail};
 use livetape_proto::MAX_MESSAGE_BYTES;
 use livetape_proto::v1::ingest_service_server::IngestServiceServer;
 use livetape_service::Tasks;
@@ -157,7 +157,7 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<TapeWriter> {
 
 fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>) -> Option<TapeWriter> {
     let (stream, id) = (recording.stream.clone(), recording.id);
-    let (mut tape, recovery) = match TapeWriter::recover(&shared.dir, recording) {
+    let (mut tape, recovery) = match TapeWriter::recover(&shared.dir, recording, tape::now()) {
         Ok(recovered) => recovered,
         Err(error) => {
             tracing::error!(%stream, recording = %id, %error, "cannot be recovered and is left as it is");

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 /// How long a call may be silent before it says what it wants.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ async fn converse(
     };
     send(responses, Response::Opened(answer)).await?;
     let from_source = async {
-        while let Some(request) = incoming.message().await? {
+        while let Some(request) = incoming.message().await.map_err(too_large)? {
             let (message, pcm) = translate(request)?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(Status::unavailable("the recorder is stopping; open again later"));
@@ -157,6 +157,14 @@ fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
         Some(Request::End(e)) => Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new())),
         Some(Request::Open(_)) => Err(Status::invalid_argument("Open comes once, as the first message")),
         None => Err(Status::invalid_argument("an empty message: send Append, Gap or End")),
+    }
+}
+
+/// The library says "out of range" of a message over its limit, which here means a hole in the numbers.
+fn too_large(status: Status) -> Status {
+    match status.code() {
+        Code::OutOfRange => Status::resource_exhausted(status.message()),
+        _ => status,
     }
 }
 

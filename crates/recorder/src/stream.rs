@@ -132,7 +132,7 @@ impl Stream {
                     Some(command) => self.command(command).await?,
                     None => break,
                 },
-                () = at(deadline) => _ = self.seal(SealReason::SourceLost, None).await?,
+                () = at(deadline) => drop(self.seal(SealReason::SourceLost, None).await?),
             }
             if let Some(open) = &mut self.open {
                 open.kick(&self.shared.committer);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use livetape_audio::{SampleFormat, Spec, StreamName, Title};
-use livetape_capture::{CaptureSource, SourceSpec};
+use livetape_capture::{SourceConfig, SourceSpec};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -134,7 +134,7 @@ pub(crate) struct Settings {
     pub(crate) resume_window: Duration,
     pub(crate) roll_after: Duration,
     pub(crate) drain: Duration,
-    pub(crate) sources: Vec<CaptureSource>,
+    pub(crate) sources: Vec<SourceConfig>,
 }
 
 impl Settings {
@@ -172,12 +172,12 @@ impl Settings {
 }
 
 /// Sources of the flags; without any, those of the file; without any, the time signal.
-fn sources(args: &RunArgs, file: Vec<FileSource>) -> anyhow::Result<Vec<CaptureSource>> {
+fn sources(args: &RunArgs, file: Vec<FileSource>) -> anyhow::Result<Vec<SourceConfig>> {
     let spec = |format: Option<SampleFormat>, rate: Option<u32>, channels: Option<u32>| {
         Spec::new(format.unwrap_or(SampleFormat::S16), rate.unwrap_or(48_000), channels.unwrap_or(2))
     };
     let named = !args.streams.is_empty() || !args.sources.is_empty();
-    let mut sources: Vec<CaptureSource> = Vec::new();
+    let mut sources: Vec<SourceConfig> = Vec::new();
     if named || file.is_empty() {
         let n = args.streams.len().max(args.sources.len()).max(1);
         ensure!(
@@ -190,14 +190,15 @@ fn sources(args: &RunArgs, file: Vec<FileSource>) -> anyhow::Result<Vec<CaptureS
             let stream = args.streams.get(i).cloned().map_or_else(|| "live".parse(), Ok)?;
             let source = args.sources.get(i).cloned().unwrap_or(SourceSpec::TimeSignal);
             let spec = spec(args.format, args.rate, args.channels)?;
-            sources.push(CaptureSource { stream, source, spec, title: Title::default() });
+            sources.push(SourceConfig { stream, source, spec, title: Title::default() });
         }
     } else {
         for s in file {
             let place = format!("source of stream {}", s.stream);
             let source = s.source.parse::<SourceSpec>().with_context(|| place.clone())?;
-            let spec = spec(s.format.or(args.format), s.rate.or(args.rate), s.channels.or(args.channels)).context(place)?;
-            sources.push(CaptureSource { stream: s.stream, source, spec, title: s.title.unwrap_or_default() });
+            let spec =
+                spec(s.format.or(args.format), s.rate.or(args.rate), s.channels.or(args.channels)).context(place)?;
+            sources.push(SourceConfig { stream: s.stream, source, spec, title: s.title.unwrap_or_default() });
         }
     }
     sources.retain(|s| s.source != SourceSpec::None);

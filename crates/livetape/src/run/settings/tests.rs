@@ -1,0 +1,75 @@
+//! Layers of settings, and what is refused.
+
+use super::*;
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+fn args(line: &[&str]) -> RunArgs {
+    Line::try_parse_from([&["run"], line].concat()).unwrap().args
+}
+
+fn merged(line: &[&str], file: &str) -> Result<Settings, String> {
+    let file = toml::from_str(file).map_err(|e| e.to_string())?;
+    Settings::merge(args(line), file).map_err(|e| format!("{e:#}"))
+}
+
+fn streams(settings: &Settings) -> Vec<(&str, &SourceSpec, String)> {
+    settings.sources.iter().map(|s| (s.stream.as_str(), &s.source, s.spec.to_string())).collect()
+}
+
+#[test]
+fn without_anything_the_time_signal_on_live() {
+    let settings = merged(&[], "").unwrap();
+    assert_eq!(streams(&settings), [("live", &SourceSpec::TimeSignal, "s16le;rate=48000;channels=2".into())]);
+    assert!(settings.http_addr.ip().is_loopback() && settings.grpc_addr.ip().is_loopback());
+    assert!(merged(&["--source", "none"], "").unwrap().sources.is_empty());
+}
+
+#[test]
+fn flags_come_before_the_file() {
+    let file = "http_addr = \"127.0.0.1:1\"\nsync_interval = \"1s\"\n[[source]]\nstream = \"a\"\nsource = \"tone\"";
+    let settings = merged(&["--http-addr", "127.0.0.1:2"], file).unwrap();
+    assert_eq!((settings.http_addr.port(), settings.sync_interval), (2, Duration::from_secs(1)));
+    assert_eq!(streams(&settings), [("a", &SourceSpec::Tone, "s16le;rate=48000;channels=2".into())]);
+    let settings = merged(&["--stream", "b", "--source", "noise", "--rate", "44100", "--format", "s24"], file).unwrap();
+    assert_eq!(streams(&settings), [("b", &SourceSpec::Noise, "s24le;rate=44100;channels=2".into())]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let cases: [(&[&str], &str, &str); 7] = [
+        (&["--rate", "1"], "", "1 Hz"),
+        (&["--channels", "9"], "", "9 channels"),
+        (&["--stream", "a", "--stream", "a", "--source", "tone", "--source", "noise"], "", "two sources for stream a"),
+        (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "2 sources and 1 streams"),
+        (&["--stream", "a", "--stream", "b", "--source", "stdin", "--source", "stdin"], "", "standard input"),
+        (&["--sync-interval", "1ms"], "", "sync_interval"),
+        (&[], "[[source]]\nstream = \"a\"\nsource = \"gramophone\"", "stream a"),
+    ];
+    for (line, file, word) in cases {
+        let error = merged(line, file).unwrap_err();
+        assert!(error.contains(word), "{line:?} {file:?}: {error}");
+    }
+    for line in [["--sync-interval", "soon"], ["--stream", "../x"], ["--source", "gramophone"], ["--anonymous", "all"]]
+    {
+        assert!(Line::try_parse_from([&["run"], &line[..]].concat()).is_err(), "{line:?}");
+    }
+}
+
+#[test]
+fn the_documented_file_says_what_is_built_in() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/livetape.toml")).unwrap();
+    assert_eq!(format!("{:?}", merged(&[], &text).unwrap()), format!("{:?}", merged(&[], "").unwrap()));
+    // The commented source is a valid one.
+    let source: String = text
+        .lines()
+        .skip_while(|l| *l != "# [[source]]")
+        .map(|l| l.trim_start_matches("# ").to_owned() + "\n")
+        .collect();
+    assert_eq!(merged(&[], &source).unwrap().sources.len(), 1);
+}

@@ -1,0 +1,300 @@
+//! The recorder as a source sees it, over real gRPC, and what lies on disk afterwards.
+
+use livetape_audio::{Entry, Frame, FrameCount, SealReason, Spec, Tail, WallTime};
+use livetape_proto::v1;
+use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_store::{Catalogue, DataDir, Recording, TapeReader, TimelineFollower};
+use livetape_tail::{MemoryTails, Watch};
+use livetape_testkit::grpc_source::{Call, begin, open, opening, stereo};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+struct Running {
+    addr: SocketAddr,
+    tails: Arc<MemoryTails>,
+    catalogue: Arc<Catalogue>,
+    dir: DataDir,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+fn config(folder: &Path) -> RecorderConfig {
+    RecorderConfig {
+        data_dir: folder.to_owned(),
+        grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+        anonymous_publish: false,
+        sync_interval: Duration::from_millis(20),
+        resume_window: Duration::from_secs(60),
+        roll_after: Duration::from_secs(86_400),
+    }
+}
+
+async fn start(config: RecorderConfig) -> Running {
+    let tails = Arc::new(MemoryTails::default());
+    let recorder = Recorder::bind(config, Arc::clone(&tails) as _).await.unwrap();
+    let (addr, catalogue, dir) = (recorder.local_addr(), recorder.catalogue(), recorder.data_dir());
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(recorder.run(stop.clone()));
+    Running { addr, tails, catalogue, dir, stop, task }
+}
+
+impl Running {
+    /// Stops in order and gives the folder free.
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("stops in time").unwrap().unwrap();
+    }
+
+    fn recording(&self, id: &str) -> Arc<Recording> {
+        self.catalogue.get(id.parse().unwrap()).expect("in the catalogue")
+    }
+
+    async fn sealed(&self, id: &str) -> Arc<Recording> {
+        for _ in 0..500 {
+            let recording = self.recording(id);
+            if recording.seal.is_some() {
+                return recording;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{id} was not sealed");
+    }
+
+    fn timeline(&self, recording: &Recording, end: Frame) -> Vec<Entry> {
+        let mut follower = TimelineFollower::open(&self.dir, recording);
+        follower.refresh(&Tail::sealed(livetape_audio::Durable(end), None, self.dir.generation())).unwrap();
+        follower.timeline().entries().to_vec()
+    }
+
+    fn audio(&self, recording: &Recording, end: Frame) -> Vec<u8> {
+        let mut reader = TapeReader::open(&self.dir, recording);
+        let (mut at, mut all) = (Frame::ZERO, Vec::new());
+        while at < end {
+            let pcm = reader.read(at..end).unwrap();
+            at = at + recording.spec.frames_in(pcm.len() as u64).0;
+            all.extend_from_slice(&pcm);
+        }
+        all
+    }
+}
+
+/// Counting PCM: `n` frames from `first` on.
+fn pcm(first: u64, n: u64) -> Vec<u8> {
+    (first..first + n).flat_map(|frame| (frame as u32).to_le_bytes()).collect()
+}
+
+fn at(text: &str) -> WallTime {
+    text.parse().unwrap()
+}
+
+fn noon() -> WallTime {
+    at("2026-11-20T12:00:00Z")
+}
+
+fn after(time: WallTime, frames: u64) -> WallTime {
+    time.after_frames(FrameCount::new(frames), stereo())
+}
+
+fn same_source(of: &v1::Open, counts_in: &Call) -> v1::Open {
+    v1::Open { resume_recording_id: Some(counts_in.opened.recording_id.clone()), ..of.clone() }
+}
+
+fn gaps(entries: &[Entry]) -> usize {
+    entries.iter().filter(|e| matches!(e, Entry::Gap(_))).count()
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_on_disk_and_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    assert_eq!((call.opened.next_frame, call.opened.resume_frame), (0, None));
+    let id = call.opened.recording_id.clone();
+    for chunk in 0..50 {
+        assert!(call.append(Frame::new(chunk * 960), after(noon(), chunk * 960), pcm(chunk * 960, 960)).await);
+    }
+    let end = Frame::new(48_000);
+    call.acknowledged(end).await.unwrap();
+    let recording = recorder.recording(&id);
+    assert_eq!(recorder.tails.watch(recording.id).unwrap().current().end, end);
+    assert_eq!(recorder.audio(&recording, end), pcm(0, 48_000));
+    assert_eq!(call.end(end).await.unwrap(), end);
+    let seal = recorder.recording(&id).seal.expect("sealed");
+    assert_eq!((seal.end, seal.reason, seal.next), (end, SealReason::SourceEnded, None));
+    assert!(recorder.tails.watch(recording.id).is_none(), "sealed recordings are the catalogue's");
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_call_resumes_and_a_restarted_source_leaves_one_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let source = opening("a", stereo());
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    let id = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, noon(), pcm(0, 1_000)).await;
+    call.acknowledged(Frame::new(1_000)).await.unwrap();
+    let again = open(recorder.addr, same_source(&source, &call)).await.unwrap();
+    assert_eq!((again.opened.next_frame, again.opened.resume_frame), (1_000, Some(1_000)));
+    assert!(again.opened.epoch > call.opened.epoch);
+    assert_eq!(call.refusal().await.code(), Code::Aborted, "the older call has lost the stream");
+    // Sends again what may not have arrived, then goes on.
+    again.append(Frame::new(500), after(noon(), 500), pcm(500, 1_500)).await;
+    drop(call);
+    // The recorder restarts; the source comes back with everything.
+    let mut again = again;
+    again.acknowledged(Frame::new(2_000)).await.unwrap();
+    recorder.stop().await;
+    let recorder = start(config(folder.path())).await;
+    let mut third = open(recorder.addr, same_source(&source, &again)).await.unwrap();
+    assert_eq!((&third.opened.recording_id, third.opened.resume_frame), (&id, Some(2_000)));
+    third.append(Frame::new(2_000), after(noon(), 2_000), pcm(2_000, 1_000)).await;
+    third.acknowledged(Frame::new(3_000)).await.unwrap();
+    let recording = recorder.recording(&id);
+    assert_eq!(gaps(&recorder.timeline(&recording, Frame::new(3_000))), 0);
+    // Another one takes over: its first frame comes after a gap.
+    let mut other = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    assert_eq!(other.opened.next_frame, 3_000);
+    other.append(Frame::new(3_000), after(noon(), 480_000), pcm(3_000, 500)).await;
+    other.acknowledged(Frame::new(3_500)).await.unwrap();
+    let end = Frame::new(3_500);
+    assert_eq!(recorder.audio(&recording, end), pcm(0, 3_500));
+    let entries = recorder.timeline(&recording, end);
+    let [Entry::Gap(gap)] = entries.iter().filter(|e| matches!(e, Entry::Gap(_))).collect::<Vec<_>>()[..] else {
+        panic!("{entries:?}")
+    };
+    assert_eq!((gap.at, gap.lost, gap.from), (Frame::new(3_000), None, after(noon(), 3_000)));
+    assert_eq!(gap.to, after(noon(), 480_000));
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn rolls_at_midnight_within_a_call_to_the_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(RecorderConfig { roll_after: Duration::from_millis(100), ..config(folder.path()) }).await;
+    let source = opening("a", stereo());
+    let start = at("2026-11-20T23:59:59.5Z");
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    let first = call.opened.recording_id.clone();
+    for chunk in 0..30 {
+        call.append(Frame::new(chunk * 1_600), after(start, chunk * 1_600), pcm(chunk * 1_600, 1_600)).await;
+    }
+    call.acknowledged(Frame::new(48_000)).await.unwrap();
+    let sealed = recorder.sealed(&first).await;
+    let seal = sealed.seal.unwrap();
+    assert_eq!((seal.end, seal.reason), (Frame::new(24_000), SealReason::Rolled));
+    assert_eq!(recorder.audio(&sealed, seal.end), pcm(0, 24_000));
+    let second = recorder.catalogue.get(seal.next.expect("named in the seal")).unwrap();
+    assert_eq!(recorder.audio(&second, Frame::new(24_000)), pcm(24_000, 24_000));
+    let entries = recorder.timeline(&second, Frame::new(24_000));
+    let anchor = entries.iter().find_map(|e| if let Entry::Anchor(a) = e { Some(a.time) } else { None });
+    assert_eq!(anchor, Some(at("2026-11-21T00:00:00Z")));
+    // A source that missed the roll comes back in the numbers of the first recording.
+    let again = open(recorder.addr, same_source(&source, &call)).await.unwrap();
+    assert_eq!(again.opened.recording_id, second.id.to_string());
+    assert_eq!((again.opened.next_frame, again.opened.resume_frame), (24_000, Some(48_000)));
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn another_spec_begins_another_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    let first = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, noon(), pcm(0, 100)).await;
+    call.acknowledged(Frame::new(100)).await.unwrap();
+    let mono = Spec::new(livetape_audio::SampleFormat::F32, 44_100, 1).unwrap();
+    let other = open(recorder.addr, opening("a", mono)).await.unwrap();
+    assert_eq!(other.opened.next_frame, 0);
+    let seal = recorder.recording(&first).seal.expect("sealed");
+    assert_eq!((seal.reason, seal.end), (SealReason::SpecChanged, Frame::new(100)));
+    assert_eq!(seal.next.map(|id| id.to_string()), Some(other.opened.recording_id));
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_stays_away_is_sealed_after_the_window_and_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(RecorderConfig { resume_window: Duration::from_millis(200), ..config(folder.path()) }).await;
+    let source = opening("a", stereo());
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    let first = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, noon(), pcm(0, 100)).await;
+    call.acknowledged(Frame::new(100)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(recorder.recording(&first).seal.is_none(), "it is connected");
+    let resume = same_source(&source, &call);
+    drop(call);
+    let seal = recorder.sealed(&first).await.seal.unwrap();
+    assert_eq!((seal.reason, seal.end), (SealReason::SourceLost, Frame::new(100)));
+    let again = open(recorder.addr, resume).await.unwrap();
+    assert_ne!(again.opened.recording_id, first);
+    assert_eq!((again.opened.next_frame, again.opened.resume_frame), (0, Some(100)));
+    assert!(again.opened.epoch > 1, "epochs rise over the recordings of a stream");
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn bad_messages_end_the_call_with_a_reason_and_cost_nothing() {
+    use v1::ingest_request::Message;
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let end = Message::End(v1::End { epoch: 1, at_frame: 0 });
+    let first = begin(recorder.addr, end).await.unwrap_err();
+    assert_eq!((first.code(), first.message()), (Code::InvalidArgument, "the first message has to be Open"));
+    let bad_name = open(recorder.addr, opening("../etc", stereo())).await.unwrap_err();
+    assert_eq!(bad_name.code(), Code::InvalidArgument);
+
+    let source = opening("a", stereo());
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    let id = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, noon(), pcm(0, 100)).await;
+    call.acknowledged(Frame::new(100)).await.unwrap();
+    let append = |epoch, first_frame, pcm: Vec<u8>| {
+        let captured_at_unix_ns = noon().unix_nanos();
+        Message::Append(v1::Append { epoch, first_frame, captured_at_unix_ns, pcm: pcm.into() })
+    };
+    let gap = |epoch, at_frame| Message::Gap(v1::Gap { epoch, at_frame, lost_frames: None, reason: 0 });
+    type Bad<'a> = Box<dyn Fn(u64) -> Message + 'a>;
+    let cases: [(Bad<'_>, Code, &str); 9] = [
+        (Box::new(|e| append(e, 101, pcm(101, 1))), Code::OutOfRange, "hole"),
+        (Box::new(|e| append(e, u64::MAX, pcm(0, 1))), Code::OutOfRange, "hole"),
+        (Box::new(|e| append(e, 100, vec![0; 7])), Code::InvalidArgument, "7 bytes"),
+        (Box::new(|e| append(e - 1, 100, pcm(100, 1))), Code::Aborted, "is over"),
+        (Box::new(|e| append(e + 1, 100, pcm(100, 1))), Code::Aborted, "never given out"),
+        (Box::new(|e| append(e, 100, vec![0; (1 << 20) + 4])), Code::ResourceExhausted, "at most 1048576"),
+        (Box::new(|e| append(e, 100, vec![0; 3 << 20])), Code::ResourceExhausted, "3145"),
+        (Box::new(|e| gap(e, 99)), Code::OutOfRange, "recorded already"),
+        (Box::new(|_| Message::Open(source.clone())), Code::InvalidArgument, "Open comes once"),
+    ];
+    for (bad, code, word) in cases {
+        let mut call = open(recorder.addr, source.clone()).await.unwrap();
+        assert_eq!(call.opened.next_frame, 100, "nothing came in before");
+        call.send(bad(call.opened.epoch)).await;
+        let refusal = call.refusal().await;
+        assert_eq!(refusal.code(), code, "{refusal}");
+        assert!(refusal.message().contains(word), "{refusal}");
+    }
+    assert_eq!(recorder.audio(&recorder.recording(&id), Frame::new(100)), pcm(0, 100));
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn one_recorder_for_each_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let second = Recorder::bind(config(folder.path()), Arc::new(MemoryTails::default())).await;
+    let error = format!("{:#}", second.unwrap_err());
+    assert!(error.contains("another recorder"), "{error}");
+    recorder.stop().await;
+    start(config(folder.path())).await.stop().await;
+    let open = RecorderConfig { grpc_addr: SocketAddr::from(([0, 0, 0, 0], 0)), ..config(folder.path()) };
+    let error = format!("{:#}", Recorder::bind(open, Arc::new(MemoryTails::default())).await.unwrap_err());
+    assert!(error.contains("LIVETAPE_ANONYMOUS=publish"), "{error}");
+}
