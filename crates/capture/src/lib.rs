@@ -1,1 +1,27 @@
-//! Sources and the uplink: audio on its way to the recorder.
+//! Floor 2: sources and the uplink, audio on its way to the recorder.
+//!
+//! ```text
+//! source -> 20 ms pieces -> uplink (keeps what is not acknowledged) -> gRPC Append -> recorder
+//! ```
+//!
+//! A source yields audio in real time and knows nothing of networks. The [`Uplink`] is a state machine without IO: it
+//! numbers frames, keeps what the recorder has not acknowledged, and counts what it had to give up. A session moves
+//! messages between the two and the recorder, and connects again for as long as it takes.
+//! Not here: files of recordings, listeners, the meaning of time on a recording.
+
+mod backoff;
+mod capture;
+pub mod clock;
+mod link;
+mod random;
+mod session;
+mod source_spec;
+pub mod sources;
+mod status;
+pub mod uplink;
+
+pub use capture::{Capture, CaptureConfig, CaptureError, SourceConfig, SourceFailure};
+pub use session::{SessionError, Timing};
+pub use source_spec::{SourceSpec, SourceSpecError};
+pub use status::Status;
+pub use uplink::Uplink;

@@ -1,0 +1,225 @@
+//! The capture role: runs every configured source.
+
+use crate::session::{Session, SessionError, Timing};
+use crate::source_spec::{SourceSpec, SourceSpecError};
+use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
+use crate::status::Status;
+use livetape_audio::{Instance, Spec, StreamName, Title};
+use livetape_proto::Opening;
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tracing::Instrument as _;
+
+/// The connection is checked this often while nothing comes, and counts as dead after as long without an answer.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// The bounds of [`CaptureConfig::queue_bytes`]: a second of the largest audio, and what a machine can spare.
+const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 1 << 23..=1 << 36;
+
+/// What to capture and where to send it.
+#[derive(Clone, Debug)]
+pub struct CaptureConfig {
+    /// The recorder's gRPC address, `http://HOST:PORT`.
+    pub recorder_url: String,
+    /// The sources; none twice on one stream.
+    pub sources: Vec<SourceConfig>,
+    /// Most bytes of audio of each source that wait for the recorder: 8 MiB to 64 GiB.
+    pub queue_bytes: u64,
+    /// How long to wait for what.
+    pub timing: Timing,
+}
+
+impl CaptureConfig {
+    /// With the usual limits: 16 MiB of waiting audio for each source.
+    pub fn new(recorder_url: impl Into<String>, sources: Vec<SourceConfig>) -> Self {
+        Self { recorder_url: recorder_url.into(), sources, queue_bytes: 16 << 20, timing: Timing::default() }
+    }
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// Where its audio goes.
+    pub stream: StreamName,
+    /// Where it comes from.
+    pub source: SourceSpec,
+    /// Its shape; a WAV file on stdin brings its own.
+    pub spec: Spec,
+    /// What people see.
+    pub title: Title,
+}
+
+/// Why nothing can be captured, or which sources failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Not an address.
+    #[error("recorder URL {0:?}: use http://HOST:PORT, for example http://127.0.0.1:7070")]
+    Url(String),
+    /// Out of range.
+    #[error("{0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
+    QueueBytes(u64),
+    /// A source cannot make that audio.
+    #[error("stream {stream}: {error}")]
+    Source {
+        /// Its stream.
+        stream: StreamName,
+        /// Why.
+        error: SourceSpecError,
+    },
+    /// Two sources would take the stream from each other.
+    #[error("stream {0} has two sources: give each its own --stream")]
+    StreamTwice(StreamName),
+    /// There is one standard input.
+    #[error("two sources want stdin, but there is only one")]
+    StdinTwice,
+    /// Some sources failed; the others went on until they ended or were stopped.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Failed(Vec<SourceFailure>),
+}
+
+/// A source that failed.
+#[derive(Debug)]
+pub struct SourceFailure {
+    /// Its stream.
+    pub stream: StreamName,
+    /// Why; `None` for a panic, which is a bug.
+    pub error: Option<SessionError>,
+}
+
+impl fmt::Display for SourceFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            Some(error) => write!(f, "source of stream {}: {error}", self.stream),
+            None => write!(f, "source of stream {}: panicked, which is a bug", self.stream),
+        }
+    }
+}
+
+/// The checked sources, ready to run.
+pub struct Capture {
+    endpoint: Endpoint,
+    config: CaptureConfig,
+    statuses: Vec<watch::Sender<Status>>,
+}
+
+impl Capture {
+    /// Checks the configuration. Does not connect: the recorder may come later.
+    ///
+    /// # Errors
+    /// [`CaptureError`] names the setting that is wrong.
+    #[allow(clippy::unused_async, reason = "every role has the same three words")]
+    pub async fn bind(mut config: CaptureConfig) -> Result<Self, CaptureError> {
+        let endpoint = endpoint(&config.recorder_url, config.timing.open)?;
+        if !QUEUE_BYTES.contains(&config.queue_bytes) {
+            return Err(CaptureError::QueueBytes(config.queue_bytes));
+        }
+        config.sources.retain(|source| source.source != SourceSpec::None);
+        let mut streams = HashSet::new();
+        for source in &config.sources {
+            let stream = &source.stream;
+            source.source.check(source.spec).map_err(|error| CaptureError::Source { stream: stream.clone(), error })?;
+            if !streams.insert(stream.clone()) {
+                return Err(CaptureError::StreamTwice(stream.clone()));
+            }
+        }
+        if config.sources.iter().filter(|source| source.source == SourceSpec::Stdin).count() > 1 {
+            return Err(CaptureError::StdinTwice);
+        }
+        let statuses = config.sources.iter().map(|_| watch::Sender::default()).collect();
+        Ok(Self { endpoint, config, statuses })
+    }
+
+    /// How each source is doing, now and later.
+    pub fn statuses(&self) -> Vec<(StreamName, watch::Receiver<Status>)> {
+        let streams = self.config.sources.iter().map(|source| source.stream.clone());
+        streams.zip(self.statuses.iter().map(watch::Sender::subscribe)).collect()
+    }
+
+    /// Captures until every source has ended, or until `shutdown` and the flush after it. One that fails is logged and
+    /// the others go on. Without sources it returns at once.
+    ///
+    /// # Errors
+    /// [`CaptureError::Failed`] with every source that failed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), CaptureError> {
+        let (mut tasks, mut streams) = (JoinSet::new(), std::collections::HashMap::new());
+        for (source, status) in self.config.sources.into_iter().zip(self.statuses) {
+            let stream = source.stream.clone();
+            let session = Session {
+                endpoint: self.endpoint.clone(),
+                opening: opening(&source),
+                timing: self.config.timing.clone(),
+                queue_bytes: self.config.queue_bytes,
+                status,
+            };
+            let span = tracing::info_span!("source", %stream, source = %source.source);
+            let task = tasks.spawn(run(session, source, shutdown.clone()).instrument(span));
+            streams.insert(task.id(), stream);
+        }
+        let mut failed = Vec::new();
+        while let Some(outcome) = tasks.join_next_with_id().await {
+            let (id, error) = match outcome {
+                Ok((_, Ok(()))) => continue,
+                Ok((id, Err(error))) => (id, Some(error)),
+                Err(panic) => (panic.id(), None),
+            };
+            if let Some(stream) = streams.remove(&id) {
+                let failure = SourceFailure { stream, error };
+                tracing::error!("{failure}");
+                failed.push(failure);
+            }
+        }
+        if failed.is_empty() { Ok(()) } else { Err(CaptureError::Failed(failed)) }
+    }
+}
+
+fn endpoint(url: &str, patience: Duration) -> Result<Endpoint, CaptureError> {
+    let wrong = || CaptureError::Url(url.chars().take(200).collect());
+    if !url.starts_with("http://") {
+        return Err(wrong());
+    }
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| wrong())?;
+    Ok(endpoint
+        .connect_timeout(patience)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true))
+}
+
+fn opening(source: &SourceConfig) -> Opening {
+    Opening {
+        stream: source.stream.clone(),
+        source: source.source.name(),
+        instance: Instance(uuid::Uuid::new_v4().into_bytes()),
+        spec: source.spec,
+        resume: None,
+        title: source.title.clone(),
+    }
+}
+
+async fn run(session: Session, source: SourceConfig, shutdown: CancellationToken) -> Result<(), SessionError> {
+    match voice(source.source, source.spec).map_err(SourceError::from)? {
+        Some(voice) => run_source(session, Generator::new(voice, source.spec), shutdown).await,
+        None => {
+            let reader = process_stdin().map_err(SourceError::from)?;
+            let stdin = tokio::select! {
+                stdin = Stdin::open(reader, source.spec) => stdin?,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            run_source(session, stdin, shutdown).await
+        }
+    }
+}
+
+async fn run_source(
+    mut session: Session,
+    source: impl Source,
+    shutdown: CancellationToken,
+) -> Result<(), SessionError> {
+    session.opening.spec = source.spec();
+    session.run(source, shutdown).await
+}

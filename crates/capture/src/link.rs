@@ -1,0 +1,211 @@
+//! One call to the recorder after another: open, send, take acknowledgements, until it breaks.
+
+use crate::session::{SessionError, Shared, Timing};
+use crate::uplink::{Outgoing, Uplink};
+use livetape_audio::{Durable, Epoch, Frame, RecordingId};
+use livetape_proto::v1::ingest_request::Message as Request;
+use livetape_proto::v1::ingest_response::Message as Answer;
+use livetape_proto::v1::ingest_service_client::IngestServiceClient;
+use livetape_proto::{MAX_MESSAGE_BYTES, Opening, v1};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status, Streaming};
+
+/// Messages between the uplink and the socket. Few: what is here counts as sent.
+const UNDER_WAY: usize = 8;
+/// For the recorder to take leave after the last message.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Why a call has ended before its work was done.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Another call may go well.
+    Passing(String),
+    /// It may not.
+    Final(SessionError),
+}
+
+fn passing(what: impl Into<String>) -> Trouble {
+    Trouble::Passing(what.into())
+}
+
+/// Connects as often as needed; remembers what the recorder has to be told each time.
+pub(crate) struct Link {
+    endpoint: Endpoint,
+    opening: Opening,
+    timing: Timing,
+    /// Where the first answer to an open goes.
+    first: Option<oneshot::Sender<Frame>>,
+}
+
+struct Call {
+    requests: mpsc::Sender<v1::IngestRequest>,
+    answers: Streaming<v1::IngestResponse>,
+}
+
+impl Link {
+    pub(crate) const fn new(
+        endpoint: Endpoint,
+        opening: Opening,
+        timing: Timing,
+        first: oneshot::Sender<Frame>,
+    ) -> Self {
+        Self { endpoint, opening, timing, first: Some(first) }
+    }
+
+    /// Opens the stream and delivers. `Ok` when the recorder has sealed the recording at the source's end, or when
+    /// everything that was to be flushed is durable. `progress` is called whenever audio became durable.
+    pub(crate) async fn call(&mut self, shared: &Shared, progress: &mut impl FnMut()) -> Result<(), Trouble> {
+        let mut call = tokio::select! {
+            call = self.open(shared) => call?,
+            () = shared.until_drained() => return Ok(()),
+        };
+        let (mut sending, mut overdue) = (true, None);
+        loop {
+            if shared.drained() {
+                return self.take_leave(call).await;
+            }
+            let (more, waiting) = shared.with(|uplink| (uplink.has_to_send(), uplink.awaits_answer()));
+            overdue = waiting.then(|| overdue.unwrap_or_else(|| Instant::now() + self.timing.acknowledgement));
+            tokio::select! {
+                permit = call.requests.reserve(), if more && sending => match permit {
+                    Ok(permit) => if let Some(message) = shared.with(Uplink::next_to_send) {
+                        permit.send(request(message));
+                    },
+                    // The call is over; why, comes as its last answer.
+                    Err(_) => sending = false,
+                },
+                answer = call.answers.message() => {
+                    match answer.map_err(|status| trouble(&status))?.and_then(|answer| answer.message) {
+                        Some(Answer::Acknowledged(v1::Acknowledged { durable_frame })) => {
+                            if acknowledge(shared, durable_frame)? {
+                                progress();
+                                overdue = None;
+                            }
+                        }
+                        Some(Answer::Ended(v1::Ended { durable_frame })) => {
+                            acknowledge(shared, durable_frame)?;
+                            return ended(shared);
+                        }
+                        Some(Answer::Opened(_)) => return Err(passing("the recorder answered the open twice")),
+                        None => return Err(passing("the recorder has closed the call")),
+                    }
+                }
+                () = shared.changed.notified() => {}
+                () = sleep_until(overdue.unwrap_or_else(Instant::now)), if waiting => {
+                    let limit = self.timing.acknowledgement;
+                    return Err(passing(format!("the recorder has acknowledged nothing for {limit:?}")));
+                }
+            }
+        }
+    }
+
+    /// Connects, sends Open and takes the answer in.
+    async fn open(&mut self, shared: &Shared) -> Result<Call, Trouble> {
+        let connected = timeout(self.timing.open, self.endpoint.connect()).await;
+        let channel = connected
+            .map_err(|_| passing(format!("no connection to the recorder within {:?}", self.timing.open)))?
+            .map_err(|error| passing(format!("no connection to the recorder: {}", whole(&error))))?;
+        let mut client = IngestServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let (requests, receiver) = mpsc::channel(UNDER_WAY);
+        let open = async {
+            // There is room: nothing was sent yet.
+            let _ = requests.send(wrap(Request::Open(self.opening.clone().into()))).await;
+            let mut answers = client.ingest(ReceiverStream::new(receiver)).await?.into_inner();
+            let first = answers.message().await?;
+            Ok((answers, first))
+        };
+        let (answers, first) = timeout(self.timing.open, open)
+            .await
+            .map_err(|_| passing(format!("the recorder has not answered the open within {:?}", self.timing.open)))?
+            .map_err(|status: Status| trouble(&status))?;
+        match first.and_then(|first| first.message) {
+            Some(Answer::Opened(opened)) => self.opened(shared, &opened)?,
+            _ => return Err(passing("the recorder has not answered the open")),
+        }
+        Ok(Call { requests, answers })
+    }
+
+    fn opened(&mut self, shared: &Shared, opened: &v1::Opened) -> Result<(), Trouble> {
+        let recording: RecordingId =
+            opened.recording_id.parse().map_err(|error| passing(format!("the recorder's answer: {error}")))?;
+        let next = Frame::new(opened.next_frame);
+        let resume = opened.resume_frame.map(Frame::new);
+        // Gaps and headers of messages need room too, which the limit on messages leaves.
+        let most = u64::from(opened.max_append_bytes.min(livetape_proto::MAX_APPEND_BYTES));
+        shared
+            .with(|uplink| uplink.opened(Epoch(opened.epoch), next, resume, most))
+            .map_err(|error| Trouble::Final(error.into()))?;
+        tracing::info!(%recording, epoch = opened.epoch, %next, "the stream is open");
+        self.opening.resume = Some(recording);
+        if let Some(first) = self.first.take() {
+            // Nobody waits any more if the source was stopped meanwhile.
+            let _ = first.send(next);
+        }
+        Ok(())
+    }
+
+    /// Everything is durable: half-closes the call and gives the recorder a moment, so that it sees an end, not a break.
+    async fn take_leave(&self, call: Call) -> Result<(), Trouble> {
+        let Call { requests, mut answers } = call;
+        drop(requests);
+        let _ = timeout(FAREWELL, async { while let Ok(Some(_)) = answers.message().await {} }).await;
+        Ok(())
+    }
+}
+
+fn acknowledge(shared: &Shared, durable: u64) -> Result<bool, Trouble> {
+    let outcome = shared.with(|uplink| uplink.acknowledged(Durable(Frame::new(durable))));
+    outcome.map_err(|error| passing(error.to_string()))
+}
+
+fn ended(shared: &Shared) -> Result<(), Trouble> {
+    if shared.with(|uplink| uplink.is_settled()) {
+        return Ok(());
+    }
+    Err(passing("the recorder has ended the recording before all of it was durable"))
+}
+
+/// What a status means for a source, as the contract says.
+fn trouble(status: &Status) -> Trouble {
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::Aborted => Trouble::Final(SessionError::Superseded(message)),
+        Code::InvalidArgument => Trouble::Final(SessionError::Refused(message)),
+        Code::ResourceExhausted => passing(format!("the recorder has no room: {message}")),
+        code => passing(format!("the call to the recorder broke ({code:?}): {message}")),
+    }
+}
+
+/// An error with its causes, which transport errors hide.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+const fn wrap(message: Request) -> v1::IngestRequest {
+    v1::IngestRequest { message: Some(message) }
+}
+
+fn request(message: Outgoing) -> v1::IngestRequest {
+    wrap(match message {
+        Outgoing::Append { epoch, first, time, pcm } => Request::Append(v1::Append {
+            epoch: epoch.0,
+            first_frame: first.get(),
+            captured_at_unix_ns: time.unix_nanos(),
+            pcm,
+        }),
+        Outgoing::Gap { epoch, at, lost } => Request::Gap(v1::Gap {
+            epoch: epoch.0,
+            at_frame: at.get(),
+            lost_frames: Some(lost.frames.get()),
+            reason: v1::GapReason::from(lost.reason).into(),
+        }),
+        Outgoing::End { epoch, at } => Request::End(v1::End { epoch: epoch.0, at_frame: at.get() }),
+    })
+}

@@ -1,0 +1,123 @@
+//! What a person writes after `--source`.
+
+use livetape_audio::{SampleFormat, SourceName, Spec};
+use std::fmt;
+use std::str::FromStr;
+
+/// Where audio comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceSpec {
+    /// Says at every second where in the recording it is and what time it is.
+    TimeSignal,
+    /// A sine of 440 Hz.
+    Tone,
+    /// White noise.
+    Noise,
+    /// Every frame carries its own number.
+    Counting,
+    /// PCM or WAV from the standard input.
+    Stdin,
+    /// No source: the recorder takes what others push.
+    None,
+}
+
+/// Why a source was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceSpecError {
+    /// Not a source.
+    #[error("source {0:?} is unknown: use time-signal, tone, noise, counting, stdin or none")]
+    Unknown(String),
+    /// A source that this build cannot open.
+    #[error("source {given:?}: {what} are not in this build; {instead}")]
+    NotBuilt {
+        /// As it was given.
+        given: String,
+        /// Kind of source.
+        what: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// Counting PCM has one shape only.
+    #[error("source counting needs s16 samples and 2 channels, not {0}")]
+    Counting(Spec),
+}
+
+impl SourceSpec {
+    /// Every source, in the order in which help texts name them.
+    pub const ALL: [Self; 6] = [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::None];
+
+    /// As a person writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TimeSignal => "time-signal",
+            Self::Tone => "tone",
+            Self::Noise => "noise",
+            Self::Counting => "counting",
+            Self::Stdin => "stdin",
+            Self::None => "none",
+        }
+    }
+
+    /// The name under which it pushes.
+    pub fn name(self) -> SourceName {
+        self.as_str().parse().unwrap_or_default()
+    }
+
+    /// Whether it can make audio of this shape. What stdin carries shows when it begins.
+    ///
+    /// # Errors
+    /// [`SourceSpecError::Counting`]: counting PCM is s16 stereo.
+    pub fn check(self, spec: Spec) -> Result<(), SourceSpecError> {
+        let fits = spec.format() == SampleFormat::S16 && spec.channels() == 2;
+        if self == Self::Counting && !fits { Err(SourceSpecError::Counting(spec)) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SourceSpec {
+    type Err = SourceSpecError;
+    fn from_str(s: &str) -> Result<Self, SourceSpecError> {
+        let given = || s.chars().take(80).collect();
+        if s.starts_with("file:") {
+            let instead = "pipe it in: ffmpeg -i FILE -f wav - | livetape run --source stdin";
+            return Err(SourceSpecError::NotBuilt { given: given(), what: "files", instead });
+        }
+        if s.starts_with("device:") {
+            let instead = "pipe it in: arecord -t wav -f S16_LE -r 48000 -c 2 | livetape run --source stdin";
+            return Err(SourceSpecError::NotBuilt { given: given(), what: "devices", instead });
+        }
+        Self::ALL.into_iter().find(|source| source.as_str() == s).ok_or_else(|| SourceSpecError::Unknown(given()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_refusals() {
+        for source in SourceSpec::ALL {
+            assert_eq!(source.to_string().parse(), Ok(source));
+            assert_eq!(source.name().as_str(), source.as_str());
+        }
+        let message = |s: &str| s.parse::<SourceSpec>().unwrap_err().to_string();
+        assert!(message("file:/tmp/a.wav").contains("not in this build"));
+        assert!(message("device:default").contains("not in this build"));
+        assert!(message("Tone").contains("unknown"));
+        assert!(message(&"x".repeat(10_000)).len() < 300);
+    }
+
+    #[test]
+    fn counting_has_one_shape() {
+        let spec = |format, channels| Spec::new(format, 8_000, channels).unwrap();
+        assert!(SourceSpec::Counting.check(spec(SampleFormat::S16, 2)).is_ok());
+        assert!(SourceSpec::Counting.check(spec(SampleFormat::S16, 1)).is_err());
+        assert!(SourceSpec::Counting.check(spec(SampleFormat::S24, 2)).is_err());
+        assert!(SourceSpec::Tone.check(spec(SampleFormat::F32, 8)).is_ok());
+    }
+}

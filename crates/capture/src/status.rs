@@ -1,0 +1,25 @@
+//! What a session can tell about itself, for meters and logs.
+
+use livetape_audio::FrameCount;
+
+/// How one source is doing. Counted in frames since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the recorder has the stream open for it now.
+    pub connected: bool,
+    /// Frames captured.
+    pub captured: FrameCount,
+    /// Frames that are durable at the recorder.
+    pub acknowledged: FrameCount,
+    /// Frames given up because the recorder was away for too long. May go down again when some turn out to be durable.
+    pub given_up: FrameCount,
+    /// Frames that were never captured because the source was read too late.
+    pub missed: FrameCount,
+}
+
+impl Status {
+    /// Frames that wait for the recorder.
+    pub fn waiting(&self) -> FrameCount {
+        self.captured - self.acknowledged - self.given_up
+    }
+}
