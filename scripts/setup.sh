@@ -25,6 +25,9 @@ missing=
 need() {
     package=$1
     shift
+    case " $missing " in
+    *" $package "*) return 0 ;;
+    esac
     "$@" >/dev/null 2>&1 || missing="${missing:+$missing }$package"
 }
 
