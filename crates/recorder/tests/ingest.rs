@@ -1,5 +1,7 @@
 //! The recorder as a source sees it, over real gRPC, and what lies on disk afterwards.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by panicking what is wrong")]
+
 use livetape_audio::{Entry, Frame, FrameCount, SealReason, Spec, Tail, WallTime};
 use livetape_proto::v1;
 use livetape_recorder::{Recorder, RecorderConfig};
