@@ -1,7 +1,8 @@
 //! curl, ffmpeg and ffprobe, with what they say.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use livetape_testkit::spawn;
+use livetape_testkit::time_signal::{mono, tone_second};
 use std::path::Path;
 use std::time::Duration;
 
@@ -108,21 +109,20 @@ impl Wav {
         Ok(Self { spec: head.spec, pcm })
     }
 
-    /// The tone's second that is heard `at` this time from the beginning of the file.
+    /// The tone's second (mod 100) that is heard `at` this time from the beginning of the file.
     ///
     /// # Errors
     /// When none is.
     pub fn second_at(&self, at: Duration) -> Result<u64> {
         let frame = |time| usize::try_from(self.spec.frames(time).get()).unwrap_or(usize::MAX);
-        let samples = livetape_testkit::tone::channel_s16(&self.pcm, self.spec.channels().into(), 0);
-        let piece = frame(at)..frame(at + Duration::from_millis(400));
-        ensure!(piece.end <= samples.len(), "the file ends before {at:?}");
-        livetape_testkit::tone::second(&samples[piece], self.spec.rate()).with_context(|| format!("no tone at {at:?}"))
+        let samples = mono(&self.pcm, self.spec);
+        let piece =
+            samples.get(frame(at)..frame(at + Duration::from_millis(400))).context("the file ends before it")?;
+        tone_second(piece, self.spec.rate()).map(u64::from).with_context(|| format!("no tone at {at:?}"))
     }
 
-    /// The loudest sample of the first channel, from 0 to 1.
+    /// The loudest sample, from 0 to 1.
     pub fn peak(&self) -> f32 {
-        let samples = livetape_testkit::tone::channel_s16(&self.pcm, self.spec.channels().into(), 0);
-        samples.iter().fold(0.0, |peak, s| s.abs().max(peak))
+        mono(&self.pcm, self.spec).iter().fold(0.0, |peak, s| s.abs().max(peak))
     }
 }

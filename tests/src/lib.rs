@@ -6,10 +6,9 @@ pub mod player;
 
 use livetape_audio::{Frame, FrameCount, Spec};
 
-/// Counting PCM as content of a pushing source: 16 bits, stereo; each frame is its own number in 32 bits.
+/// Counting PCM as content of a pushing source.
 pub fn counting(first: Frame, count: FrameCount, _: Spec) -> Vec<u8> {
-    let last = first + count;
-    (first.get()..last.get()).flat_map(|n| (n as u32).to_le_bytes()).collect()
+    livetape_testkit::counting::encode(first, count)
 }
 
 /// The tone that says the second, as content of a pushing source.

@@ -1,7 +1,8 @@
 //! An `<audio>` element in Chromium whose sound is taken as samples, so that a test hears what a listener hears.
 
 use anyhow::{Context, Result};
-use livetape_testkit::{tone, wait, webdriver::Browser};
+use livetape_testkit::time_signal::tone_second;
+use livetape_testkit::{wait, webdriver::Browser};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// The second (mod 100) whose tone is heard now; `None` for silence, and while one second turns into the next.
+    /// The second (mod 100) whose tone is heard now; `None` for silence.
     ///
     /// # Errors
     /// When the browser does not answer.
@@ -104,7 +105,7 @@ impl<'a> Player<'a> {
         let samples = self.browser.run(HEAR, json!([]))?;
         let samples: Vec<f32> =
             samples.as_array().context("samples")?.iter().map(|v| v.as_i64().unwrap_or(0) as f32 / 32768.0).collect();
-        Ok(tone::second(&samples, 48_000))
+        Ok(tone_second(&samples, 48_000).map(u64::from))
     }
 
     /// Waits until this second is heard.

@@ -2,7 +2,8 @@
 //! once. Counting PCM says of each byte where it belongs.
 
 use anyhow::{Context, Result, ensure};
-use livetape_audio::{Frame, FrameCount};
+use livetape_audio::Frame;
+use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http::{self, Ending, Response};
 use livetape_testkit::process::{Livetape, Start};
@@ -42,19 +43,9 @@ fn start() -> Result<Counting> {
     Ok(Counting { livetape, id, _data: data })
 }
 
-/// The audio from byte `start` on.
-fn expected(start: u64, len: usize) -> Vec<u8> {
-    let (first, skip) = stereo().frames_in(start);
-    let pcm = counting(Frame::ZERO + first, FrameCount::new(len as u64 / 4 + 2), stereo());
-    let skip = usize::try_from(skip).expect("less than a frame");
-    pcm[skip..skip + len].to_vec()
-}
-
 /// `body` begins at byte `start` of the audio.
 fn check(what: &str, start: u64, body: &[u8]) -> Result<()> {
-    let wrong = body.iter().zip(expected(start, body.len())).position(|(a, b)| *a != b);
-    ensure!(wrong.is_none(), "{what}: byte {wrong:?} of {} from {start} on is wrong", body.len());
-    Ok(())
+    verify_at(body, start).with_context(|| format!("{what}: of {} bytes from {start} on", body.len()))
 }
 
 /// Numbers that look random and are the same in every run.

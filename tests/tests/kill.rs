@@ -4,7 +4,8 @@
 //! error, past the capture of the test harness, because the run may be long.
 
 use anyhow::{Context, Result, ensure};
-use livetape_audio::{Frame, FrameCount};
+use livetape_audio::Frame;
+use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http;
 use livetape_testkit::process::{Livetape, Start, command};
@@ -101,19 +102,11 @@ fn listen(to: SocketAddr, target: &str, stop: &AtomicBool, heard: &AtomicU64) ->
         if piece.is_empty() && reply.ending() != http::Ending::Open {
             return Ok(());
         }
-        ensure!(is_counting(at, &piece), "a listener heard a wrong byte in {} from {at} on", piece.len());
+        verify_at(&piece, at).with_context(|| format!("a listener heard it from {at} on"))?;
         at += piece.len() as u64;
         heard.fetch_max(at, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Whether `pcm` is what counting PCM holds from byte `start` on.
-fn is_counting(start: u64, pcm: &[u8]) -> bool {
-    let (first, skip) = stereo().frames_in(start);
-    let skip = usize::try_from(skip).expect("less than a frame");
-    let right = counting(Frame::ZERO + first, FrameCount::new(pcm.len() as u64 / 4 + 2), stereo());
-    right[skip..].starts_with(pcm)
 }
 
 #[test]
@@ -155,7 +148,7 @@ fn nothing_acknowledged_is_lost_and_nothing_heard_changes() -> Result<()> {
     let mut whole = http::get(livetape.http(), &target).send()?;
     let body = whole.body()?;
     assert_eq!(body.len() as u64, bytes);
-    assert!(is_counting(0, &body));
+    verify_at(&body, 0)?;
     let opened = pusher.progress().opened;
     assert!(opened as u64 > kills(), "it was opened {opened} times");
     assert_eq!(gaps(livetape.http(), &id)?, Vec::<serde_json::Value>::new(), "a source that remembers leaves no gap");
@@ -214,7 +207,7 @@ fn a_source_that_dies_with_the_recorder_leaves_one_gap_each_time() -> Result<()>
     let end = edge(livetape.http(), &id)?;
     let mut reply =
         http::get(livetape.http(), &format!("/recordings/{id}/audio.pcm")).range(&format!("0-{}", end - 1)).send()?;
-    assert!(is_counting(0, &reply.body()?));
+    verify_at(&reply.body()?, 0)?;
     livetape.stop()?;
     verified(data.path())
 }

@@ -5,12 +5,14 @@
 // A test helper that cannot do its work has to stop the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "used in tests only")]
 
+pub mod counting;
 pub mod grpc_source;
 pub mod http;
 pub mod process;
 pub mod proxy;
 pub mod pusher;
 pub mod spawn;
+pub mod time_signal;
 pub mod tone;
 pub mod wait;
 pub mod webdriver;
