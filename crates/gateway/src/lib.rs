@@ -1,1 +1,39 @@
 //! HTTP: views, ranges, live audio and the page. Takes nothing in.
+//!
+//! A request's address becomes a view, a view becomes a representation (`representation`), the request's headers and
+//! the tail decide what of it is sent (`answer`), and a listener sends it (`listener`). The recordings themselves come
+//! through one seam, [`Library`]. Not here: writing anything, and who knows how far a recording goes.
+
+mod answer;
+mod body;
+mod config;
+mod connection;
+mod context;
+mod dir;
+mod edge;
+mod events;
+mod guard;
+mod library;
+mod listener;
+mod listing;
+mod live;
+mod mode;
+mod page;
+mod problem;
+mod pulse;
+mod query;
+mod range;
+mod recording;
+mod reply;
+mod representation;
+mod request;
+mod routes;
+mod server;
+mod tape;
+
+pub use config::{GatewayConfig, GatewayError, Limits};
+pub use connection::Patience;
+pub use dir::DirLibrary;
+pub use guard::SettingError;
+pub use library::{FrameReader, Library, ReadError};
+pub use server::Gateway;

@@ -1,0 +1,124 @@
+//! Bodies as hyper wants them. A [`Stop`] becomes an error: hyper closes a chunked HTTP/1.1 body without its last
+//! chunk and resets an HTTP/2 stream; a body that HTTP/1.0 ends by closing gets a TCP reset.
+
+use crate::connection::{Connection, InFlight, Progress};
+use crate::listener::{Listener, Stop};
+use bytes::Bytes;
+use futures::stream::{BoxStream, Stream, StreamExt, unfold};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What was sent before a stop gets so long to leave the socket.
+const FLUSH: Duration = Duration::from_millis(50);
+
+/// Any body of a reply.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Stop>;
+
+/// No body.
+pub(crate) fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is all there.
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body without a known length.
+pub(crate) fn stream(stream: impl Stream<Item = Result<Bytes, Stop>> + Send + 'static) -> Body {
+    http_body_util::StreamBody::new(stream.map(|item| item.map(Frame::data))).boxed_unsync()
+}
+
+/// Media on its way to one client.
+pub(crate) struct Media {
+    bytes: BoxStream<'static, Result<Bytes, Stop>>,
+    left: Option<u64>,
+    progress: Arc<Progress>,
+}
+
+/// How a body of media is sent.
+pub(crate) struct Delivery {
+    pub(crate) connection: Arc<Connection>,
+    /// Whether only closing the connection ends the body.
+    pub(crate) until_closed: bool,
+    /// Whether it is live: a client that takes nothing is cut off sooner.
+    pub(crate) live: bool,
+    /// Its length, if it has one.
+    pub(crate) length: Option<u64>,
+}
+
+impl Media {
+    pub(crate) fn body(listener: Listener, delivery: Delivery) -> Body {
+        let Delivery { connection, until_closed, live, length } = delivery;
+        let progress = connection.body(live);
+        let bytes = unfold(Some(listener), move |listener| {
+            let connection = connection.clone();
+            async move {
+                let mut listener = listener?;
+                match listener.next().await {
+                    Ok(bytes) => Some((Ok(bytes?), Some(listener))),
+                    Err(stop) => {
+                        tracing::debug!(%stop, live, "a body is cut off");
+                        tokio::time::sleep(FLUSH).await;
+                        if until_closed {
+                            connection.cut_hard();
+                        }
+                        Some((Err(stop), None))
+                    }
+                }
+            }
+        });
+        Self { bytes: bytes.boxed(), left: length, progress }.boxed_unsync()
+    }
+}
+
+impl HttpBody for Media {
+    type Data = Bytes;
+    type Error = Stop;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+        let next = self.bytes.poll_next_unpin(cx);
+        match &next {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                self.progress.unasked.set();
+            }
+            _ => self.progress.unasked.clear(),
+        }
+        next.map_ok(Frame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// A body that keeps its request counted as in flight.
+pub(crate) struct Counted {
+    pub(crate) body: Body,
+    pub(crate) _in_flight: InFlight,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = Stop;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,106 @@
+//! What the gateway has to be told, and its limits. Everything has a default but the address.
+
+use crate::connection::Patience;
+use crate::guard::{Origins, SettingError};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Host names, besides loopback ones, under which browsers may address the gateway; `*` for any.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may read replies (`https://radio.example`), or `*`. None by default.
+    pub cors_origins: Vec<String>,
+    /// Whether everybody who reaches a non-loopback address may listen.
+    pub anonymous_listen: bool,
+    /// How long bodies in progress may go on after a shutdown was asked for.
+    pub drain: Duration,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds on what clients may use, and how long anything is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Event streams at once.
+    pub event_streams: usize,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// How long a request for a range that is about to come is held.
+    pub hold: Duration,
+    /// After so long without a new frame a live body is reset.
+    pub live_silence: Duration,
+    /// After so long without a new frame any other body that follows is reset.
+    pub growing_silence: Duration,
+    /// After so long without a new frame the source of a stream counts as away.
+    pub away: Duration,
+    /// How long a live listener waits for a next recording where one ends without naming it.
+    pub successor: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self {
+            connections: 10_000,
+            event_streams: 256,
+            patience: Patience { idle: s(15), live: s(10), recording: s(60) },
+            hold: s(10),
+            live_silence: s(30),
+            growing_silence: s(600),
+            away: s(5),
+            successor: s(2),
+        }
+    }
+}
+
+impl GatewayConfig {
+    /// The defaults, on an address.
+    pub fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            hosts: Vec::new(),
+            cors_origins: Vec::new(),
+            anonymous_listen: false,
+            drain: Duration::from_secs(10),
+            limits: Limits::default(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<Origins, GatewayError> {
+        if !self.addr.ip().to_canonical().is_loopback() && !self.anonymous_listen {
+            return Err(GatewayError::Exposed(self.addr));
+        }
+        Ok(Origins::new(&self.hosts, &self.cors_origins, self.anonymous_listen)?)
+    }
+}
+
+/// Why a gateway cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// An address that others can reach, and nobody said that they may.
+    #[error(
+        "{0} can be reached from other machines, and whoever reaches it could listen: use a loopback address such as \
+         127.0.0.1:8080, or allow it with `--anonymous listen` (LIVETAPE_ANONYMOUS=listen)"
+    )]
+    Exposed(SocketAddr),
+    /// A setting that means nothing.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The address cannot be used.
+    #[error("cannot listen on {addr} (LIVETAPE_HTTP_ADDR): {source}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A part of the gateway ended that never should.
+    #[error("{0} ended unasked")]
+    Task(&'static str),
+}

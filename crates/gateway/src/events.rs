@@ -1,0 +1,108 @@
+//! Event streams: how far recordings are, for pages and scripts that would otherwise ask all the time.
+
+use crate::body;
+use crate::context::Context;
+use crate::listing::seconds;
+use crate::live;
+use crate::problem::Problem;
+use crate::pulse::{Status, StreamState};
+use crate::query;
+use crate::reply::Reply;
+use crate::request::Request;
+use bytes::Bytes;
+use futures::stream::unfold;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use livetape_audio::{Frame, RecordingId, StreamName};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// How often something is sent when nothing happens, so that a dead connection is noticed.
+const COMMENT: Duration = Duration::from_secs(15);
+
+/// `GET /events`, and `GET /streams/{stream}/events` for one stream.
+pub(crate) fn events(
+    context: &Arc<Context>,
+    request: &Request<'_>,
+    only: Option<StreamName>,
+) -> Result<Reply, Problem> {
+    query::nothing(request.query)?;
+    if let Some(stream) = &only {
+        live::known(context, stream)?;
+    }
+    let mut reply = Reply::new(StatusCode::OK);
+    reply.set(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    request.mark_unbounded(&mut reply);
+    if request.head {
+        return Ok(reply);
+    }
+    let permit = context.event_streams.clone().try_acquire_owned().map_err(|_| {
+        let hint = "close some, or ask /streams from time to time";
+        Problem::later("there are as many event streams as the gateway may have", hint, Duration::from_secs(10))
+    })?;
+    let feed = EventFeed {
+        news: context.pulses.news(),
+        only,
+        told: HashMap::new(),
+        queue: VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]),
+        drain: context.drain.clone(),
+        _permit: permit,
+    };
+    let stream = unfold(feed, |mut feed| async move { feed.next().await.map(|event| (Ok(event), feed)) });
+    reply.body = body::stream(stream);
+    Ok(reply)
+}
+
+struct EventFeed {
+    news: watch::Receiver<Arc<HashMap<StreamName, Status>>>,
+    only: Option<StreamName>,
+    told: HashMap<StreamName, (RecordingId, Frame, StreamState)>,
+    queue: VecDeque<Bytes>,
+    drain: tokio_util::sync::CancellationToken,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl EventFeed {
+    async fn next(&mut self) -> Option<Bytes> {
+        let comment = Instant::now() + COMMENT;
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            tokio::select! {
+                changed = self.news.changed() => changed.ok()?,
+                () = sleep_until(comment) => return Some(Bytes::from_static(b": still here\n\n")),
+                () = self.drain.cancelled() => return None,
+            }
+            let news = self.news.borrow_and_update().clone();
+            self.take_in(&news);
+        }
+    }
+
+    fn take_in(&mut self, news: &HashMap<StreamName, Status>) {
+        self.told.retain(|stream, _| news.contains_key(stream));
+        for (stream, status) in news {
+            let now = (status.recording.id, status.end, status.state);
+            if self.only.as_ref().is_none_or(|only| only == stream) && self.told.get(stream) != Some(&now) {
+                self.told.insert(stream.clone(), now);
+                self.queue.push_back(event(stream, status));
+            }
+        }
+    }
+}
+
+fn event(stream: &StreamName, status: &Status) -> Bytes {
+    let data = serde_json::json!({
+        "stream": stream,
+        "recording": status.recording.id,
+        "frames": status.end,
+        "seconds": seconds(status.recording.spec, status.end.since(Frame::ZERO)),
+        "state": status.state,
+        "time": status.time,
+    });
+    Bytes::from(format!("id: {}\ndata: {data}\n\n", status.end))
+}

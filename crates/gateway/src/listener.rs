@@ -1,0 +1,216 @@
+//! A listener: a position and a tail. The same for live, shifted, growing and finished audio.
+//!
+//! It sends what lies between its position and the tail, waits where they meet, and ends where the recording does.
+//! A clean end means "the end of the media" to players, so everything else that stops a listener is an error, by which
+//! the connection is reset (`body`). Not here: who may hear what, and where to begin (`live`, `recording`).
+
+use crate::context::Context;
+use crate::library::ReadError;
+use crate::representation::Slice;
+use crate::tape::Tape;
+use bytes::Bytes;
+use livetape_audio::{End, Frame, FrameCount, Spec, Tail, View};
+use livetape_store::{Query, Recording};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Most bytes of one read, and of the first one, so that the first byte comes soon.
+const BLOCK: u64 = 256 * 1024;
+const FIRST_BLOCK: u64 = 64 * 1024;
+/// How often to look for the next recording of a stream.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Why a body ends before its recording does.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("the gateway is shutting down")]
+    Draining,
+    #[error("nothing new was recorded for {0:?}")]
+    Silent(Duration),
+    #[error("nobody tells how the recording goes on")]
+    Abandoned,
+    #[error("the recording was deleted")]
+    Deleted,
+    #[error("the recording goes on in one that is not there")]
+    NoSuccessor,
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// One body in progress.
+pub(crate) struct Listener {
+    context: Arc<Context>,
+    tape: Tape,
+    /// What to send first; all there is, unless `follow` goes on.
+    plan: VecDeque<Slice>,
+    follow: Option<Follow>,
+    block: u64,
+}
+
+/// Goes on from a position for as long as audio comes.
+pub(crate) struct Follow {
+    /// The next frame to send.
+    pub(crate) pos: Frame,
+    /// Bytes of that frame to leave out.
+    pub(crate) skip: usize,
+    /// Where to end.
+    pub(crate) end: End,
+    /// Whether to go on in the next recording of the stream.
+    pub(crate) live: bool,
+}
+
+enum Found {
+    Next(Box<Tape>),
+    Nothing,
+}
+
+impl Listener {
+    /// Sends `plan`, then follows.
+    pub(crate) fn new(context: Arc<Context>, tape: Tape, plan: Vec<Slice>, follow: Option<Follow>) -> Self {
+        Self { context, tape, plan: plan.into(), follow, block: FIRST_BLOCK }
+    }
+
+    /// The next bytes; `None` at the true end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        while let Some(slice) = self.plan.pop_front() {
+            match slice {
+                Slice::Bytes(bytes) if bytes.is_empty() => {}
+                Slice::Bytes(bytes) => return Ok(Some(bytes)),
+                Slice::Frames { first, skip, len } => return self.recorded(first, skip, len).await.map(Some),
+            }
+        }
+        match self.follow.take() {
+            Some(mut follow) => {
+                let bytes = self.follow(&mut follow).await;
+                self.follow = Some(follow);
+                bytes
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The first of `len` bytes of recorded audio; the rest is put back on the plan.
+    async fn recorded(&mut self, first: Frame, skip: usize, len: u64) -> Result<Bytes, Stop> {
+        let context = &self.context;
+        if context.library.recording(self.tape.recording.id).is_none() {
+            return Err(Stop::Deleted);
+        }
+        let size = u64::from(self.spec().frame_bytes());
+        let frames = FrameCount::new((skip as u64).saturating_add(len).div_ceil(size));
+        let mut bytes = self.read(first..first + frames).await?;
+        let (got, _) = self.spec().frames_in(bytes.len() as u64);
+        cut_front(&mut bytes, skip);
+        bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        let left = len - bytes.len() as u64;
+        if left > 0 {
+            self.plan.push_front(Slice::Frames { first: first + got, skip: 0, len: left });
+        }
+        Ok(bytes)
+    }
+
+    /// The next bytes from the position on, as soon as there are any.
+    async fn follow(&mut self, follow: &mut Follow) -> Result<Option<Bytes>, Stop> {
+        loop {
+            let tail = self.tape.tail.current();
+            let (end, is_final) = self.limit(follow, &tail).await?;
+            if follow.pos < end {
+                let mut bytes = self.read(follow.pos..end).await?;
+                let (got, _) = self.spec().frames_in(bytes.len() as u64);
+                follow.pos = follow.pos + got;
+                cut_front(&mut bytes, std::mem::take(&mut follow.skip));
+                return Ok(Some(bytes));
+            }
+            if !is_final {
+                self.wait(follow.live).await?;
+                continue;
+            }
+            if !follow.live {
+                return Ok(None);
+            }
+            match self.successor(&tail).await? {
+                Found::Nothing => return Ok(None),
+                Found::Next(tape) => {
+                    self.tape = *tape;
+                    *follow = Follow { pos: Frame::ZERO, skip: 0, end: End::Open, live: true };
+                }
+            }
+        }
+    }
+
+    /// Up to where there is something to send, and whether nothing can come after it.
+    async fn limit(&mut self, follow: &mut Follow, tail: &Tail) -> Result<(Frame, bool), Stop> {
+        if let End::AtTime(_) = follow.end {
+            let timeline = self.context.library.timeline(self.tape.recording.clone(), *tail).await?;
+            let view = View { first: follow.pos, end: follow.end };
+            if let Some(end) = view.known_end(&timeline, tail) {
+                follow.end = End::At(end);
+            }
+        }
+        Ok(match follow.end {
+            End::At(end) => (end.min(tail.end), end <= tail.end || tail.is_sealed()),
+            End::Open | End::AtTime(_) => (tail.end, tail.is_sealed()),
+        })
+    }
+
+    async fn wait(&mut self, live: bool) -> Result<(), Stop> {
+        let limits = &self.context.limits;
+        let patience = if live { limits.live_silence } else { limits.growing_silence };
+        tokio::select! {
+            newer = self.tape.tail.changed() => if newer { Ok(()) } else { Err(Stop::Abandoned) },
+            () = self.context.drain.cancelled() => Err(Stop::Draining),
+            () = sleep(patience) => Err(Stop::Silent(patience)),
+        }
+    }
+
+    /// The recording that goes on after a sealed one: the one it names, or else one that begins soon.
+    async fn successor(&mut self, tail: &Tail) -> Result<Found, Stop> {
+        let deadline = Instant::now() + self.context.limits.successor;
+        loop {
+            let library = &*self.context.library;
+            let next = match tail.next {
+                Some(id) => library.recording(id),
+                None => newer(library, &self.tape.recording),
+            };
+            if let Some(next) = next {
+                if next.spec != self.spec() {
+                    return Ok(Found::Nothing);
+                }
+                if let Some(tape) = Tape::follow(library, &self.context.edges, next) {
+                    return Ok(Found::Next(Box::new(tape)));
+                }
+            }
+            tokio::select! {
+                () = self.context.drain.cancelled() => return Err(Stop::Draining),
+                () = sleep_until(deadline) => {
+                    return if tail.next.is_some() { Err(Stop::NoSuccessor) } else { Ok(Found::Nothing) };
+                }
+                () = sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    async fn read(&mut self, frames: Range<Frame>) -> Result<Bytes, Stop> {
+        let (most, _) = self.spec().frames_in(self.block);
+        self.block = BLOCK;
+        let end = frames.end.min(frames.start + most);
+        Ok(self.tape.read(frames.start..end).await?)
+    }
+
+    fn spec(&self) -> Spec {
+        self.tape.recording.spec
+    }
+}
+
+/// The recording of the same stream after this one.
+pub(crate) fn newer(library: &dyn crate::library::Library, recording: &Recording) -> Option<Arc<Recording>> {
+    let query =
+        Query { stream: Some(recording.stream.clone()), from: None, to: None, after: Some(recording.id), limit: 1 };
+    library.list(&query).recordings.into_iter().next()
+}
+
+fn cut_front(bytes: &mut Bytes, n: usize) {
+    *bytes = bytes.slice(n.min(bytes.len())..);
+}

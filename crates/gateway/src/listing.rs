@@ -1,0 +1,189 @@
+//! Streams, recordings and timelines as JSON.
+
+use crate::context::Context;
+use crate::live;
+use crate::problem::Problem;
+use crate::pulse::StreamState;
+use crate::query;
+use crate::recording;
+use crate::reply::Reply;
+use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, State, StreamName, Tail, Timeline, WallTime};
+use livetape_store::{Query, Recording, Seal};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Most streams of one reply.
+const MAX_STREAMS: usize = 1_000;
+
+#[derive(Serialize)]
+struct StreamItem {
+    name: StreamName,
+    title: String,
+    state: StreamState,
+    recording: RecordingItem,
+    urls: StreamUrls,
+}
+
+#[derive(Serialize)]
+struct StreamUrls {
+    wav: String,
+    pcm: String,
+    events: String,
+    recordings: String,
+}
+
+#[derive(Serialize)]
+struct RecordingItem {
+    id: RecordingId,
+    stream: StreamName,
+    title: String,
+    source: String,
+    spec: Spec,
+    state: State,
+    /// `None` while nobody tells.
+    frames: Option<Frame>,
+    seconds: Option<f64>,
+    bytes: Option<u64>,
+    started: WallTime,
+    /// Time of day of the tail.
+    edge: Option<WallTime>,
+    sealed: Option<Seal>,
+    /// Only where one recording is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gaps: Option<usize>,
+    urls: RecordingUrls,
+}
+
+#[derive(Serialize)]
+struct RecordingUrls {
+    wav: String,
+    pcm: String,
+    rf64: String,
+    timeline: String,
+}
+
+/// `GET /streams`.
+pub(crate) async fn streams(context: &Context, query: &str) -> Result<Reply, Problem> {
+    let page = query::streams(query, MAX_STREAMS)?;
+    let mut names = context.library.streams();
+    names.retain(|name| page.after.as_ref().is_none_or(|after| name > after));
+    let more = names.len() > page.limit;
+    names.truncate(page.limit);
+    let next = names.last().filter(|_| more).cloned();
+    let mut streams = Vec::with_capacity(names.len());
+    for name in &names {
+        if let Ok(recording) = live::known(context, name) {
+            streams.push(stream_item(context, &recording).await?);
+        }
+    }
+    Reply::json(&serde_json::json!({ "streams": streams, "next": next }))
+}
+
+/// `GET /streams/{stream}`.
+pub(crate) async fn stream(context: &Context, query: &str, name: &StreamName) -> Result<Reply, Problem> {
+    query::nothing(query)?;
+    Reply::json(&stream_item(context, &live::known(context, name)?).await?)
+}
+
+/// `GET /recordings`.
+pub(crate) async fn recordings(context: &Context, query: &str) -> Result<Reply, Problem> {
+    let query::ListAddress { stream, from, to, after, limit } = query::list(query)?;
+    let page = context.library.list(&Query { stream, from, to, after, limit });
+    let mut items = Vec::with_capacity(page.recordings.len());
+    for recording in &page.recordings {
+        items.push(item(context, recording).await?);
+    }
+    Reply::json(&serde_json::json!({ "recordings": items, "next": page.next }))
+}
+
+/// `GET /recordings/{id}`.
+pub(crate) async fn one(context: &Context, query: &str, id: RecordingId) -> Result<Reply, Problem> {
+    query::nothing(query)?;
+    let recording = recording::known(context, id)?;
+    let mut item = item(context, &recording).await?;
+    if let Some(tail) = tail(context, id) {
+        item.gaps = Some(timeline(context, &recording, tail).await?.gaps().count());
+    }
+    Reply::json(&item)
+}
+
+/// `GET /recordings/{id}/timeline`.
+pub(crate) async fn entries(context: &Context, query: &str, id: RecordingId) -> Result<Reply, Problem> {
+    let page = query::entries(query)?;
+    let recording = recording::known(context, id)?;
+    let tail = tail(context, id).ok_or_else(recording::unattended)?;
+    let timeline = timeline(context, &recording, tail).await?;
+    let all = timeline.entries();
+    let entries: Vec<&Entry> = all.iter().skip(page.after).take(page.limit).collect();
+    let upto = page.after.saturating_add(entries.len());
+    Reply::json(&serde_json::json!({
+        "recording": id,
+        "spec": recording.spec,
+        "tail": { "frames": tail.end, "state": tail.state, "next": tail.next },
+        "entries": entries,
+        "next": (upto < all.len()).then_some(upto),
+    }))
+}
+
+async fn stream_item(context: &Context, recording: &Arc<Recording>) -> Result<StreamItem, Problem> {
+    let name = recording.stream.clone();
+    let state = context.pulses.state(recording.id, tail(context, recording.id));
+    Ok(StreamItem {
+        title: recording.title.to_string(),
+        state,
+        recording: item(context, recording).await?,
+        urls: StreamUrls {
+            wav: format!("/streams/{name}/live.wav"),
+            pcm: format!("/streams/{name}/live.pcm"),
+            events: format!("/streams/{name}/events"),
+            recordings: format!("/recordings?stream={name}"),
+        },
+        name,
+    })
+}
+
+async fn item(context: &Context, recording: &Arc<Recording>) -> Result<RecordingItem, Problem> {
+    let (id, spec) = (recording.id, recording.spec);
+    let tail = tail(context, id);
+    let frames = tail.map(|t| t.end.since(Frame::ZERO));
+    // A list of finished recordings reads nothing from the disk.
+    let edge = match (recording.seal, tail) {
+        (Some(seal), _) => Some(seal.ended),
+        (None, Some(tail)) => timeline(context, recording, tail).await?.time_of(tail.end),
+        (None, None) => None,
+    };
+    Ok(RecordingItem {
+        id,
+        stream: recording.stream.clone(),
+        title: recording.title.to_string(),
+        source: recording.source.to_string(),
+        spec,
+        state: tail.map_or(State::Open, |t| t.state),
+        frames: tail.map(|t| t.end),
+        seconds: frames.map(|n| seconds(spec, n)),
+        bytes: frames.map(|n| spec.bytes(n)),
+        started: recording.started,
+        edge,
+        sealed: recording.seal,
+        gaps: None,
+        urls: RecordingUrls {
+            wav: format!("/recordings/{id}/audio.wav"),
+            pcm: format!("/recordings/{id}/audio.pcm"),
+            rf64: format!("/recordings/{id}/audio.rf64"),
+            timeline: format!("/recordings/{id}/timeline"),
+        },
+    })
+}
+
+/// A length in seconds, for people and players.
+pub(crate) fn seconds(spec: Spec, n: FrameCount) -> f64 {
+    spec.duration(n).as_secs_f64()
+}
+
+fn tail(context: &Context, id: RecordingId) -> Option<Tail> {
+    context.library.tail(id).map(|mut watch| watch.current())
+}
+
+async fn timeline(context: &Context, recording: &Arc<Recording>, tail: Tail) -> Result<Arc<Timeline>, Problem> {
+    context.library.timeline(recording.clone(), tail).await.map_err(|e| Problem::internal(&e))
+}

@@ -1,0 +1,152 @@
+//! Joining a stream: at its live edge, some time behind it, or at a time of day. From there on a [`Listener`] steps
+//! through the stream's recordings by itself.
+
+use crate::body::Media;
+use crate::context::Context;
+use crate::listener::{Follow, Listener, newer};
+use crate::problem::Problem;
+use crate::pulse::StreamState;
+use crate::query::{self, Join};
+use crate::reply::Reply;
+use crate::representation::Slice;
+use crate::request::{Request, audio_type};
+use crate::tape::Tape;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use livetape_audio::{Container, DataSize, End, Frame, FrameCount, Located, Spec, StreamName, WallTime};
+use livetape_store::{Query, Recording};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Browsers hand audio to their decoders in blocks of 32 KiB: less than that at once and the first sound waits.
+const BURST_BYTES: u64 = 36 * 1024;
+const BURST: Duration = Duration::from_secs(1);
+/// When to come back to a stream whose source is away.
+const COME_BACK: Duration = Duration::from_secs(5);
+/// Recordings that are searched for a time of day before it counts as not found.
+const MAX_SEARCHED: usize = 1_000;
+
+/// Where a listener begins.
+struct Start {
+    recording: Arc<Recording>,
+    first: Frame,
+}
+
+/// `GET /streams/{stream}/live.{ext}`.
+pub(crate) async fn audio(
+    context: &Arc<Context>,
+    request: &Request<'_>,
+    stream: &StreamName,
+    container: Container,
+) -> Result<Reply, Problem> {
+    let join = query::live(request.query)?;
+    let Start { recording, first } = find(context, stream, join).await?;
+    let spec = recording.spec;
+    let mut reply = Reply::new(StatusCode::OK);
+    reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    audio_type(&mut reply, container, spec, recording.id, first);
+    request.mark_unbounded(&mut reply);
+    if request.head {
+        return Ok(reply);
+    }
+    let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(stream))?;
+    let header = Slice::Bytes(container.header(spec, DataSize::Growing).into());
+    let follow = Follow { pos: first, skip: 0, end: End::Open, live: true };
+    let listener = Listener::new(context.clone(), tape, vec![header], Some(follow));
+    reply.body = Media::body(listener, request.delivery(true, None));
+    Ok(reply)
+}
+
+async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Start, Problem> {
+    let library = &*context.library;
+    let latest = library.latest(stream).ok_or_else(|| unknown(stream))?;
+    let tail = library.tail(latest.id).map(|mut watch| watch.current());
+    let is_live = context.pulses.state(latest.id, tail) == StreamState::Live;
+    let edge = tail.map(|t| t.end).ok_or_else(|| away(stream))?;
+    match join {
+        Join::Edge(_) if !is_live => Err(away(stream)),
+        Join::Edge(burst) => Ok(back(context, latest.clone(), edge, burst_frames(latest.spec, burst), true)),
+        Join::Behind(behind) => {
+            let start = back(context, latest.clone(), edge, latest.spec.frames(behind), false);
+            let nothing_to_play = start.recording.id == latest.id && start.first >= edge;
+            if nothing_to_play && !is_live { Err(away(stream)) } else { Ok(start) }
+        }
+        Join::At(time) => match at(context, stream, time).await? {
+            Some(start) => Ok(start),
+            None if is_live => Ok(Start { recording: latest, first: edge }),
+            None => Err(away(stream)),
+        },
+    }
+}
+
+fn burst_frames(spec: Spec, burst: Option<Duration>) -> FrameCount {
+    burst.map_or_else(
+        || {
+            let (block, _) = spec.frames_in(BURST_BYTES);
+            spec.frames(BURST).max(block)
+        },
+        |burst| spec.frames(burst),
+    )
+}
+
+/// `n` recorded frames before `end`: in the recording, or in those before it that have the same spec. With
+/// `unbroken`, only in those that this one goes on from without a gap. At the oldest frame if there are fewer.
+fn back(context: &Context, mut recording: Arc<Recording>, mut end: Frame, mut n: FrameCount, unbroken: bool) -> Start {
+    loop {
+        let here = end.since(Frame::ZERO);
+        if n <= here {
+            return Start { recording, first: end.back(n) };
+        }
+        let before = context.library.previous(recording.id);
+        let before = before.filter(|b| b.spec == recording.spec);
+        let sealed = before.and_then(|b| b.seal.map(|seal| (b, seal)));
+        match sealed.filter(|(_, seal)| !unbroken || seal.next == Some(recording.id)) {
+            Some((before, seal)) => (recording, end, n) = (before, seal.end, n - here),
+            None => return Start { recording, first: Frame::ZERO },
+        }
+    }
+}
+
+/// The first recorded frame at that time of day or later; `None` if the time has come but no frame since.
+async fn at(context: &Context, stream: &StreamName, time: WallTime) -> Result<Option<Start>, Problem> {
+    if time > now() {
+        let error = format!("{time} is in the future");
+        return Err(Problem::bad_request(
+            error,
+            "ask for a time that has come, or leave `at` out to hear what is live",
+        ));
+    }
+    let library = &*context.library;
+    let query = Query { stream: Some(stream.clone()), from: Some(time), to: None, after: None, limit: 1 };
+    let mut next = library.list(&query).recordings.into_iter().next();
+    for _ in 0..MAX_SEARCHED {
+        let Some(recording) = next else { return Ok(None) };
+        if let Some(tail) = library.tail(recording.id).map(|mut watch| watch.current()) {
+            let timeline = library.timeline(recording.clone(), tail).await.map_err(|e| Problem::internal(&e))?;
+            if let Located::At(first) = timeline.frame_at(time, tail.end) {
+                return Ok(Some(Start { recording, first }));
+            }
+        }
+        next = newer(library, &recording);
+    }
+    Ok(None)
+}
+
+fn now() -> WallTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_unix_nanos(0).later(since)
+}
+
+fn unknown(stream: &StreamName) -> Problem {
+    Problem::not_found(format!("there is no stream {stream}"), "see /streams for those that there are")
+}
+
+fn away(stream: &StreamName) -> Problem {
+    let hint = "come back when it records again, or hear what was recorded: `offset` or `at`, or see /recordings";
+    Problem::later(format!("nothing is being recorded on {stream} now"), hint, COME_BACK)
+}
+
+/// For everything else that is asked about a stream.
+pub(crate) fn known(context: &Context, stream: &StreamName) -> Result<Arc<Recording>, Problem> {
+    context.library.latest(stream).ok_or_else(|| unknown(stream))
+}

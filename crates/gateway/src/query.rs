@@ -1,0 +1,289 @@
+//! Addresses: what the query of a URL means. Whatever is unknown, said twice or contradictory is refused by name,
+//! because a misspelt `pso=600` that plays from the start is worse than an error. Pure.
+
+use crate::mode::Mode;
+use crate::problem::{Problem, quoted};
+use livetape_audio::time::parse_seconds;
+use livetape_audio::{Moment, RecordingId, StreamName, ViewAddress, WallTime};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Longest query that is looked at, in bytes.
+const MAX_QUERY: usize = 2_048;
+/// Longest `burst`.
+const MAX_BURST: Duration = Duration::from_secs(30);
+/// Most entries of one page, of recordings and of a timeline.
+const MAX_RECORDINGS: usize = 1_000;
+const MAX_ENTRIES: usize = 10_000;
+
+/// Addresses a part of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RecordingAddress {
+    /// Which part.
+    pub(crate) view: ViewAddress,
+    /// What to say about the length.
+    pub(crate) len: Option<Mode>,
+}
+
+/// Where a listener joins a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Join {
+    /// At the live edge, with so much audio at once; by default what starts players quickly.
+    Edge(Option<Duration>),
+    /// So much recorded audio behind the edge.
+    Behind(Duration),
+    /// At a time of day.
+    At(WallTime),
+}
+
+/// Which recordings to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListAddress {
+    pub(crate) stream: Option<StreamName>,
+    pub(crate) from: Option<WallTime>,
+    pub(crate) to: Option<WallTime>,
+    pub(crate) after: Option<RecordingId>,
+    pub(crate) limit: usize,
+}
+
+/// Which entries of a timeline: so many, after the first `after` ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntriesAddress {
+    pub(crate) after: usize,
+    pub(crate) limit: usize,
+}
+
+/// `pos`, `from`, `to`, `len` of `/recordings/{id}/audio.…`.
+pub(crate) fn recording(query: &str) -> Result<RecordingAddress, Problem> {
+    let q = Parameters::parse(query, &["pos", "from", "to", "len", "v"], |name| match name {
+        "at" | "offset" | "burst" => "this belongs to a stream's live address; here use `pos` or `from`",
+        _ => "a recording takes pos, from, to and len",
+    })?;
+    if q.has("pos") && q.has("from") {
+        return Err(Problem::bad_request("pos and from both say where to start", "give one of them"));
+    }
+    let from = q.take("pos", Moment::from_str)?.or(q.take("from", Moment::from_str)?);
+    let len = |s: &str| Mode::from_str(s).map_err(|()| "len is one of star, huge, now and none");
+    Ok(RecordingAddress { view: ViewAddress { from, to: q.take("to", Moment::from_str)? }, len: q.take("len", len)? })
+}
+
+/// `burst`, `offset`, `at` of `/streams/{stream}/live.…`.
+pub(crate) fn live(query: &str) -> Result<Join, Problem> {
+    let q = Parameters::parse(query, &["burst", "offset", "at", "v"], |name| match name {
+        "pos" | "from" | "to" | "len" => "this belongs to a recording's address; a stream takes offset or at",
+        _ => "a stream takes burst, offset and at",
+    })?;
+    let burst = |s: &str| match parse_seconds(s) {
+        Ok(d) if d <= MAX_BURST => Ok(d),
+        _ => Err("burst is a number of seconds from 0 to 30"),
+    };
+    let (burst, behind) = (q.take("burst", burst)?, q.take("offset", parse_seconds)?);
+    match (burst, behind, q.take("at", WallTime::from_str)?) {
+        (None, Some(d), None) => Ok(Join::Behind(d)),
+        (None, None, Some(t)) => Ok(Join::At(t)),
+        (burst, None, None) => Ok(Join::Edge(burst)),
+        _ => Err(Problem::bad_request("burst, offset and at each say where to start", "give one of them")),
+    }
+}
+
+/// `stream`, `from`, `to`, `after`, `limit` of `/recordings`.
+pub(crate) fn list(query: &str) -> Result<ListAddress, Problem> {
+    let names = ["stream", "from", "to", "after", "limit"];
+    let q = Parameters::parse(query, &names, |_| "a list takes stream, from, to, after and limit")?;
+    let (from, to) = (q.take("from", WallTime::from_str)?, q.take("to", WallTime::from_str)?);
+    if let (Some(from), Some(to)) = (from, to)
+        && to <= from
+    {
+        return Err(Problem::bad_request("to is not after from", "let `to` be the later time"));
+    }
+    Ok(ListAddress {
+        stream: q.take("stream", StreamName::from_str)?,
+        from,
+        to,
+        after: q.take("after", RecordingId::from_str)?,
+        limit: q.take("limit", |s| number(s, 1, MAX_RECORDINGS))?.unwrap_or(100),
+    })
+}
+
+/// Which streams: so many, after this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamsAddress {
+    pub(crate) after: Option<StreamName>,
+    pub(crate) limit: usize,
+}
+
+/// `after`, `limit` of `/streams`.
+pub(crate) fn streams(query: &str, max: usize) -> Result<StreamsAddress, Problem> {
+    let q = Parameters::parse(query, &["after", "limit"], |_| "the list of streams takes after and limit")?;
+    Ok(StreamsAddress {
+        after: q.take("after", StreamName::from_str)?,
+        limit: q.take("limit", |s| number(s, 1, max))?.unwrap_or(max),
+    })
+}
+
+/// `after`, `limit` of `/recordings/{id}/timeline`.
+pub(crate) fn entries(query: &str) -> Result<EntriesAddress, Problem> {
+    let q = Parameters::parse(query, &["after", "limit"], |_| "a timeline takes after and limit")?;
+    Ok(EntriesAddress {
+        after: q.take("after", |s| number(s, 0, usize::MAX))?.unwrap_or(0),
+        limit: q.take("limit", |s| number(s, 1, MAX_ENTRIES))?.unwrap_or(MAX_ENTRIES),
+    })
+}
+
+/// Of everything that takes no parameters. `v` is for whoever needs a fresh URL.
+pub(crate) fn nothing(query: &str) -> Result<(), Problem> {
+    Parameters::parse(query, &["v"], |_| "this address takes no parameters").map(drop)
+}
+
+fn number(s: &str, min: usize, max: usize) -> Result<usize, String> {
+    let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let n = s.parse().ok().filter(|n| digits && (min..=max).contains(n));
+    n.ok_or_else(|| format!("this is a whole number from {min} to {max}"))
+}
+
+/// Names and values, decoded.
+struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn parse(query: &str, known: &[&str], hint: impl Fn(&str) -> &'static str) -> Result<Self, Problem> {
+        if query.len() > MAX_QUERY {
+            return Err(Problem::bad_request(format!("the query is longer than {MAX_QUERY} bytes"), "shorten it"));
+        }
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (decode(name, true), decode(value, true)) else {
+                return Err(Problem::bad_request("the query is not UTF-8 in percent-encoding", "encode it again"));
+            };
+            if !known.contains(&name.as_str()) {
+                let error = format!("the parameter {:?} is unknown here", quoted(&name));
+                return Err(Problem::bad_request(error, hint(&name)));
+            }
+            if pairs.iter().any(|(n, _)| *n == name) {
+                return Err(Problem::bad_request(format!("{name} is given twice"), "give it once"));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+
+    fn take<T, E: Display>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Option<T>, Problem> {
+        let Some((_, value)) = self.0.iter().find(|(n, _)| n == name) else { return Ok(None) };
+        let refused =
+            |why: E| Problem::bad_request(format!("{name}={:?} was not understood", quoted(value)), why.to_string());
+        parse(value).map(Some).map_err(refused)
+    }
+}
+
+/// Undoes percent-encoding, and `+` for a space in queries. `None` for bad escapes and what is not UTF-8.
+pub(crate) fn decode(text: &str, plus: bool) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            b'+' if plus => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn parts_of_a_recording() {
+        let position = |n| Some(Moment::Position(seconds(n)));
+        let all = recording("").unwrap();
+        assert_eq!((all.view, all.len), (ViewAddress::default(), None));
+        let part = recording("pos=10&to=20&len=star&v=3").unwrap();
+        assert_eq!(part.view, ViewAddress { from: position(10), to: position(20) });
+        assert_eq!(part.len, Some(Mode::Star));
+        assert_eq!(recording("from=10").unwrap().view.from, position(10));
+        let noon = "2026-11-20T12:00:00Z".parse().unwrap();
+        for text in ["from=2026-11-20T13:00:00+01:00", "from=2026-11-20T13%3A00%3A00%2B01%3A00"] {
+            assert_eq!(recording(text).unwrap().view.from, Some(Moment::TimeOfDay(noon)));
+        }
+    }
+
+    #[test]
+    fn joining_a_stream() {
+        assert_eq!(live(""), Ok(Join::Edge(None)));
+        assert_eq!(live("burst=0"), Ok(Join::Edge(Some(Duration::ZERO))));
+        assert_eq!(live("burst=30"), Ok(Join::Edge(Some(seconds(30)))));
+        assert_eq!(live("offset=600"), Ok(Join::Behind(seconds(600))));
+        let noon = "2026-11-20T12:00:00Z".parse().unwrap();
+        assert_eq!(live("at=2026-11-20T12:00:00Z"), Ok(Join::At(noon)));
+    }
+
+    #[test]
+    fn refused_by_name() {
+        let texts: Vec<_> = [
+            recording("pso=10").unwrap_err(),
+            recording("pos=1&from=1").unwrap_err(),
+            recording("pos=1&pos=2").unwrap_err(),
+            recording("pos=-1").unwrap_err(),
+            recording("pos=").unwrap_err(),
+            recording("pos").unwrap_err(),
+            recording("len=all").unwrap_err(),
+            recording("offset=10").unwrap_err(),
+            recording("pos=%ff").unwrap_err(),
+            recording("pos=%2").unwrap_err(),
+            live("pos=1").unwrap_err(),
+            live("burst=31").unwrap_err(),
+            live("offset=1&at=2026-11-20T12:00:00Z").unwrap_err(),
+            live("offset=1&burst=1").unwrap_err(),
+            live("at=yesterday").unwrap_err(),
+            list("limit=0").unwrap_err(),
+            list("limit=1001").unwrap_err(),
+            list("stream=../../etc").unwrap_err(),
+            list("from=2026-11-20T12:00:00Z&to=2026-11-20T12:00:00Z").unwrap_err(),
+            entries("limit=10001").unwrap_err(),
+            entries("after=+1").unwrap_err(),
+            nothing("x=1").unwrap_err(),
+            recording(&format!("{}=1", "x".repeat(1_000))).unwrap_err(),
+            recording(&"x".repeat(5_000)).unwrap_err(),
+        ]
+        .into_iter()
+        .map(|p| {
+            assert_eq!(p.status, 400);
+            assert!(!p.hint.is_empty() && p.hint.len() < 300 && p.error.len() < 300, "{p:?}");
+            p.error
+        })
+        .collect();
+        assert!(texts.first().is_some_and(|t| t.contains("pso")), "{texts:?}");
+    }
+
+    #[test]
+    fn pages() {
+        let page = list("stream=live&limit=1000").unwrap();
+        assert_eq!((page.stream.unwrap().as_str(), page.limit), ("live", 1_000));
+        assert_eq!(list("").unwrap().limit, 100);
+        assert_eq!(entries("after=7").unwrap(), EntriesAddress { after: 7, limit: 10_000 });
+    }
+
+    proptest! {
+        #[test]
+        fn never_a_panic(query in "[a-z0-9=&%+.:-]{0,60}|\\PC{0,40}") {
+            for problem in [recording(&query).err(), live(&query).err(), list(&query).err(), entries(&query).err()] {
+                prop_assert!(problem.is_none_or(|p| p.status == 400));
+            }
+        }
+    }
+}

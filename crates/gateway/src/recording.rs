@@ -1,0 +1,268 @@
+//! Audio of one recording, finished or growing: what `answer` decides, carried out.
+
+use crate::answer::{self, Answer, Asked, Facts, Growth, HORIZON};
+use crate::body::Media;
+use crate::context::Context;
+use crate::listener::{Follow, Listener};
+use crate::mode::{self, Hints, Mode};
+use crate::problem::{Problem, retry_seconds};
+use crate::query::{self, RecordingAddress};
+use crate::reply::Reply;
+use crate::representation::{Representation, Slice};
+use crate::request::{Request, audio_type, content_type};
+use crate::tape::Tape;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+use livetape_audio::{Container, Frame, Moment, RecordingId, Tail, Timeline, View, ViewAddress};
+use livetape_store::Recording;
+use std::ops::Range;
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+
+/// What no part of a multipart body may contain; audio that does is as unlikely as a guessed key.
+const BOUNDARY: &str = "livetape-01932c07-209c-7a3e-8c1f-5d2e9b7a4f10";
+
+/// `GET /recordings/{id}/audio.{ext}`.
+pub(crate) async fn audio(
+    context: &Arc<Context>,
+    request: &Request<'_>,
+    id: RecordingId,
+    container: Container,
+) -> Result<Reply, Problem> {
+    let address = query::recording(request.query)?;
+    let recording = known(context, id)?;
+    let mut tail = context.library.tail(id).ok_or_else(unattended)?;
+    let hints = Hints {
+        len: address.len,
+        icy: request.headers.contains_key("icy-metadata"),
+        user_agent: request.header(header::USER_AGENT),
+        fetch_dest: request.header("sec-fetch-dest"),
+    };
+    let mut asking = Asking {
+        context,
+        recording,
+        container,
+        mode: Mode::choose(hints),
+        address,
+        // Several lines of it are no single range set.
+        asked: Asked {
+            head: request.head,
+            range: request.header(header::RANGE).filter(|_| request.headers.get_all(header::RANGE).iter().count() == 1),
+            if_range: request.headers.get(header::IF_RANGE).map(|v| v.to_str().unwrap_or_default()),
+        },
+        may_hold: true,
+        view: None,
+    };
+    let deadline = Instant::now() + context.limits.hold;
+    loop {
+        let now = tail.current();
+        let (representation, answer) = asking.ask(now).await?;
+        if let Answer::Hold { .. } = answer {
+            let moved = context.drain.run_until_cancelled(timeout_at(deadline, tail.changed())).await;
+            asking.may_hold = matches!(moved, Some(Ok(true)));
+            continue;
+        }
+        return asking.reply(request, &representation, answer, now.end);
+    }
+}
+
+/// A request, and what of its address is settled.
+struct Asking<'a> {
+    context: &'a Arc<Context>,
+    recording: Arc<Recording>,
+    container: Container,
+    mode: Mode,
+    address: RecordingAddress,
+    asked: Asked<'a>,
+    may_hold: bool,
+    view: Option<View>,
+}
+
+impl Asking<'_> {
+    async fn ask(&mut self, tail: Tail) -> Result<(Representation, Answer), Problem> {
+        let spec = self.recording.spec;
+        let timeline = self.timeline(tail).await?;
+        let view = match self.view {
+            Some(view) => view,
+            // Once, so that a held request means what it meant when it came.
+            None => *self.view.insert(self.address.view.resolve(spec, &timeline, &tail, HORIZON)?),
+        };
+        let end = view.known_end(&timeline, &tail);
+        let id = self.recording.id;
+        let representation = match (end, self.mode) {
+            (None, Mode::Now) => Representation::snapshot(id, spec, self.container, view, tail.end),
+            _ => Representation::new(id, spec, self.container, view, end),
+        };
+        let growth = (!representation.is_finished()).then_some(Growth {
+            mode: self.mode,
+            named: self.address.len.is_some(),
+            byte_rate: spec.byte_rate(),
+            may_hold: self.may_hold,
+        });
+        let etag = representation.etag();
+        let facts = Facts { bytes: representation.bytes(tail.end), growth, etag: &etag };
+        let answer = answer::decide(self.asked, facts);
+        Ok((representation, answer))
+    }
+
+    /// Times of day need the timeline; positions do without the disk.
+    async fn timeline(&self, tail: Tail) -> Result<Arc<Timeline>, Problem> {
+        let ViewAddress { from, to } = self.address.view;
+        if [from, to].iter().any(|m| matches!(m, Some(Moment::TimeOfDay(_)))) {
+            let timeline = self.context.library.timeline(self.recording.clone(), tail).await;
+            return timeline.map_err(|e| Problem::internal(&e));
+        }
+        Ok(Arc::new(Timeline::new(self.recording.spec)))
+    }
+
+    fn reply(
+        &self,
+        request: &Request<'_>,
+        representation: &Representation,
+        answer: Answer,
+        edge: Frame,
+    ) -> Result<Reply, Problem> {
+        let etag = representation.etag();
+        let finished = representation.is_finished();
+        let settled = finished && self.mode != Mode::Now;
+        if settled && is_known(request, &etag) {
+            let mut reply = Reply::new(StatusCode::NOT_MODIFIED);
+            self.describe(&mut reply, representation, &etag);
+            return Ok(reply);
+        }
+        let mut reply = Reply::new(status(&answer));
+        self.describe(&mut reply, representation, &etag);
+        if finished || reply.status == StatusCode::PARTIAL_CONTENT {
+            reply.set(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        let (plan, length, follow_from) = self.plan(&mut reply, representation, answer, edge);
+        match length {
+            Some(length) => reply.set(header::CONTENT_LENGTH, HeaderValue::from(length)),
+            None => request.mark_unbounded(&mut reply),
+        }
+        if request.head || reply.status == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Ok(reply);
+        }
+        let (library, edges) = (&*self.context.library, &self.context.edges);
+        let recording = self.recording.clone();
+        let tape = match follow_from {
+            Some(_) => Tape::follow(library, edges, recording),
+            None => Tape::open(library, recording),
+        };
+        let follow = follow_from.map(|(pos, skip)| Follow { pos, skip, end: representation.view().end, live: false });
+        let listener = Listener::new(self.context.clone(), tape.ok_or_else(unattended)?, plan, follow);
+        reply.body = Media::body(listener, request.delivery(false, length));
+        Ok(reply)
+    }
+
+    /// What is said whatever the range.
+    fn describe(&self, reply: &mut Reply, representation: &Representation, etag: &str) {
+        let recording = &self.recording;
+        audio_type(reply, self.container, recording.spec, recording.id, representation.view().first);
+        reply.set_text(header::ETAG, etag);
+        let forever = representation.is_finished() && self.mode != Mode::Now;
+        let cache = if forever { "public, max-age=86400, immutable" } else { "no-store" };
+        reply.set(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        if self.address.len.is_none() {
+            reply.set(header::VARY, HeaderValue::from_static(mode::VARY));
+        }
+    }
+
+    /// What to send, how long that is if it is known, and from where to follow. Completes the head.
+    fn plan(
+        &self,
+        reply: &mut Reply,
+        representation: &Representation,
+        answer: Answer,
+        edge: Frame,
+    ) -> (Vec<Slice>, Option<u64>, Option<(Frame, usize)>) {
+        let follow = |first: u64| {
+            let rest = representation.rest(first);
+            (vec![Slice::Bytes(rest.header)], None, Some((rest.first, rest.skip)))
+        };
+        match answer {
+            Answer::Whole { length } => (representation.slices(0..length, edge), Some(length), None),
+            Answer::Follow => follow(0),
+            Answer::FollowFrom { first, last, total } => {
+                reply.set_text(header::CONTENT_RANGE, &content_range(first, last, total));
+                follow(first)
+            }
+            Answer::Part { bytes, total } => {
+                reply.set_text(header::CONTENT_RANGE, &content_range(bytes.start, bytes.end - 1, total));
+                (representation.slices(bytes.clone(), edge), Some(bytes.end - bytes.start), None)
+            }
+            Answer::Parts { ranges, total } => {
+                let kind = format!("multipart/byteranges; boundary={BOUNDARY}");
+                reply.set_text(header::CONTENT_TYPE, &kind);
+                let (plan, length) = parts(representation, content_type(self.container), &ranges, total, edge);
+                (plan, Some(length), None)
+            }
+            Answer::Unsatisfiable { existing, retry_after } => {
+                reply.set_text(header::CONTENT_RANGE, &format!("bytes */{existing}"));
+                reply.set(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                if let Some(wait) = retry_after {
+                    reply.set(header::RETRY_AFTER, HeaderValue::from(retry_seconds(wait)));
+                }
+                (Vec::new(), Some(0), None)
+            }
+            Answer::Hold { .. } => (Vec::new(), Some(0), None),
+        }
+    }
+}
+
+const fn status(answer: &Answer) -> StatusCode {
+    match answer {
+        Answer::Whole { .. } | Answer::Follow => StatusCode::OK,
+        Answer::Part { .. } | Answer::FollowFrom { .. } | Answer::Parts { .. } => StatusCode::PARTIAL_CONTENT,
+        Answer::Unsatisfiable { .. } | Answer::Hold { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+    }
+}
+
+fn content_range(first: u64, last: u64, total: Option<u64>) -> String {
+    total.map_or_else(|| format!("bytes {first}-{last}/*"), |total| format!("bytes {first}-{last}/{total}"))
+}
+
+/// A `multipart/byteranges` body, and its length.
+fn parts(
+    representation: &Representation,
+    content_type: &str,
+    ranges: &[Range<u64>],
+    total: Option<u64>,
+    edge: Frame,
+) -> (Vec<Slice>, u64) {
+    let (mut plan, mut length) = (Vec::new(), 0);
+    let mut text = |plan: &mut Vec<Slice>, text: String| {
+        length += text.len() as u64;
+        plan.push(Slice::Bytes(Bytes::from(text)));
+    };
+    for range in ranges {
+        let place = content_range(range.start, range.end - 1, total);
+        let head = format!("\r\n--{BOUNDARY}\r\nContent-Type: {content_type}\r\nContent-Range: {place}\r\n\r\n");
+        text(&mut plan, head);
+        plan.extend(representation.slices(range.clone(), edge));
+    }
+    text(&mut plan, format!("\r\n--{BOUNDARY}--\r\n"));
+    let audio: u64 = ranges.iter().map(|r| r.end - r.start).sum();
+    (plan, length + audio)
+}
+
+/// Whether the client has these bytes already (`If-None-Match`).
+fn is_known(request: &Request<'_>, etag: &str) -> bool {
+    const NAME: HeaderName = header::IF_NONE_MATCH;
+    let tags = request.headers.get_all(NAME).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    tags.map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// The recording with this id.
+pub(crate) fn known(context: &Context, id: RecordingId) -> Result<Arc<Recording>, Problem> {
+    let unknown =
+        || Problem::not_found(format!("there is no recording {id}"), "see /recordings for those that there are");
+    context.library.recording(id).ok_or_else(unknown)
+}
+
+/// An open recording whose tail nobody tells.
+pub(crate) fn unattended() -> Problem {
+    let wait = std::time::Duration::from_secs(5);
+    Problem::later("the recorder of this recording is not there", "come back when it is", wait)
+}

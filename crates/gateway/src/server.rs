@@ -1,0 +1,195 @@
+//! The server: takes connections, gives each its own task, cuts off who stalls, and ends in good order.
+
+use crate::config::{GatewayConfig, GatewayError};
+use crate::connection::{Connection, Patience, Wire};
+use crate::context::Context;
+use crate::edge::Edges;
+use crate::library::Library;
+use crate::pulse::{self, Pulses};
+use crate::routes;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often connections are looked at.
+const SWEEP: Duration = Duration::from_millis(500);
+/// After a failed accept, as when there are no more file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+/// Bytes of a request's head, and of a reply that wait for the socket beyond one block.
+const BUFFER: usize = 32 * 1024;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 64;
+/// After the drain: until cut connections are gone.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// A gateway that listens already; [`Gateway::run`] answers.
+pub struct Gateway {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    drain: Duration,
+    connections: Connections,
+    context: Arc<Context>,
+}
+
+/// Everybody who is connected.
+struct Connections {
+    room: Arc<Semaphore>,
+    known: Mutex<Vec<Weak<Connection>>>,
+    tasks: TaskTracker,
+}
+
+impl Gateway {
+    /// Checks the configuration and takes the address.
+    ///
+    /// # Errors
+    /// [`GatewayError`]: an address that others can reach without a permission, a bad setting, an address in use.
+    pub async fn bind(config: GatewayConfig, library: Arc<dyn Library>) -> Result<Self, GatewayError> {
+        let origins = config.check()?;
+        let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
+        let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
+        let limits = config.limits;
+        Ok(Self {
+            local_addr: listener.local_addr().map_err(bind_error)?,
+            listener,
+            drain: config.drain,
+            connections: Connections {
+                room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+                known: Mutex::default(),
+                tasks: TaskTracker::new(),
+            },
+            context: Arc::new(Context {
+                library,
+                edges: Edges::default(),
+                pulses: Pulses::new(limits.away),
+                origins,
+                limits,
+                event_streams: Arc::new(Semaphore::new(limits.event_streams.min(Semaphore::MAX_PERMITS))),
+                drain: CancellationToken::new(),
+            }),
+        })
+    }
+
+    /// The address that it listens on.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Answers until `shutdown`. Then nobody new is let in, bodies that follow are reset at the live edge, others may
+    /// end; after the configured time what is left is reset.
+    ///
+    /// # Errors
+    /// When a part of the gateway ended that never should.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), GatewayError> {
+        let Self { listener, drain, connections, context, .. } = self;
+        let pulse = tokio::spawn(pulse::watch(context.clone()));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = connections.accept(&listener, &context) => {}
+            () = connections.sweep(context.limits.patience) => {}
+            _ = pulse => return Err(GatewayError::Task("the watch over the tails")),
+        }
+        drop(listener);
+        context.drain.cancel();
+        connections.tasks.close();
+        let drained = async {
+            tokio::select! {
+                () = connections.tasks.wait() => {}
+                () = connections.sweep(context.limits.patience) => {}
+            }
+        };
+        if tokio::time::timeout(drain, drained).await.is_err() {
+            tracing::warn!(connections = connections.tasks.len(), "still busy after the drain: they are reset");
+            connections.each(Connection::abort);
+            _ = tokio::time::timeout(LAST_WAIT, connections.tasks.wait()).await;
+        }
+        Ok(())
+    }
+}
+
+impl Connections {
+    async fn accept(&self, listener: &TcpListener, context: &Arc<Context>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.admit(stream, peer, context),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
+        let Ok(permit) = self.room.clone().try_acquire_owned() else {
+            // A new socket has room for this; if not, closing says enough.
+            _ = stream.try_write(full().as_bytes());
+            return;
+        };
+        let connection = Arc::new(Connection::new());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&connection));
+        let context = context.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = serve(stream, &connection, &context).await {
+                tracing::debug!(%peer, error = &*error, "a connection ended early");
+            }
+            drop(permit);
+        });
+    }
+
+    async fn sweep(&self, patience: Patience) {
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tick.tick().await;
+            self.each(|connection| connection.sweep(&patience));
+        }
+    }
+
+    fn each(&self, act: impl Fn(&Connection)) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|connection| connection.upgrade().inspect(|c| act(c)).is_some());
+    }
+}
+
+/// What somebody gets for whom there is no room.
+fn full() -> String {
+    let body = r#"{"error":"there are as many connections as the gateway may have","hint":"try again in a while"}"#;
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close";
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn serve(
+    stream: TcpStream,
+    connection: &Arc<Connection>,
+    context: &Arc<Context>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(context.limits.patience.idle).max_buf_size(BUFFER);
+    let mut two = builder.http2();
+    two.timer(TokioTimer::new()).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);
+    two.max_concurrent_streams(STREAMS);
+    let service = service_fn(|request| {
+        let reply = routes::handle(context.clone(), connection.clone(), request);
+        async move { Ok::<_, Infallible>(reply.await) }
+    });
+    let wire = TokioIo::new(Wire::new(stream, connection.clone()));
+    let mut serving = pin!(builder.serve_connection(wire, service));
+    tokio::select! {
+        served = serving.as_mut() => return served,
+        () = connection.ended() => return Ok(()),
+        () = context.drain.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        served = serving => served,
+        () = connection.ended() => Ok(()),
+    }
+}
