@@ -29,6 +29,8 @@ const SYNC: u128 = 0xD5;
 /// How clearly one frequency is the stronger one, averaged over a telegram: 1 without noise; noise alone gives 0.5,
 /// and 0.7 once in a billion times.
 const CLEAR: f64 = 0.7;
+/// The strongest bit of a telegram has less than so many times the amplitude of the weakest.
+const LEVELS: f64 = 8.0;
 /// A voice below this amplitude is silence.
 const SILENCE: f64 = 1e-4;
 
@@ -41,8 +43,8 @@ pub fn decode(samples: &[f32], rate: u32) -> Vec<Telegram> {
             step += 1;
             continue;
         };
-        // The next few steps read the same; the best of them stands just on the bits.
-        let same = (step..step + BIT).take_while(|&s| voices.telegram(s).is_some_and(|t| t == telegram));
+        // Steps around the right one read the same; the best of them stands just on the bits.
+        let same = (step..step + BIT).filter(|&s| voices.telegram(s).is_some_and(|t| t == telegram));
         let best = same.max_by(|&a, &b| voices.sharpness(a).total_cmp(&voices.sharpness(b))).unwrap_or(step);
         found.push(Telegram {
             at: FrameCount::new(start_of(best as u64, rate)),
@@ -136,27 +138,27 @@ impl Voices {
         (strength(&self.zero), strength(&self.one))
     }
 
-    /// Bit number `n` of a telegram at `step`: its value, and how clear it is.
-    fn bit(&self, step: usize, n: usize) -> Option<(bool, f64)> {
-        let start = step + n * BIT;
-        let (zero, one) = self.strengths(start + EDGE, start + BIT - EDGE);
-        let (zero, one) = (zero * zero, one * one);
-        let sum = zero + one;
-        (sum > SILENCE * SILENCE).then(|| (one > zero, (one - zero).abs() / sum))
-    }
-
     /// The telegram that starts at `step`, if one does.
     fn telegram(&self, step: usize) -> Option<u128> {
         let (mut bits, mut clear) = (0_u128, 0.0);
+        let (mut weakest, mut strongest) = (f64::MAX, 0.0_f64);
         for n in 0..BITS {
-            let (bit, clarity) = self.bit(step, n)?;
-            bits = bits << 1 | u128::from(bit);
-            clear += clarity;
+            let start = step + n * BIT;
+            let (zero, one) = self.strengths(start + EDGE, start + BIT - EDGE);
+            let (power, strong) = (zero * zero + one * one, zero.max(one));
+            if strong < SILENCE {
+                return None;
+            }
+            bits = bits << 1 | u128::from(one > zero);
+            clear += (one * one - zero * zero).abs() / power;
+            (weakest, strongest) = (weakest.min(strong), strongest.max(strong));
             if n == 7 && bits != SYNC {
                 return None;
             }
         }
-        (clear > CLEAR * BITS as f64 && crc8(bits >> 8) == (bits & 0xFF) as u8).then_some(bits)
+        // The CRC does not see lost zeros, if silence reads as zeros at the end: that is what the levels are for.
+        let level = strongest < LEVELS * weakest;
+        (level && clear > CLEAR * BITS as f64 && crc8(bits >> 8) == (bits & 0xFF) as u8).then_some(bits)
     }
 
     /// Largest where a telegram's bits fall just into their places.
