@@ -150,8 +150,13 @@ impl Uplink {
         }
         // A recorder that has more than it was sent talks of somebody else's audio: then nothing of ours is known to
         // be durable, and sending it twice is better than losing it.
-        let resume = resume.filter(|&resume| resume <= self.next);
-        self.settle(resume.unwrap_or_default());
+        match resume {
+            Some(resume) if resume > self.next => {
+                tracing::warn!(%resume, sent = %self.next, "the recorder has audio of somebody else: nothing is dropped");
+            }
+            Some(resume) => self.settle(resume),
+            None => {}
+        }
         let mut pieces = VecDeque::with_capacity(self.sent.len() + self.unsent.len());
         for sent in std::mem::take(&mut self.sent) {
             let piece = match sent.what {

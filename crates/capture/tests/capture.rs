@@ -1,5 +1,7 @@
 //! The role as a whole, at its edges: what it refuses, and how it stops.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps says all there is to say")]
+
 use livetape_audio::{SampleFormat, Spec};
 use livetape_capture::{Capture, CaptureConfig, CaptureError, SourceConfig, SourceSpec};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The time signal, made here and read by the testkit, at every rate and format.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps says all there is to say")]
+
 use livetape_audio::{Frame, FrameCount, SampleFormat, Spec, WallTime};
 use livetape_capture::SourceSpec;
 use livetape_capture::sources::voice;

@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(verify_at(&tape[from..to], from as u64), Ok(()));
         }
         let wrong = verify_at(&tape[4_000..8_000], 4_002).unwrap_err();
-        assert_eq!((wrong.at_byte, wrong.expected), (2, Frame::new(1_001)), "{wrong}");
+        assert_eq!((wrong.at_byte, wrong.expected, wrong.off_by()), (0, Frame::new(1_000), None), "{wrong}");
         let late = verify(&tape[4_000..8_000], Frame::new(900)).unwrap_err();
         assert_eq!(late.off_by(), Some(100), "{late}");
         let early = verify(&tape[4_000..8_000], Frame::new(1_005)).unwrap_err();

@@ -363,3 +363,33 @@ async fn stopping_does_not_wait_for_ever() {
         assert!(stopped.elapsed() < Duration::from_secs(1), "{:?}", stopped.elapsed());
     }
 }
+
+#[tokio::test]
+async fn the_whole_role_with_two_real_generators() {
+    use crate::{Capture, CaptureConfig, SourceConfig, SourceSpec};
+    let (one, two) = (Recorder::default(), Recorder::default());
+    // The second stream counts on from where its recording stands.
+    two.tape().pcm = counting::encode(Frame::ZERO, FrameCount::new(70_000));
+    for (recorder, stream) in [(&one, "a"), (&two, "b")] {
+        let spec = counting::spec(44_100).unwrap();
+        let source = SourceConfig {
+            stream: stream.parse().unwrap(),
+            source: SourceSpec::Counting,
+            spec,
+            title: "Studio".parse().unwrap(),
+        };
+        let capture = Capture::bind(CaptureConfig::new(recorder.serve().await, vec![source])).await.unwrap();
+        let (_, status) = capture.statuses().remove(0);
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(capture.run(shutdown.clone()));
+        sleep(Duration::from_millis(500)).await;
+        shutdown.cancel();
+        timeout(Duration::from_secs(5), running).await.unwrap().unwrap().unwrap();
+        let tape = recorder.tape();
+        counting::verify(&tape.pcm, Frame::ZERO).unwrap();
+        assert_eq!(status.borrow().waiting(), FrameCount::ZERO);
+        assert!((2..=30).contains(&(status.borrow().acknowledged.get() / 882)), "{:?}", status.borrow());
+        let open = livetape_proto::Opening::try_from(tape.opens[0].clone()).unwrap();
+        assert_eq!((open.source.as_str(), open.title.as_str(), open.spec), ("counting", "Studio", spec));
+    }
+}

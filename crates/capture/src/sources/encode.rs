@@ -1,4 +1,4 @@
-//! Samples from -1.0 to 1.0 as bytes of a sample format. What is louder is clipped.
+//! Samples from -1.0 to 1.0 as bytes of a sample format. Integers clip what is louder.
 
 use livetape_audio::SampleFormat;
 

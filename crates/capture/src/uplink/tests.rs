@@ -218,7 +218,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
     #[test]
     fn every_frame_is_recorded_once_or_in_a_reported_gap(
         ops in prop::collection::vec(op(), 0..200),
