@@ -16,7 +16,7 @@ const BLOCK: FrameCount = FrameCount::new(32 * 1024);
 
 /// Flags of `livetape export`.
 #[derive(Debug, clap::Args)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     #[command(flatten)]
     archive: Archive,
     /// Id of a recording, or name of a stream for its newest recording

@@ -3,10 +3,10 @@
 mod role;
 mod settings;
 
-pub use settings::RunArgs;
+pub(crate) use settings::RunArgs;
 
 use anyhow::Context;
-use livetape_capture::{Capture, CaptureConfig};
+use livetape_capture::{Capture, CaptureConfig, CaptureError, SessionError};
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_recorder::{Recorder, RecorderConfig};
 use livetape_service::signals;
@@ -39,12 +39,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let library = Arc::new(DirLibrary::new(recorder.data_dir(), recorder.catalogue(), tails));
     let gateway = Gateway::bind(gateway_config(&settings), library).await.context("gateway")?;
     let ingest = url(recorder.local_addr());
-    let capture = Capture::bind(CaptureConfig::new(ingest.clone(), settings.sources)).context("capture")?;
+    let capture = Capture::bind(CaptureConfig::new(ingest.clone(), settings.sources)).await.context("capture")?;
     announce(&url(gateway.local_addr()), &ingest)?;
 
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));
     let recorder = Role::start("recorder", &stop, |shutdown| recorder.run(shutdown));
-    let capture = Role::start_finite("capture", &stop, |shutdown| async { capture.run(shutdown).await });
+    let capture =
+        Role::start_finite("capture", &stop, |shutdown| async { unless_replaced(capture.run(shutdown).await) });
 
     stop.cancelled().await;
     // From left to right, so that the last frame still reaches the disk and the last listener hears it.
@@ -65,12 +66,22 @@ fn recorder_config(settings: &Settings) -> RecorderConfig {
 
 fn gateway_config(settings: &Settings) -> GatewayConfig {
     GatewayConfig {
-        addr: settings.http_addr,
         anonymous_listen: settings.anonymous.contains(&Anonymous::Listen),
         hosts: settings.hosts.clone(),
         cors_origins: settings.cors_origins.clone(),
         drain: settings.drain,
-        ..GatewayConfig::default()
+        ..GatewayConfig::new(settings.http_addr)
+    }
+}
+
+/// Another program that takes a stream over is no reason to stop serving it.
+fn unless_replaced(outcome: Result<(), CaptureError>) -> Result<(), CaptureError> {
+    match outcome {
+        Err(CaptureError::Failed(mut failed)) => {
+            failed.retain(|source| !matches!(source.error, Some(SessionError::Superseded(_))));
+            if failed.is_empty() { Ok(()) } else { Err(CaptureError::Failed(failed)) }
+        }
+        outcome => outcome,
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Write;
 
 /// Flags of `livetape streams`.
 #[derive(Debug, clap::Args)]
-pub struct StreamsArgs {
+pub(crate) struct StreamsArgs {
     #[command(flatten)]
     archive: Archive,
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 
 /// Flags of `livetape verify`.
 #[derive(Debug, clap::Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     #[command(flatten)]
     archive: Archive,
     /// Id of a recording, or name of a stream for its newest recording; everything if absent

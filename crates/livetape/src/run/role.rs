@@ -14,13 +14,14 @@ pub(crate) struct Role {
 
 impl Role {
     /// Runs a role that ends only when it is asked to; ending before that stops everything.
-    pub(crate) fn start<F>(
+    pub(crate) fn start<F, E>(
         name: &'static str,
         all: &CancellationToken,
         run: impl FnOnce(CancellationToken) -> F,
     ) -> Self
     where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
     {
         Self::spawn(name, all, run, |asked, outcome| match outcome {
             Ok(()) if !asked => Err(anyhow!("ended unasked")),
@@ -29,30 +30,32 @@ impl Role {
     }
 
     /// Runs a role that may also end by itself; only a failure stops everything.
-    pub(crate) fn start_finite<F>(
+    pub(crate) fn start_finite<F, E>(
         name: &'static str,
         all: &CancellationToken,
         run: impl FnOnce(CancellationToken) -> F,
     ) -> Self
     where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
     {
         Self::spawn(name, all, run, |_, outcome| outcome)
     }
 
-    fn spawn<F>(
+    fn spawn<F, E>(
         name: &'static str,
         all: &CancellationToken,
         run: impl FnOnce(CancellationToken) -> F,
         judge: impl FnOnce(bool, anyhow::Result<()>) -> anyhow::Result<()> + Send + 'static,
     ) -> Self
     where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
     {
         let (shutdown, all) = (CancellationToken::new(), all.clone());
         let (work, asked) = (tokio::spawn(run(shutdown.clone())), shutdown.clone());
         let running = tokio::spawn(async move {
-            let outcome = work.await.map_err(anyhow::Error::from).flatten();
+            let outcome = work.await.map_err(anyhow::Error::from).and_then(|outcome| outcome.map_err(Into::into));
             let outcome = judge(asked.is_cancelled(), outcome);
             if let Err(error) = &outcome {
                 tracing::error!("{name}: {error:#}");

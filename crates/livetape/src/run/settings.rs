@@ -41,7 +41,7 @@ impl TryFrom<String> for Span {
 
 /// Flags of `livetape run`. Everything but the sources can also stand in the environment and in the file.
 #[derive(Debug, Default, clap::Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Name of the stream that the following --source goes to; once for each source [default: live]
     #[arg(long = "stream", value_name = "NAME")]
     streams: Vec<StreamName>,
@@ -154,7 +154,7 @@ impl Settings {
             Ok(value)
         };
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
-        let days = |n| s(n * 86_400);
+        let days = |n: u64| s(n * 86_400);
         Ok(Self {
             http_addr: args.http_addr.or(file.http_addr).unwrap_or(local(8080)),
             grpc_addr: args.grpc_addr.or(file.grpc_addr).unwrap_or(local(7070)),
@@ -201,14 +201,6 @@ fn sources(args: &RunArgs, file: Vec<FileSource>) -> anyhow::Result<Vec<SourceCo
             sources.push(SourceConfig { stream: s.stream, source, spec, title: s.title.unwrap_or_default() });
         }
     }
-    sources.retain(|s| s.source != SourceSpec::None);
-    let mut names: Vec<_> = sources.iter().map(|s| s.stream.as_str()).collect();
-    names.sort_unstable();
-    if let Some([name, _]) = names.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
-        anyhow::bail!("two sources for stream {name}: a stream takes one at a time");
-    }
-    let stdin = sources.iter().filter(|s| s.source == SourceSpec::Stdin).count();
-    ensure!(stdin <= 1, "standard input can feed one stream only");
     Ok(sources)
 }
 

@@ -27,7 +27,7 @@ fn without_anything_the_time_signal_on_live() {
     let settings = merged(&[], "").unwrap();
     assert_eq!(streams(&settings), [("live", &SourceSpec::TimeSignal, "s16le;rate=48000;channels=2".into())]);
     assert!(settings.http_addr.ip().is_loopback() && settings.grpc_addr.ip().is_loopback());
-    assert!(merged(&["--source", "none"], "").unwrap().sources.is_empty());
+    assert_eq!(merged(&["--source", "none"], "").unwrap().sources[0].source, SourceSpec::None);
 }
 
 #[test]
@@ -42,12 +42,10 @@ fn flags_come_before_the_file() {
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let cases: [(&[&str], &str, &str); 7] = [
+    let cases: [(&[&str], &str, &str); 5] = [
         (&["--rate", "1"], "", "1 Hz"),
         (&["--channels", "9"], "", "9 channels"),
-        (&["--stream", "a", "--stream", "a", "--source", "tone", "--source", "noise"], "", "two sources for stream a"),
         (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "2 sources and 1 streams"),
-        (&["--stream", "a", "--stream", "b", "--source", "stdin", "--source", "stdin"], "", "standard input"),
         (&["--sync-interval", "1ms"], "", "sync_interval"),
         (&[], "[[source]]\nstream = \"a\"\nsource = \"gramophone\"", "stream a"),
     ];
