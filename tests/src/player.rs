@@ -6,31 +6,34 @@ use livetape_testkit::{wait, webdriver::Browser};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Builds the element and notes its events. The sound goes through an analyser that keeps the newest 0.68 s.
-const BUILD: &str = "
-    const player = window.player = { events: [], audio: document.createElement('audio') };
-    const { audio } = player;
-    audio.crossOrigin = 'anonymous';
-    for (const name of ['playing', 'waiting', 'stalled', 'seeked', 'ended', 'error', 'durationchange'])
+/// Takes the sound of `audio` as samples and keeps the newest 4 s. It goes on to the loudspeaker.
+const TAP: &str = "
+    const context = new AudioContext({ sampleRate: 48000 });
+    const source = context.createMediaElementSource(audio);
+    const tap = context.createScriptProcessor(4096, 2, 2);
+    const player = window.player = { audio, context, tap, events: [], pieces: [] };
+    tap.onaudioprocess = ({ inputBuffer, outputBuffer }) => {
+        player.pieces.push(Float32Array.from(inputBuffer.getChannelData(0)));
+        if (player.pieces.length > 47) player.pieces.shift();
+        for (const n of [0, 1]) outputBuffer.copyToChannel(inputBuffer.getChannelData(n), n);
+    };
+    source.connect(tap).connect(context.destination);
+    for (const name of ['playing', 'waiting', 'stalled', 'seeked', 'ended', 'error'])
         audio.addEventListener(name, () => player.events.push(name));
-    player.context = new AudioContext({ sampleRate: 48000 });
-    player.analyser = player.context.createAnalyser();
-    player.analyser.fftSize = 32768;
-    const source = player.context.createMediaElementSource(audio);
-    const left = player.context.createChannelSplitter(2);
-    source.connect(left);
-    left.connect(player.analyser, 0);
-    source.connect(player.context.destination);
-    document.documentElement.appendChild(audio);
-    audio.src = arguments[0];
-    await Promise.all([player.context.resume(), audio.play()]);
+    await context.resume();
 ";
 
-/// The sound of the last 0.3 s as 16-bit numbers.
+/// Makes an element that plays the address given.
+const BUILD: &str = "
+    const audio = document.createElement('audio');
+    document.documentElement.appendChild(audio);
+    audio.src = arguments[0];
+";
+
+/// The newest sound as 16-bit numbers, so many of them at most.
 const HEAR: &str = "
-    const all = new Float32Array(player.analyser.fftSize);
-    player.analyser.getFloatTimeDomainData(all);
-    return Array.from(all.slice(-14400), x => Math.round(x * 32767));
+    const all = player.pieces.flatMap(piece => Array.from(piece, x => Math.round(x * 32767)));
+    return all.slice(-arguments[0]);
 ";
 
 /// The state of the element as plain values; JSON has no Infinity, so the duration is text.
@@ -39,6 +42,9 @@ const STATE: &str = "
     return { time: audio.currentTime, duration: String(audio.duration), events, ended: audio.ended,
              error: audio.error && audio.error.message };
 ";
+
+/// Rate of the samples.
+pub const RATE: u32 = 48_000;
 
 /// What the element says of itself.
 #[derive(Clone, Debug)]
@@ -68,7 +74,18 @@ impl<'a> Player<'a> {
     /// When it does not play.
     pub fn play(browser: &'a Browser, page: &str, url: &str) -> Result<Self> {
         browser.open(page)?;
-        browser.run(BUILD, json!([url])).with_context(|| format!("playing {url}"))?;
+        let script = format!("{BUILD}{TAP} await audio.play();");
+        browser.run(&script, json!([url])).with_context(|| format!("playing {url}"))?;
+        Ok(Self { browser })
+    }
+
+    /// The element that a page has brought itself, by a CSS selector.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of_page(browser: &'a Browser, selector: &str) -> Result<Self> {
+        let script = format!("const audio = document.querySelector(arguments[0]);{TAP}");
+        browser.run(&script, json!([selector])).with_context(|| format!("listening to {selector}"))?;
         Ok(Self { browser })
     }
 
@@ -97,15 +114,22 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// The newest sound, at most `time` of it and at most 4 s.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn samples(&self, time: Duration) -> Result<Vec<f32>> {
+        let samples = self.browser.run(HEAR, json!([(time.as_secs_f64() * f64::from(RATE)) as u64]))?;
+        let samples = samples.as_array().context("samples")?;
+        Ok(samples.iter().map(|v| v.as_i64().unwrap_or(0) as f32 / 32768.0).collect())
+    }
+
     /// The second (mod 100) whose tone is heard now; `None` for silence.
     ///
     /// # Errors
     /// When the browser does not answer.
     pub fn hear(&self) -> Result<Option<u64>> {
-        let samples = self.browser.run(HEAR, json!([]))?;
-        let samples: Vec<f32> =
-            samples.as_array().context("samples")?.iter().map(|v| v.as_i64().unwrap_or(0) as f32 / 32768.0).collect();
-        Ok(tone_second(&samples, 48_000).map(u64::from))
+        Ok(tone_second(&self.samples(Duration::from_millis(300))?, RATE).map(u64::from))
     }
 
     /// Waits until this second is heard.

@@ -1,0 +1,63 @@
+//! The page at `/` in Chromium: it shows the stream and plays it, live and from the start. What is heard is read from
+//! the time signal, which says for every second where on the tape it is and what time it was.
+
+use anyhow::{Context, Result};
+use livetape_testkit::grpc_source::now;
+use livetape_testkit::process::Start;
+use livetape_testkit::time_signal::{Telegram, decode};
+use livetape_testkit::wait;
+use livetape_testkit::webdriver::Browser;
+use livetape_tests::growing::SOON;
+use livetape_tests::player::{Player, RATE};
+use serde_json::json;
+use std::time::Duration;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Waits for a telegram that `fits`.
+fn telegram(player: &Player<'_>, what: &str, fits: impl Fn(&Telegram) -> bool) -> Result<Telegram> {
+    let mut seen = Vec::new();
+    let found = wait::until(what, SOON, || {
+        let samples = player.samples(Duration::from_secs(4)).ok()?;
+        seen = decode(&samples, RATE);
+        seen.iter().copied().rev().find(|t| fits(t))
+    });
+    found.with_context(|| format!("heard {seen:?}; {:?}", player.state()))
+}
+
+#[test]
+fn shows_the_stream_and_plays_it() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let livetape = Start::new(data.path()).spawn()?;
+    let browser = Browser::start()?;
+    browser.open(&livetape.url("/"))?;
+    let text = |selector: &str| {
+        let text = browser.run("return document.querySelector(arguments[0])?.textContent", json!([selector])).ok()?;
+        text.as_str().map(str::to_owned)
+    };
+    wait::until("the stream on the page", SOON, || (text("#streams .name")? == "live").then_some(()))?;
+    wait::until("its state", SOON, || (text("#streams .state")? == "live").then_some(()))?;
+    let length = || text("#streams .tail").unwrap_or_default();
+    let before = length();
+    wait::until("the length to grow on the page", SOON, || (length() != before).then_some(()))?;
+
+    let player = Player::of_page(&browser, "#streams audio")?;
+    let click = |button: &str| browser.run("document.querySelector(arguments[0]).click()", json!([button]));
+    click("#streams .live")?;
+    let live = telegram(&player, "a telegram", |_| true)?;
+    let late = now().unix_nanos() / 1_000_000 % DAY_MS - i64::from(live.time_of_day_ms);
+    assert!((0..8_000).contains(&late.rem_euclid(DAY_MS)), "{late} ms late: {live:?}");
+
+    // Let it go on until the start is clearly somewhere else.
+    telegram(&player, "second 8", |t| t.second >= 8)?;
+    click("#streams .start")?;
+    let start = telegram(&player, "the start of the tape", |t| t.second <= 2)?;
+    let apart = i64::from(live.time_of_day_ms) - i64::from(start.time_of_day_ms);
+    let seconds = i64::from(live.second) - i64::from(start.second);
+    assert!((apart.rem_euclid(DAY_MS) - seconds * 1000).abs() <= 20, "{live:?} {start:?}");
+
+    let console = browser.console()?;
+    assert!(!console.iter().any(|line| line.contains("SEVERE")), "{console:?}");
+    assert_eq!(text("#streams .trouble").unwrap_or_default(), "");
+    livetape.stop()
+}
