@@ -206,3 +206,109 @@ impl Shelves {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Seal;
+    use livetape_audio::{Epoch, Frame, FrameCount, Instance, SampleFormat, SealReason, Spec};
+    use proptest::prelude::*;
+
+    fn at(second: u64) -> WallTime {
+        WallTime::from_unix_nanos(second as i64 * 1_000_000_000)
+    }
+
+    /// Number `n` of a stream, from `start` to `end`.
+    fn recording(stream: u8, n: u8, start: u64, end: Option<u64>) -> Recording {
+        Recording {
+            id: RecordingId::new(start * 1000, &[stream + 1, n, 0, 0, 0, 0, 0, 0, 0, 0]),
+            stream: format!("s{stream}").parse().unwrap(),
+            spec: Spec::new(SampleFormat::S16, 8_000, 1).unwrap(),
+            source: "test".parse().unwrap(),
+            title: "".parse().unwrap(),
+            started: at(start),
+            epoch: Epoch(1),
+            instance: Instance::default(),
+            segment_frames: FrameCount::new(1),
+            seal: end.map(|end| Seal { end: Frame::ZERO, ended: at(end), reason: SealReason::Rolled, next: None }),
+        }
+    }
+
+    #[test]
+    fn neighbours_and_replacements() {
+        let catalogue = Catalogue::default();
+        let [old, new] = [recording(0, 0, 10, Some(20)), recording(0, 1, 30, None)];
+        let other = recording(1, 0, 15, Some(40));
+        for recording in [&new, &old, &other] {
+            catalogue.insert(recording.clone());
+        }
+        assert_eq!(catalogue.streams(), [old.stream.clone(), other.stream.clone()]);
+        assert_eq!(catalogue.latest(&old.stream).as_deref(), Some(&new));
+        assert_eq!(catalogue.previous(new.id).as_deref(), Some(&old));
+        assert_eq!((catalogue.previous(old.id), catalogue.previous(other.id)), (None, None));
+        let sealed = recording(0, 1, 30, Some(50));
+        catalogue.insert(sealed.clone());
+        assert_eq!(catalogue.get(new.id).as_deref(), Some(&sealed));
+        let late = Query { from: Some(at(50)), limit: 9, ..Query::default() };
+        assert_eq!(catalogue.list(&late), Page::default(), "it has ended");
+        catalogue.remove(other.id);
+        catalogue.remove(other.id);
+        assert_eq!(catalogue.streams(), [old.stream]);
+        assert_eq!(catalogue.get(other.id), None);
+    }
+
+    /// Streams of recordings one after the other, the last of each perhaps open.
+    fn archive() -> impl Strategy<Value = Vec<Recording>> {
+        let lengths = prop::collection::vec((0_u64..20, 1_u64..30), 0..20);
+        prop::collection::vec((lengths, any::<bool>()), 0..4).prop_map(|streams| {
+            let mut all = Vec::new();
+            for (stream, (lengths, open)) in (0..).zip(streams) {
+                let (mut now, count) = (100, lengths.len());
+                for (n, (pause, length)) in lengths.into_iter().enumerate() {
+                    let start = now + pause;
+                    now = start + length;
+                    let end = (!open || n + 1 < count).then_some(now);
+                    all.push(recording(stream, n as u8, start, end));
+                }
+            }
+            all
+        })
+    }
+
+    proptest! {
+        /// Page after page gives just what looking at every recording gives.
+        #[test]
+        fn pages_are_complete(
+            all in archive(),
+            stream in prop::option::of(0_u8..4),
+            from in prop::option::of(50_u64..700),
+            to in prop::option::of(50_u64..700),
+            limit in 0_usize..6,
+            gone in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        ) {
+            let catalogue = Catalogue::default();
+            all.iter().for_each(|recording| catalogue.insert(recording.clone()));
+            let mut due: Vec<_> = all.clone();
+            for index in gone.iter().filter(|_| !all.is_empty()) {
+                let id = index.get(&all).id;
+                catalogue.remove(id);
+                due.retain(|recording| recording.id != id);
+            }
+            due.retain(|r| stream.is_none_or(|s| r.stream.as_str() == format!("s{s}")));
+            due.retain(|r| from.is_none_or(|from| r.seal.is_none_or(|seal| seal.ended > at(from))));
+            due.retain(|r| to.is_none_or(|to| r.started < at(to)));
+            due.sort_by_key(|r| r.id);
+            let stream = stream.map(|s| format!("s{s}").parse().unwrap());
+            let mut query = Query { stream, from: from.map(at), to: to.map(at), after: None, limit };
+            let mut listed = Vec::new();
+            loop {
+                let page = catalogue.list(&query);
+                prop_assert!(page.recordings.len() <= limit.max(1));
+                listed.extend(page.recordings.iter().map(|r| Recording::clone(r)));
+                let Some(next) = page.next else { break };
+                query.after = Some(next);
+            }
+            prop_assert_eq!(listed, due);
+        }
+    }
+}

@@ -44,14 +44,19 @@ pub(crate) fn segments(disk: &Disk, folder: &Path, recording: &Recording) -> Res
     Ok(firsts)
 }
 
+/// The index of a segment; a file that is not there is empty.
+pub(crate) fn read_index(disk: &Disk, folder: &Path, recording: &Recording, first: Frame) -> Result<Index, StoreError> {
+    match disk.open(&path(folder, first, Part::Index)) {
+        Ok(file) => Index::read(&file, recording, first),
+        Err(e) if e.is_missing() => Ok(Index::default()),
+        Err(e) => Err(e),
+    }
+}
+
 pub(crate) fn prove(disk: &Disk, folder: &Path, recording: &Recording) -> Result<Proof, StoreError> {
     let mut proof = Proof { segment: Frame::ZERO, end: Frame::ZERO, claimed: Frame::ZERO, unproven: Vec::new() };
     for first in segments(disk, folder, recording)? {
-        let index = match disk.open(&path(folder, first, Part::Index)) {
-            Ok(file) => Index::read(&file, recording, first)?,
-            Err(e) if e.is_missing() => Index::default(),
-            Err(e) => return Err(e),
-        };
+        let index = read_index(disk, folder, recording, first)?;
         if let Some((_, last)) = index.blocks.last() {
             proof.claimed = proof.claimed.max(last.end());
         }
@@ -64,10 +69,14 @@ pub(crate) fn prove(disk: &Disk, folder: &Path, recording: &Recording) -> Result
     Ok(proof)
 }
 
-/// A segment is begun only when the one before is complete, and then its file has its full length.
+/// Whether the segment before is complete; only then one is begun. Its index says so, or, if nothing is left of that, its
+/// length.
 fn follows_complete(disk: &Disk, folder: &Path, recording: &Recording, first: Frame) -> Result<bool, StoreError> {
-    let before = path(folder, first.back(recording.segment_frames), Part::Audio);
-    match disk.open(&before) {
+    let before = first.back(recording.segment_frames);
+    if let Some((_, last)) = read_index(disk, folder, recording, before)?.blocks.last() {
+        return Ok(last.end() == first);
+    }
+    match disk.open(&path(folder, before, Part::Audio)) {
         Ok(file) => Ok(file.len()? >= recording.spec.bytes(recording.segment_frames)),
         Err(e) if e.is_missing() => Ok(false),
         Err(e) => Err(e),

@@ -7,8 +7,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
 use crate::format::{ENTRY_HEAD, MAX_ENTRY, Part, TIMELINE, UNPROVEN_TIMELINE, unproven_name};
 use crate::growing::Growing;
-use crate::index::Index;
-use crate::proof::{Proof, prove};
+use crate::proof::{Proof, prove, read_index};
 use crate::recording::Recording;
 use crate::segment::{Segment, path};
 use crate::timeline_log::Log;
@@ -134,7 +133,7 @@ fn keep_tail(
     let frames = whole + FrameCount::new(u64::from(rest > 0));
     if spec.duration(frames) > TORN {
         let to = folder.join(unproven_name(proof.end, Part::Audio));
-        copy(disk, &audio, from..used, &to)?;
+        copy(disk, &audio, from..from + spec.bytes(frames), &to)?;
         disk.sync_dir(folder)?;
         kept.push(to);
     }
@@ -212,7 +211,7 @@ fn recover_timeline(
     }
     let mut log = Growing::resume(disk, &file, good.len() as u64, 0, u64::MAX)?;
     if timeline.last_anchor().is_none() {
-        restore_anchor(disk, folder, recording, &mut timeline, &mut log)?;
+        restore_anchor(disk, folder, recording, recovery.end.end(), &mut timeline, &mut log)?;
     }
     Ok((timeline, log))
 }
@@ -222,15 +221,12 @@ fn restore_anchor(
     disk: &Disk,
     folder: &Path,
     recording: &Recording,
+    end: Frame,
     timeline: &mut Timeline,
     log: &mut Growing,
 ) -> Result<(), StoreError> {
-    let index = match disk.open(&path(folder, Frame::ZERO, Part::Index)) {
-        Ok(file) => Index::read(&file, recording, Frame::ZERO)?,
-        Err(e) if e.is_missing() => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let Some((_, block)) = index.blocks.first() else { return Ok(()) };
+    let index = read_index(disk, folder, recording, Frame::ZERO)?;
+    let Some((_, block)) = index.blocks.first().filter(|(_, block)| block.end() <= end) else { return Ok(()) };
     let entry = Entry::Anchor(Anchor { frame: block.first, time: block.time });
     let record = crate::format::encode_entry(&entry)?;
     timeline.push(entry)?;

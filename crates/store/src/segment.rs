@@ -8,6 +8,7 @@ use crate::error::StoreError;
 use crate::format::{BLOCK_BYTES, Block, Part, segment_name};
 use crate::growing::Growing;
 use crate::index::{Index, merge};
+use crate::proof::read_index;
 use crate::recording::Recording;
 use livetape_audio::{Frame, FrameCount, WallTime};
 use std::path::{Path, PathBuf};
@@ -62,11 +63,7 @@ impl Segment {
         let audio_path = path(folder, first, Part::Audio);
         let used = recording.spec.bytes(written);
         let index_path = path(folder, first, Part::Index);
-        let slots = match disk.open(&index_path) {
-            Ok(file) => Index::read(&file, recording, first)?.slots_before(end),
-            Err(e) if e.is_missing() => 0,
-            Err(e) => return Err(e),
-        };
+        let slots = read_index(disk, folder, recording, first)?.slots_before(end);
         let audio = Growing::resume(disk, &audio_path, used, audio_step(recording), most_audio)?;
         let index = Growing::resume(disk, &index_path, slots * BLOCK_BYTES as u64, INDEX_STEP, most_index)?;
         disk.sync_dir(folder)?;
@@ -115,6 +112,7 @@ impl Segment {
 
     /// Back to what is durable, in memory and on disk.
     pub(crate) fn rewind(&mut self, disk: &Disk, folder: &Path, recording: &Recording) -> Result<(), StoreError> {
+        self.written = self.durable;
         *self = Self::resume(disk, folder, recording, self.first, self.first + self.durable)?;
         Ok(())
     }

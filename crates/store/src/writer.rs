@@ -8,8 +8,7 @@ use crate::recording::{Recording, Seal};
 use crate::segment::Segment;
 use bytes::Bytes;
 use livetape_audio::{
-    Durable, Entry, Epoch, Frame, FrameCount, Instance, RecordingId, SealReason, SourceName, Timeline, Title, WallTime,
-    Written,
+    Durable, Entry, Epoch, Frame, Instance, RecordingId, SealReason, SourceName, Timeline, Title, WallTime, Written,
 };
 use std::path::{Path, PathBuf};
 
@@ -223,13 +222,14 @@ impl TapeWriter {
         }
         self.state = State::Failed;
         let (disk, mark) = (self.dir.disk(), self.durable_log);
-        self.log = Growing::resume(disk, &self.folder.join(TIMELINE), mark.bytes, 0, u64::MAX)?;
-        self.segment.rewind(disk, &self.folder, &self.recording)?;
+        // First in memory, so that what is told from here on is right even if the disk still fails.
         let mut timeline = Timeline::new(self.recording.spec);
         for entry in self.timeline.entries().iter().take(mark.entries) {
             timeline.push(entry.clone())?;
         }
         self.timeline = timeline;
+        self.segment.rewind(disk, &self.folder, &self.recording)?;
+        self.log = Growing::resume(disk, &self.folder.join(TIMELINE), mark.bytes, 0, u64::MAX)?;
         self.state = State::Open;
         Ok(self.durable())
     }
@@ -260,11 +260,12 @@ impl TapeWriter {
     }
 
     /// Ends the recording: syncs, cuts reserved space, merges the index, and then says so in `recording.json`. After a
-    /// crash on the way it is open and recovers. Once sealed, sealing again changes nothing.
+    /// crash on the way it is open and recovers. After a failure it ends at the durable end. Once sealed, sealing again
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::NotRewound`], [`StoreError::Full`], and what the file system refuses: seal again. If the seal may
-    /// be on disk already, nothing more is appended meanwhile.
+    /// [`StoreError::Full`], and what the file system refuses: seal again. If the seal may be on disk already, nothing
+    /// more is appended meanwhile.
     pub fn seal(
         &mut self,
         reason: SealReason,
@@ -274,7 +275,7 @@ impl TapeWriter {
         if self.recording.seal.is_some() {
             return Ok(self.recording.clone());
         }
-        if self.state == State::Failed && self.is_all_durable() {
+        if self.state == State::Failed {
             self.rewind()?;
         }
         if self.state != State::Sealing {
@@ -293,12 +294,6 @@ impl TapeWriter {
         self.state = State::Open;
         self.recording = sealed;
         Ok(self.recording.clone())
-    }
-
-    fn is_all_durable(&self) -> bool {
-        self.segment.end().since(self.segment.durable_end()) == FrameCount::ZERO
-            && self.log.used() == self.durable_log.bytes
-            && self.timeline.entries().len() == self.durable_log.entries
     }
 }
 

@@ -1,0 +1,52 @@
+//! Very long recordings: opening, reading and listing them costs what a short one costs.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::*;
+use livetape_audio::{Frame, FrameCount, SealReason};
+use livetape_store::{DataDir, Disk, Recording, TapeReader, TapeWriter, durable_end, sparse::sparse_sealed_or_open};
+use std::time::{Duration, Instant};
+
+/// 400 hours: 46 GB, more than WAV can count.
+const FRAMES: u64 = 400 * 3600 * 8_000;
+
+fn long(n: u8) -> Recording {
+    let recording = recording(n, 1);
+    Recording { segment_frames: Recording::default_segment_frames(recording.spec), ..recording }
+}
+
+#[test]
+fn an_open_recording_of_weeks_goes_on_at_once() {
+    let root = folder();
+    let dir = DataDir::open(root.path(), Disk::default()).unwrap();
+    let made = sparse_sealed_or_open(&dir, long(1), FrameCount::new(FRAMES), false).unwrap();
+    let before = Instant::now();
+    assert_eq!(dir.scan().unwrap().recordings, [made.clone()]);
+    assert_eq!(durable_end(&dir, &made).unwrap().end(), Frame::new(FRAMES));
+    let (mut tape, recovery) = TapeWriter::recover(&dir, made.clone(), start()).unwrap();
+    assert!(recovery.is_clean(), "{recovery:?}");
+    let mut reader = TapeReader::open(&dir, &made);
+    for hour in 0..400 {
+        let at = Frame::new(hour * 3600 * 8_000 + 7);
+        assert_eq!(reader.read(at.range(FrameCount::new(100))).unwrap(), vec![0; 400]);
+    }
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    // Real audio at the end of the silence.
+    tape.append(&[counting(FRAMES, 8_000, 0)], time_of(FRAMES)).unwrap();
+    tape.sync().unwrap();
+    assert!(read(&dir, &made, FRAMES - 2, FRAMES + 8_000)[8..] == counting(FRAMES, 8_000, 0));
+    let sealed = tape.seal(SealReason::Operator, None, time_of(FRAMES + 8_000)).unwrap();
+    assert_eq!(sealed.seal.unwrap().end, Frame::new(FRAMES + 8_000));
+}
+
+#[test]
+fn a_sealed_one_is_whole() {
+    let root = folder();
+    let dir = DataDir::open(root.path(), Disk::default()).unwrap();
+    let made = sparse_sealed_or_open(&dir, long(1), FrameCount::new(2 * 3600 * 8_000 + 5), true).unwrap();
+    assert_eq!(dir.scan().unwrap().recordings, [made.clone()]);
+    let verdict = livetape_store::verify::verify(&dir, &made, &mut |_| {}).unwrap();
+    assert!(verdict.findings.is_empty(), "{verdict:?}");
+    assert_eq!(verdict.bytes, (2 * 3600 * 8_000 + 5) * 4);
+}
