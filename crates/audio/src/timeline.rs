@@ -231,6 +231,19 @@ impl Timeline {
         })
     }
 
+    /// The end of the last stretch of frames before `end` that a source wrote; `None` if it wrote none.
+    pub fn written_by(&self, instance: Instance, end: Frame) -> Option<Frame> {
+        let mut until = end;
+        self.entries.iter().rev().find_map(|e| match e {
+            Entry::Source(s) if s.frame < end && s.instance == instance => Some(until),
+            Entry::Source(s) if s.frame < end => {
+                until = s.frame;
+                None
+            }
+            _ => None,
+        })
+    }
+
     /// When `frame` was (or, past the tail, would be) captured. `None` before the first anchor.
     pub fn time_of(&self, frame: Frame) -> Option<WallTime> {
         let piece = self.anchors.partition_point(|a| a.frame <= frame).checked_sub(1)?;
@@ -315,6 +328,21 @@ mod tests {
         assert_eq!(found(&t, 10_010, 7_200), Some(10), "the first occurrence");
         assert_eq!(found(&t, 13_600, 7_300), Some(7_200), "a time that only came after the step");
         assert_eq!(t.time_of(Frame::new(3_610 * RATE)), Some(at(10_010)));
+    }
+
+    #[test]
+    fn whose_frames_they_are() {
+        let [a, b, c] = [1, 2, 3].map(|n| Instance([n; 16]));
+        let mut t = timeline(&[(0, 0)]);
+        for (frame, instance) in [(0, a), (10, b), (20, a), (30, b), (50, c)] {
+            let source = "x".parse().unwrap();
+            t.push(Entry::Source(SourceChange { frame: Frame::new(frame), source, instance })).unwrap();
+        }
+        let until = |instance, end| t.written_by(instance, Frame::new(end)).map(Frame::get);
+        assert_eq!((until(b, 50), until(a, 50), until(c, 50)), (Some(50), Some(30), None), "frame 50 is not there yet");
+        assert_eq!((until(b, 15), until(a, 15)), (Some(15), Some(10)));
+        assert_eq!(t.writer_before(Frame::new(50)).map(|s| s.instance), Some(b));
+        assert_eq!(t.writer_before(Frame::ZERO), None);
     }
 
     #[test]

@@ -194,7 +194,8 @@ impl Stream {
         let (progress, watched) = watch::channel(Progress { durable: next, verdict: None });
         open.call = Some(Call { id: call, progress });
         let recording = open.recording.id;
-        let resume = opening.resume.and_then(|id| tape::translate(&self.shared.catalogue, id, recording, next));
+        let wrote = open.tape.as_ref().and_then(|tape| tape.timeline().written_by(opening.instance, next));
+        let resume = opening.resume.and_then(|id| tape::translate(&self.shared.catalogue, id, recording, wrote));
         tracing::info!(stream = %self.name, %recording, %epoch, %next, source = %opening.source, "source connected");
         Ok(Ok(Opened { recording, epoch, next, resume, progress: watched }))
     }

@@ -109,14 +109,22 @@ pub(crate) fn announce(shared: &Shared, sealed: Recording) {
     shared.tails.forget(id);
 }
 
-/// Frame `next` of the recording `current` in the numbers of `from`, if the one leads to the other. A recording that
-/// was sealed without a next one leads to any later one: nothing of its source can have come between.
-pub(crate) fn translate(catalogue: &Catalogue, from: RecordingId, current: RecordingId, next: Frame) -> Option<Frame> {
+/// How far a source's frames are durable, in the numbers of the recording `from`, by which it counts. In `current`, which
+/// is open now, its frames end at `wrote`. A recording that was sealed without a next one leads to any later one.
+pub(crate) fn translate(
+    catalogue: &Catalogue,
+    from: RecordingId,
+    current: RecordingId,
+    wrote: Option<Frame>,
+) -> Option<Frame> {
+    if from == current {
+        return wrote;
+    }
     let stream = &catalogue.get(current)?.stream;
     let (mut id, mut before) = (from, FrameCount::ZERO);
     for _ in 0..MAX_HOPS {
         if id == current {
-            return Some(next + before);
+            return Some(wrote.unwrap_or(Frame::ZERO) + before);
         }
         let recording = catalogue.get(id).filter(|r| r.stream == *stream)?;
         let seal = recording.seal.as_ref()?;

@@ -172,6 +172,9 @@ async fn a_broken_call_resumes_and_a_restarted_source_leaves_one_gap() {
     };
     assert_eq!((gap.at, gap.lost, gap.from), (Frame::new(3_000), None, after(noon(), 3_000)));
     assert_eq!(gap.to, after(noon(), 480_000));
+    // The one that lost the stream learns how far its own frames came, not how far the other's.
+    let back = open(recorder.addr, same_source(&source, &third)).await.unwrap();
+    assert_eq!((back.opened.next_frame, back.opened.resume_frame), (3_500, Some(3_000)));
     recorder.stop().await;
 }
 

@@ -52,7 +52,8 @@ pub fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| {
-        let line = error.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count());
+        let line =
+            error.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count());
         let what = error.message();
         let hint = misspelt(what).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default();
         format!("line {}: {what}{hint}", line + 1)

@@ -1,5 +1,6 @@
 //! Logs for people, on standard error.
 
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `filter` is in the form of `tracing`'s directives, such as `info,livetape_store=debug`.
@@ -11,6 +12,7 @@ pub fn init(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init()
         .map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }
