@@ -101,7 +101,8 @@ fn proven_end(
         Err(e) => return Err(e),
     };
     let holds = |block: &Block| proves(block, &audio, recording);
-    let from = index.blocks.iter().rposition(|(_, block)| block.after_sync).unwrap_or(0);
+    // The first block of a segment is always written after a sync: if none says so, that one is lost.
+    let Some(from) = index.blocks.iter().rposition(|(_, block)| block.after_sync) else { return Ok(first) };
     let (before, unsure) = index.blocks.split_at_checked(from).unwrap_or_default();
     let mut end = None;
     for (at, (slot, block)) in unsure.iter().enumerate() {

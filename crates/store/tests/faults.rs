@@ -139,7 +139,6 @@ fn a_creation_that_fails_leaves_nothing() {
         let result = model.create();
         let Err(error) = result else {
             // Reserving space and cleaning up may fail; what was asked for is done.
-            assert!(n > 5 || model.power.failed().is_some());
             if model.power.failed().is_none() {
                 break;
             }

@@ -22,7 +22,7 @@ fn an_open_recording_of_weeks_goes_on_at_once() {
     let dir = DataDir::open(root.path(), Disk::default()).unwrap();
     let made = sparse_sealed_or_open(&dir, long(1), FrameCount::new(FRAMES), false).unwrap();
     let before = Instant::now();
-    assert_eq!(dir.scan().unwrap().recordings, [made.clone()]);
+    assert_eq!(dir.scan().unwrap().recordings, std::slice::from_ref(&made));
     assert_eq!(durable_end(&dir, &made).unwrap().end(), Frame::new(FRAMES));
     let (mut tape, recovery) = TapeWriter::recover(&dir, made.clone(), start()).unwrap();
     assert!(recovery.is_clean(), "{recovery:?}");
@@ -45,7 +45,7 @@ fn a_sealed_one_is_whole() {
     let root = folder();
     let dir = DataDir::open(root.path(), Disk::default()).unwrap();
     let made = sparse_sealed_or_open(&dir, long(1), FrameCount::new(2 * 3600 * 8_000 + 5), true).unwrap();
-    assert_eq!(dir.scan().unwrap().recordings, [made.clone()]);
+    assert_eq!(dir.scan().unwrap().recordings, std::slice::from_ref(&made));
     let verdict = livetape_store::verify::verify(&dir, &made, &mut |_| {}).unwrap();
     assert!(verdict.findings.is_empty(), "{verdict:?}");
     assert_eq!(verdict.bytes, (2 * 3600 * 8_000 + 5) * 4);

@@ -50,7 +50,7 @@ fn a_tape_from_the_first_frame_to_its_seal() {
     assert!(matches!(tape.note(anchor(2500)), Err(StoreError::Sealed { .. })));
     assert!(matches!(tape.sync(), Err(StoreError::Sealed { .. })));
     assert!(matches!(tape.rewind(), Err(StoreError::Sealed { .. })));
-    assert_eq!(dir.scan().unwrap().recordings, [sealed.clone()]);
+    assert_eq!(dir.scan().unwrap().recordings, std::slice::from_ref(&sealed));
 
     // Every file is as long as its content, and the index has about a block for each second.
     for (first, frames) in [(0, 1000), (1000, 1000), (2000, 500)] {
