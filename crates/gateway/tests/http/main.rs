@@ -1,0 +1,18 @@
+//! The gateway as clients see it: a real server over a real data folder, recordings that grow while requests run,
+//! counting PCM so that every byte can be checked.
+
+#![allow(unreachable_pub, reason = "modules of one test program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that unwraps says all there is to say"
+)]
+
+mod client;
+mod connections;
+mod events;
+mod house;
+mod listings;
+mod live;
+mod ranges;
