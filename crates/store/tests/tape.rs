@@ -248,3 +248,50 @@ fn a_deleted_recording_is_missing_but_what_is_open_can_be_read() {
     let mut follower = TimelineFollower::open(&dir, &sealed);
     assert!(follower.refresh(&open_tail(20)).unwrap_err().is_missing());
 }
+
+/// Whoever reads below the tail sees what was recorded, whatever the writer is doing at that moment.
+#[test]
+fn readers_beside_a_writer() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    const END: u64 = 60_000;
+    let (root, dir) = data();
+    let mut tape = TapeWriter::create(&dir, recording(1, 777)).unwrap();
+    let (recording, tail) = (tape.recording().clone(), AtomicU64::new(0));
+    let beside = DataDir::open_read_only(root.path(), Disk::default()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut at = 0;
+            for round in 0.. {
+                tape.note(anchor(at)).unwrap();
+                tape.append(&[counting(at, 100, 0)], time_of(at)).unwrap();
+                if round % 7 == 3 {
+                    // Written, and taken back before it was durable.
+                    at = tape.rewind().unwrap().end().get();
+                    continue;
+                }
+                at = tape.sync().unwrap().end().get();
+                tail.store(at, Ordering::Release);
+                if at >= END {
+                    break;
+                }
+            }
+        });
+        scope.spawn(|| {
+            let mut follower = TimelineFollower::open(&beside, &recording);
+            let mut seen = 0;
+            while seen < END {
+                let end = tail.load(Ordering::Acquire);
+                assert!(durable_end(&beside, &recording).unwrap().end().get() >= end);
+                assert!(
+                    read(&beside, &recording, seen.saturating_sub(500), end)
+                        == counting(seen.saturating_sub(500), end - seen.saturating_sub(500), 0)
+                );
+                follower.refresh(&open_tail(end)).unwrap();
+                let entries = follower.timeline().entries();
+                assert!(entries.iter().all(|entry| entry.frame() < Frame::new(end)));
+                assert!(end == 0 || entries.last().unwrap().frame().get() + 100 >= end);
+                seen = end;
+            }
+        });
+    });
+}
