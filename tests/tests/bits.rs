@@ -137,7 +137,7 @@ fn many_listeners_at_once() -> Result<()> {
 #[test]
 fn every_version_of_http() -> Result<()> {
     let r = recorder();
-    for (version, flag) in [("HTTP/1.1", "--http1.0"), ("HTTP/1.1", "--http1.1"), ("HTTP/2", "--http2-prior-knowledge")]
+    for (version, flag) in [("HTTP/1.0", "--http1.0"), ("HTTP/1.1", "--http1.1"), ("HTTP/2", "--http2-prior-knowledge")]
     {
         let url = r.livetape.url(&format!("/recordings/{}/audio.pcm", r.id));
         let range = curl(&url, &[flag, "--range", "1001-400000"])?;

@@ -144,15 +144,15 @@ fn wrong_flags_are_refused_before_anything_starts() -> Result<()> {
         (&["--rate", "1"], "8000"),
         (&["--channels", "99"], "99"),
         (&["--source", "counting", "--format", "f32"], "counting"),
-        (&["--sync-interval", "-1s"], "sync-interval"),
+        (&["--sync-interval=-1s"], "sync-interval"),
         (&["--sorce", "tone"], "--source"),
     ];
     for (args, says) in cases {
         let refused = Start::new(&data).args(args.iter().copied()).refused()?;
         assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
         assert!(!refused.stderr.contains("panicked"), "{args:?}: {}", refused.stderr);
+        assert!(!data.exists(), "{args:?}: nothing may be made");
     }
-    assert!(!data.exists(), "nothing was made");
     let none = tool("streams", &data, &[])?;
     assert!(none.code != Some(0) && none.stderr.contains("data"), "{}", none.stderr);
     Ok(())

@@ -43,14 +43,14 @@ fn shows_the_stream_and_plays_it() -> Result<()> {
 
     let player = Player::of_page(&browser, "#streams audio")?;
     let click = |button: &str| browser.run("document.querySelector(arguments[0]).click()", json!([button]));
-    click("#streams .live")?;
+    click("#streams button.live")?;
     let live = telegram(&player, "a telegram", |_| true)?;
     let late = now().unix_nanos() / 1_000_000 % DAY_MS - i64::from(live.time_of_day_ms);
     assert!((0..8_000).contains(&late.rem_euclid(DAY_MS)), "{late} ms late: {live:?}");
 
     // Let it go on until the start is clearly somewhere else.
     telegram(&player, "second 8", |t| t.second >= 8)?;
-    click("#streams .start")?;
+    click("#streams button.start")?;
     let start = telegram(&player, "the start of the tape", |t| t.second <= 2)?;
     let apart = i64::from(live.time_of_day_ms) - i64::from(start.time_of_day_ms);
     let seconds = i64::from(live.second) - i64::from(start.second);

@@ -17,8 +17,10 @@ use tonic::Status;
 /// The bytes of the frames from the first, so many of them.
 pub type Content = fn(Frame, FrameCount, Spec) -> Vec<u8>;
 
-/// Time between two appends, and after a broken call before the next try.
+/// Time between two appends.
 const TICK: Duration = Duration::from_millis(20);
+/// Time after a broken call before the next try.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What to push, and where.
 #[derive(Clone, Debug)]
@@ -159,7 +161,7 @@ async fn run(shared: Arc<Shared>) {
         if shared.progress().broken.is_some() {
             return;
         }
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(RETRY).await;
     }
 }
 
