@@ -20,7 +20,7 @@ function timeOfDay(iso, shift = 0) {
 }
 
 class Player {
-  constructor(place, { name, stream, recording }) {
+  constructor(add, { name, stream, recording }) {
     const card = $('card').content.cloneNode(true).firstElementChild;
     this.find = (selector) => card.querySelector(selector);
     this.card = card;
@@ -42,7 +42,7 @@ class Player {
     this.audio.onerror = () => this.explain();
     this.audio.onended = () => this.ended();
     this.ready();
-    place.append(card);
+    add(card);
   }
 
   // What the player's own button starts: the stream live, a recording from its start.
@@ -147,9 +147,9 @@ async function get(address) {
   return reply.json();
 }
 
-function place(key, parent, wanted) {
+function place(key, add, wanted) {
   const old = players.get(key);
-  if (!old) return players.set(key, new Player(parent, wanted));
+  if (!old) return players.set(key, new Player(add, wanted));
   const moved = old.recording.id !== wanted.recording.id;
   old.recording = wanted.recording;
   if (moved && old.audio.paused) old.ready();
@@ -172,11 +172,12 @@ async function load() {
   const wanted = new Set();
   for (const { name, title, recording } of streams) {
     wanted.add(`s/${name}`);
-    place(`s/${name}`, $('streams'), { name: title ? `${name} – ${title}` : name, stream: name, recording });
+    place(`s/${name}`, (card) => $('streams').append(card), { name: title ? `${name} – ${title}` : name, stream: name, recording });
   }
-  for (const recording of recordings.slice(-MOST_SHOWN).reverse()) {
+  // The newest first. A card that is there stays where it is: moving it would stop its audio.
+  for (const recording of recordings.slice(-MOST_SHOWN)) {
     wanted.add(recording.id);
-    place(recording.id, $('recordings'), { name: recording.stream, recording });
+    place(recording.id, (card) => $('recordings').prepend(card), { name: recording.stream, recording });
   }
   for (const [key, player] of players) {
     if (wanted.has(key)) continue;

@@ -25,7 +25,7 @@ pub struct GatewayConfig {
 /// Bounds on what clients may use, and how long anything is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once.
+    /// Connections at once; fewer if the limit of open files demands it.
     pub connections: usize,
     /// Event streams at once.
     pub event_streams: usize,

@@ -142,3 +142,121 @@ impl FrameReader for DirReader {
 fn read_error(what: &str, source: Box<dyn std::error::Error + Send + Sync>) -> ReadError {
     ReadError { what: format!("{what} of a recording could not be read: {source}"), source: Some(source) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livetape_audio::{Anchor, Durable, Entry, Epoch, FrameCount, Instance, SampleFormat, Spec, State, WallTime};
+    use livetape_store::{Disk, Faults, Op, TapeWriter};
+    use livetape_tail::{MemoryTails, Publisher};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    /// Counts how often files are opened.
+    #[derive(Default)]
+    struct Opened(AtomicUsize);
+
+    impl Faults for Opened {
+        fn check(&self, op: Op, _: &Path) -> std::io::Result<()> {
+            self.0.fetch_add(usize::from(op == Op::Open), Relaxed);
+            Ok(())
+        }
+    }
+
+    fn recording(n: u8) -> Recording {
+        Recording {
+            id: RecordingId::new(1_763_649_000_000 + u64::from(n), &[n; 10]),
+            stream: "live".parse().unwrap(),
+            spec: Spec::new(SampleFormat::S16, 8_000, 1).unwrap(),
+            source: "test".parse().unwrap(),
+            title: "".parse().unwrap(),
+            started: WallTime::default(),
+            epoch: Epoch(1),
+            instance: Instance::default(),
+            segment_frames: FrameCount::new(8_000),
+            seal: None,
+        }
+    }
+
+    struct Room {
+        library: DirLibrary,
+        writer: TapeWriter,
+        tails: Arc<MemoryTails>,
+        opened: Arc<Opened>,
+        _folder: tempfile::TempDir,
+    }
+
+    fn room() -> Room {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = Arc::new(Opened::default());
+        let data = DataDir::open(folder.path(), Disk::with_faults(opened.clone())).unwrap();
+        let (catalogue, tails) = (Arc::new(Catalogue::default()), Arc::new(MemoryTails::default()));
+        let writer = TapeWriter::create(&data, recording(1)).unwrap();
+        catalogue.insert(recording(1));
+        Room { library: DirLibrary::new(data, catalogue, tails.clone()), writer, tails, opened, _folder: folder }
+    }
+
+    impl Room {
+        fn record(&mut self, frames: usize) -> Tail {
+            let at = self.writer.written().end();
+            self.writer.note(Entry::Anchor(Anchor { frame: at, time: WallTime::default() })).unwrap();
+            self.writer.append(&[vec![1; frames * 2].into()], WallTime::default()).unwrap();
+            let tail = Tail::open(self.writer.sync().unwrap(), Generation(1));
+            self.tails.publish(self.writer.recording().id, tail);
+            tail
+        }
+    }
+
+    #[tokio::test]
+    async fn a_timeline_is_read_when_the_tail_has_moved_and_not_again() {
+        let mut room = room();
+        let tail = room.record(10);
+        let shared = Arc::new(recording(1));
+        let first = room.library.timeline(shared.clone(), tail).await.unwrap();
+        let opened = room.opened.0.load(Relaxed);
+        for _ in 0..10 {
+            let again = room.library.timeline(shared.clone(), tail).await.unwrap();
+            assert!(Arc::ptr_eq(&first, &again));
+        }
+        assert_eq!(room.opened.0.load(Relaxed), opened);
+        let tail = room.record(10);
+        assert_eq!(room.library.timeline(shared.clone(), tail).await.unwrap().entries().len(), 2);
+        // Given up half way: the next one is whole all the same.
+        let tail = room.record(10);
+        drop(room.library.timeline(shared.clone(), tail).now_or_never());
+        assert_eq!(room.library.timeline(shared, tail).await.unwrap().entries().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn only_so_many_timelines_are_kept() {
+        let room = room();
+        for n in 0..=u8::MAX {
+            room.library.open_timeline(&recording(n));
+        }
+        room.library.open_timeline(&recording(0));
+        let other = Recording { id: RecordingId::new(1, &[9; 10]), ..recording(0) };
+        room.library.open_timeline(&other);
+        let open = &room.library.timelines.lock().unwrap().open;
+        assert_eq!(open.len(), OPEN_TIMELINES);
+        assert!(open.contains_key(&recording(0).id) && !open.contains_key(&recording(1).id), "the least used went");
+    }
+
+    #[tokio::test]
+    async fn a_tail_is_known_until_and_after_the_seal() {
+        let mut room = room();
+        let id = room.writer.recording().id;
+        assert!(room.library.tail(id).is_none(), "nobody has said anything");
+        room.record(10);
+        assert_eq!(room.library.tail(id).unwrap().current().end, Frame::new(10));
+        let sealed = room.writer.seal(livetape_audio::SealReason::Operator, None, WallTime::default()).unwrap();
+        room.library.catalogue.insert(sealed);
+        room.tails.forget(id);
+        let tail = room.library.tail(id).unwrap().current();
+        assert_eq!((tail.end, tail.state), (Frame::new(10), State::Sealed));
+        assert_eq!(Tail::sealed(Durable(Frame::new(10)), None, tail.generation), tail);
+        let mut reader = room.library.reader(&recording(1));
+        assert_eq!(reader.read(Frame::new(3)..Frame::new(5)).await.unwrap(), &[1; 4][..]);
+        let past = reader.read(Frame::new(9)..Frame::new(11)).await.unwrap_err();
+        assert!(past.to_string().contains("could not be read"), "{past}");
+    }
+}

@@ -9,6 +9,7 @@ mod body;
 mod config;
 mod connection;
 mod context;
+mod descriptors;
 mod dir;
 mod edge;
 mod events;

@@ -3,6 +3,7 @@
 use crate::config::{GatewayConfig, GatewayError};
 use crate::connection::{Connection, Patience, Wire};
 use crate::context::Context;
+use crate::descriptors::affordable;
 use crate::edge::Edges;
 use crate::library::Library;
 use crate::pulse::{self, Pulses};
@@ -62,7 +63,7 @@ impl Gateway {
             listener,
             drain: config.drain,
             connections: Connections {
-                room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+                room: Arc::new(Semaphore::new(affordable(limits.connections).min(Semaphore::MAX_PERMITS))),
                 known: Mutex::default(),
                 tasks: TaskTracker::new(),
             },

@@ -14,6 +14,9 @@ fn url(id: RecordingId, query: &str) -> String {
     format!("/recordings/{id}/audio.wav{query}")
 }
 
+/// Query, headers, the first byte of the body, `Content-Range`.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u64, Option<String>);
+
 /// The header of a WAV that grows.
 async fn growing_header(house: &House, id: RecordingId) -> Vec<u8> {
     let (_, reply, header) = open(house.addr, &url(id, "?len=star"), &[("Range", "bytes=0-")], 44).await;
@@ -30,7 +33,7 @@ async fn rows_1_to_5_and_8_to_10_follow_a_growing_recording() {
     deck.play(3 * RATE);
     let header = growing_header(&house, deck.id).await;
     let vlc = "bytes=1000-9007199254740991";
-    let cases: &[(&str, &[(&str, &str)], u64, Option<String>)] = &[
+    let cases: &[Case<'_>] = &[
         ("", &[], 0, None),
         ("?len=star", &[("Range", "bytes=0-")], 0, Some(format!("bytes 0-{L40}/*"))),
         ("?len=star", &[("Range", "bytes=1001-")], 1_001, Some(format!("bytes 1001-{L40}/*"))),
