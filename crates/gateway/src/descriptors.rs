@@ -21,7 +21,7 @@ pub(crate) fn affordable(wanted: usize) -> usize {
     }
     let room = room(limit.current);
     if room < wanted {
-        tracing::warn!(wanted, room, "the limit of open files (ulimit -n) allows fewer connections than configured");
+        tracing::info!(wanted, room, "the limit of open files (ulimit -n) allows fewer connections than configured");
     }
     wanted.min(room)
 }
