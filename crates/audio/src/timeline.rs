@@ -147,6 +147,15 @@ impl Entry {
             Self::Event(e) => e.frame,
         }
     }
+
+    /// Whether the entry stands when the recording ends at `end`, as after a crash. Anchors, gaps and sources speak of the frame
+    /// at which they stand: while that frame is not there, its source will say it again.
+    pub fn stands_before(&self, end: Frame) -> bool {
+        match self {
+            Self::Anchor(_) | Self::Gap(_) | Self::Source(_) => self.frame() < end,
+            Self::Title(_) | Self::Mark(_) | Self::Event(_) => self.frame() <= end,
+        }
+    }
 }
 
 /// Why an entry was refused.

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     for recording in &chosen {
         let bytes = contents.tail(recording).map_or(0, |tail| recording.spec.bytes(tail.end.since(Frame::ZERO)));
         let bar = progress(bytes);
-        let verdict = verify(&contents.dir, recording, &mut |done| bar.set_position(done));
+        let verdict = verify(&contents.dir, recording, &mut |read| bar.inc(read));
         bar.finish_and_clear();
         match verdict {
             Ok(verdict) if verdict.findings.is_empty() => {

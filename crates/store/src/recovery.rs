@@ -179,7 +179,7 @@ fn copy(disk: &Disk, from: &DiskFile, range: Range<u64>, to: &Path) -> Result<()
     to.sync_all()
 }
 
-/// Keeps the entries about frames up to the end. The file is rewritten only if it has more than a torn tail.
+/// Keeps the entries that stand when the recording ends here. The file is rewritten only if it has more than a torn tail.
 fn recover_timeline(
     disk: &Disk,
     folder: &Path,
@@ -192,6 +192,10 @@ fn recover_timeline(
     let mut good = Vec::with_capacity(log.bytes.len());
     let mut is_prefix = true;
     for (range, entry) in &log.entries {
+        // What speaks of the frame at the end waits for nothing: that frame brings its own.
+        if entry.frame() == recovery.end.end() && !entry.stands_before(recovery.end.end()) {
+            continue;
+        }
         if entry.frame() > recovery.end.end() || timeline.push(entry.clone()).is_err() {
             recovery.entries += 1;
             continue;

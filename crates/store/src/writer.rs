@@ -221,17 +221,29 @@ impl TapeWriter {
             self.ready()?;
         }
         self.state = State::Failed;
-        let (disk, mark) = (self.dir.disk(), self.durable_log);
         // First in memory, so that what is told from here on is right even if the disk still fails.
+        let mark = self.mark_before(self.durable().end())?;
         let mut timeline = Timeline::new(self.recording.spec);
         for entry in self.timeline.entries().iter().take(mark.entries) {
             timeline.push(entry.clone())?;
         }
-        self.timeline = timeline;
+        (self.timeline, self.durable_log) = (timeline, mark);
+        let disk = self.dir.disk();
         self.segment.rewind(disk, &self.folder, &self.recording)?;
         self.log = Growing::resume(disk, &self.folder.join(TIMELINE), mark.bytes, 0, u64::MAX)?;
         self.state = State::Open;
         Ok(self.durable())
+    }
+
+    /// The durable part of the timeline without what was said last about a frame that did not come.
+    fn mark_before(&self, end: Frame) -> Result<LogMark, StoreError> {
+        let mut mark = self.durable_log;
+        let durable = self.timeline.entries().get(..mark.entries).unwrap_or_default();
+        for entry in durable.iter().rev().take_while(|entry| !entry.stands_before(end)) {
+            mark.bytes -= format::encode_entry(entry)?.len() as u64;
+            mark.entries -= 1;
+        }
+        Ok(mark)
     }
 
     /// Writes down who pushes now. When this returns, it survives a power cut; after an error the old or the new is on

@@ -253,8 +253,10 @@ fn record_len(bytes: &[u8]) -> usize {
 fn damage_inside_a_timeline_costs_only_what_was_damaged() {
     let left = left_behind_with_anchor(500);
     let (mut tape, _) = left.recover();
+    tape.note(anchor(500)).unwrap();
     tape.append(&[counting(500, 100, 0)], time_of(500)).unwrap();
     tape.note(anchor(600)).unwrap();
+    tape.append(&[counting(600, 100, 0)], time_of(600)).unwrap();
     tape.sync().unwrap();
     drop(tape);
     let bytes = fs::read(left.timeline()).unwrap();
@@ -263,9 +265,9 @@ fn damage_inside_a_timeline_costs_only_what_was_damaged() {
     assert!(left.findings().iter().any(|f| f.contains("no entries")));
     // A follower of an open recording waits there; a rewritten file is read anew.
     let mut follower = TimelineFollower::open(&left.dir, &left.recording);
-    follower.refresh(&open_tail(700)).unwrap();
+    follower.refresh(&open_tail(701)).unwrap();
     assert_eq!(follower.timeline().entries(), [anchor(0)]);
-    let sealed = Tail { state: livetape_audio::State::Sealed, ..open_tail(700) };
+    let sealed = Tail { state: livetape_audio::State::Sealed, ..open_tail(701) };
     let mut of_sealed = TimelineFollower::open(&left.dir, &left.recording);
     of_sealed.refresh(&sealed).unwrap();
     of_sealed.refresh(&sealed).unwrap();
@@ -273,7 +275,7 @@ fn damage_inside_a_timeline_costs_only_what_was_damaged() {
     let (tape, recovery) = left.recover();
     assert_eq!(recovery.damaged, third as u64);
     assert_eq!(tape.timeline().entries()[..2], [anchor(0), anchor(600)]);
-    follower.refresh(&open_tail(700)).unwrap();
+    follower.refresh(&open_tail(701)).unwrap();
     assert_eq!(follower.timeline().entries(), tape.timeline().entries());
 }
 

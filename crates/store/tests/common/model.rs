@@ -3,7 +3,7 @@
 use super::power::{Plan, Power};
 use super::{FRAME, anchor, counting, folder, open_tail, path_of, read, recording, time_of};
 use bytes::Bytes;
-use livetape_audio::{Entry, EventKind, Frame, SealReason};
+use livetape_audio::{Anchor, Entry, EventKind, Frame, SealReason};
 use livetape_store::{DataDir, Disk, Recording, StoreError, TapeWriter, TimelineFollower, durable_end, verify::verify};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -117,8 +117,13 @@ impl Model {
         self.audio.truncate(end as usize * FRAME);
         // A segment that was completed has taken entries with it, perhaps without any audio.
         let kept = self.tape().timeline().entries().len();
-        assert!(kept >= self.durable_entries);
-        self.entries.truncate(kept);
+        let noted = self.entries.len();
+        self.entries.truncate(kept.max(self.durable_entries));
+        // What spoke of a frame that did not come is gone, too.
+        while self.entries.len() > kept {
+            let gone = self.entries.pop().unwrap();
+            assert!(!gone.stands_before(Frame::new(end)), "{gone:?} of {noted} entries");
+        }
         self.durable_entries = kept;
         self.noted_before.retain(|&(at, _)| at < end);
         self.attempt = self.attempt.wrapping_add(1);
@@ -171,11 +176,17 @@ impl Model {
         // What was noted before audio that is there is there, and so is everything durable.
         let noted = self.noted_before.iter().filter(|&&(at, _)| at < end).map(|&(_, noted)| noted);
         let sure = noted.chain([self.durable_entries]).max().unwrap_or(0);
-        assert!(found.len() >= sure, "{found:?}\nof which these are sure: {:?}", &self.entries[..sure]);
-        assert_eq!(found[..sure], self.entries[..sure]);
-        let mut rest = self.entries[sure..].iter();
-        // A recovery that died has perhaps said so too.
-        let mut others = found[sure..].iter().filter(|entry| !is_recovered(entry));
+        let stands = |entry: &&Entry| entry.stands_before(Frame::new(end));
+        let (noted, expected) = (sure, self.entries[..sure].iter().filter(stands).collect::<Vec<_>>());
+        let sure = expected.len();
+        assert!(found.len() >= sure, "{found:?}\nof which these are sure: {expected:?}");
+        assert!(found[..sure].iter().eq(expected));
+        assert!(found.iter().all(|entry| entry.stands_before(Frame::new(end))), "{found:?}");
+        let mut rest = self.entries[noted..].iter();
+        // A recovery that died has perhaps said so too, and frames without any time get that of the index.
+        let restored = Entry::Anchor(Anchor { frame: Frame::ZERO, time: time_of(0) });
+        let is_own = |entry: &&Entry| !is_recovered(entry) && **entry != restored;
+        let mut others = found[sure..].iter().filter(is_own);
         assert!(others.all(|entry| rest.any(|noted| noted == entry)), "made up: {found:?}");
     }
 
