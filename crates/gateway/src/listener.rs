@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// Most bytes of one read, and of the first one, so that the first byte comes soon.
 const BLOCK: u64 = 256 * 1024;
 const FIRST_BLOCK: u64 = 64 * 1024;
+/// How long the newest frames may take from the disk to the listeners when the gateway drains.
+const LAST_READ: Duration = Duration::from_secs(1);
 /// How often to look for the next recording of a stream.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -124,7 +126,7 @@ impl Listener {
                 return Ok(Some(bytes));
             }
             if !is_final {
-                self.wait(follow.live).await?;
+                self.wait(tail.end, follow.live).await?;
                 continue;
             }
             if !follow.live {
@@ -155,14 +157,22 @@ impl Listener {
         })
     }
 
-    async fn wait(&mut self, live: bool) -> Result<(), Stop> {
+    /// Until the tail moves.
+    async fn wait(&mut self, at: Frame, live: bool) -> Result<(), Stop> {
         let limits = &self.context.limits;
         let patience = if live { limits.live_silence } else { limits.growing_silence };
         tokio::select! {
             newer = self.tape.tail.changed() => if newer { Ok(()) } else { Err(Stop::Abandoned) },
-            () = self.context.drain.cancelled() => Err(Stop::Draining),
+            () = self.context.drain.cancelled() => self.last_frames(at).await,
             () = sleep(patience) => Err(Stop::Silent(patience)),
         }
+    }
+
+    /// What was recorded before the gateway began to drain is still heard, even if it is only just being read.
+    async fn last_frames(&mut self, at: Frame) -> Result<(), Stop> {
+        let told = self.context.library.tail(self.tape.recording.id).map_or(at, |mut tail| tail.current().end);
+        let arrives = async { while self.tape.tail.current().end < told && self.tape.tail.changed().await {} };
+        if at < told && tokio::time::timeout(LAST_READ, arrives).await.is_ok() { Ok(()) } else { Err(Stop::Draining) }
     }
 
     /// The recording that goes on after a sealed one: the one it names, or else one that begins soon.

@@ -159,7 +159,9 @@ async fn a_starved_http_2_body_is_cut_off_too() {
     // Its flow control window stays full, while the connection itself is in order.
     let body = sender.send_request(request(&target)).await.unwrap().into_body();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(body.collect().await.is_err());
+    let ended = tokio::time::timeout(Duration::from_secs(2), body.collect()).await;
+    assert!(ended.expect("it is over").is_err());
+    assert!(sender.is_closed(), "with its connection: a single body that is not asked for cannot be told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
