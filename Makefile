@@ -31,7 +31,7 @@ run:
 
 test:
 	@scripts/setup.sh test
-	@RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(LOCKED) --workspace
+	@RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 
 check:
 	@scripts/setup.sh check
