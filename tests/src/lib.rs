@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod growing;
 pub mod player;
+pub mod sparse;
 
 use livetape_audio::{Frame, FrameCount, Spec};
 
