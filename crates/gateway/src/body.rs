@@ -1,13 +1,12 @@
 //! Bodies as hyper wants them. A [`Stop`] becomes an error: hyper closes a chunked HTTP/1.1 body without its last
 //! chunk and resets an HTTP/2 stream; a body that HTTP/1.0 ends by closing gets a TCP reset.
 
-use crate::connection::{Connection, InFlight, Progress};
+use crate::connection::{Connection, Progress};
 use crate::listener::{Listener, Stop};
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-use futures::stream::{BoxStream, Stream, StreamExt, unfold};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use futures::stream::{BoxStream, StreamExt, unfold};
+use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,24 +14,6 @@ use std::time::Duration;
 
 /// What was sent before a stop gets so long to leave the socket.
 const FLUSH: Duration = Duration::from_millis(50);
-
-/// Any body of a reply.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Stop>;
-
-/// No body.
-pub(crate) fn empty() -> Body {
-    Empty::new().map_err(|never| match never {}).boxed_unsync()
-}
-
-/// A body that is all there.
-pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// A body without a known length.
-pub(crate) fn stream(stream: impl Stream<Item = Result<Bytes, Stop>> + Send + 'static) -> Body {
-    http_body_util::StreamBody::new(stream.map(|item| item.map(Frame::data))).boxed_unsync()
-}
 
 /// Media on its way to one client.
 pub(crate) struct Media {
@@ -73,7 +54,7 @@ impl Media {
                 }
             }
         });
-        Self { bytes: bytes.boxed(), left: length, progress }.boxed_unsync()
+        Body::new(Self { bytes: bytes.boxed(), left: length, progress })
     }
 }
 
@@ -99,26 +80,5 @@ impl HttpBody for Media {
 
     fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-/// A body that keeps its request counted as in flight.
-pub(crate) struct Counted {
-    pub(crate) body: Body,
-    pub(crate) _in_flight: InFlight,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = Stop;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

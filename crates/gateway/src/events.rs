@@ -1,20 +1,22 @@
 //! Event streams: how far recordings are, for pages and scripts that would otherwise ask all the time.
 
-use crate::body;
 use crate::context::Context;
 use crate::listing::seconds;
 use crate::live;
 use crate::problem::Problem;
 use crate::pulse::{Status, StreamState};
-use crate::query;
-use crate::reply::Reply;
-use crate::request::Request;
+use crate::query::{Plain, Query};
+use crate::reply::{Reply, empty};
+use crate::request::{Path, Request};
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures::stream::unfold;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use livetape_audio::{Frame, RecordingId, StreamName};
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -23,22 +25,30 @@ use tokio::time::{Instant, sleep_until};
 /// How often something is sent when nothing happens, so that a dead connection is noticed.
 const COMMENT: Duration = Duration::from_secs(15);
 
-/// `GET /events`, and `GET /streams/{stream}/events` for one stream.
-pub(crate) fn events(
-    context: &Arc<Context>,
-    request: &Request<'_>,
-    only: Option<StreamName>,
-) -> Result<Reply, Problem> {
-    query::nothing(request.query)?;
-    if let Some(stream) = &only {
-        live::known(context, stream)?;
-    }
-    let mut reply = Reply::new(StatusCode::OK);
-    reply.set(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    reply.set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    request.mark_unbounded(&mut reply);
+/// `GET /events`.
+pub(crate) async fn all(State(context): State<Arc<Context>>, _: Query<Plain>, request: Request) -> Reply {
+    events(&context, &request, None)
+}
+
+/// `GET /streams/{stream}/events`.
+pub(crate) async fn of_stream(
+    State(context): State<Arc<Context>>,
+    Path(stream): Path<StreamName>,
+    _: Query<Plain>,
+    request: Request,
+) -> Reply {
+    live::known(&context, &stream)?;
+    events(&context, &request, Some(stream))
+}
+
+fn events(context: &Context, request: &Request, only: Option<StreamName>) -> Reply {
+    let mut headers = HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ]);
+    request.mark_unbounded(&mut headers);
     if request.head {
-        return Ok(reply);
+        return Ok((headers, empty()).into_response());
     }
     let permit = context.event_streams.clone().try_acquire_owned().map_err(|_| {
         let hint = "close some, or ask /streams from time to time";
@@ -52,9 +62,11 @@ pub(crate) fn events(
         drain: context.drain.clone(),
         _permit: permit,
     };
-    let stream = unfold(feed, |mut feed| async move { feed.next().await.map(|event| (Ok(event), feed)) });
-    reply.body = body::stream(stream);
-    Ok(reply)
+    let events = unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    Ok((headers, Body::from_stream(events)).into_response())
 }
 
 struct EventFeed {

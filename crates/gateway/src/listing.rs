@@ -4,16 +4,15 @@ use crate::context::Context;
 use crate::live;
 use crate::problem::Problem;
 use crate::pulse::StreamState;
-use crate::query;
+use crate::query::{EntriesAddress, ListAddress, Plain, Query, StreamsAddress};
 use crate::recording;
-use crate::reply::Reply;
-use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, State, StreamName, Tail, Timeline, WallTime};
-use livetape_store::{Query, Recording, Seal};
+use crate::reply::{Reply, json};
+use crate::request::Path;
+use axum::extract::State;
+use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, StreamName, Tail, Timeline, WallTime};
+use livetape_store::{Recording, Seal};
 use serde::Serialize;
 use std::sync::Arc;
-
-/// Most streams of one reply.
-const MAX_STREAMS: usize = 1_000;
 
 #[derive(Serialize)]
 struct StreamItem {
@@ -39,7 +38,7 @@ struct RecordingItem {
     title: String,
     source: String,
     spec: Spec,
-    state: State,
+    state: livetape_audio::State,
     /// `None` while nobody tells.
     frames: Option<Frame>,
     seconds: Option<f64>,
@@ -63,8 +62,7 @@ struct RecordingUrls {
 }
 
 /// `GET /streams`.
-pub(crate) async fn streams(context: &Context, query: &str) -> Result<Reply, Problem> {
-    let page = query::streams(query, MAX_STREAMS)?;
+pub(crate) async fn streams(State(context): State<Arc<Context>>, Query(page): Query<StreamsAddress>) -> Reply {
     let mut names = context.library.streams();
     names.retain(|name| page.after.as_ref().is_none_or(|after| name > after));
     let more = names.len() > page.limit;
@@ -72,51 +70,58 @@ pub(crate) async fn streams(context: &Context, query: &str) -> Result<Reply, Pro
     let next = names.last().filter(|_| more).cloned();
     let mut streams = Vec::with_capacity(names.len());
     for name in &names {
-        if let Ok(recording) = live::known(context, name) {
-            streams.push(stream_item(context, &recording).await?);
+        if let Ok(recording) = live::known(&context, name) {
+            streams.push(stream_item(&context, &recording).await?);
         }
     }
-    Reply::json(&serde_json::json!({ "streams": streams, "next": next }))
+    json(&serde_json::json!({ "streams": streams, "next": next }))
 }
 
 /// `GET /streams/{stream}`.
-pub(crate) async fn stream(context: &Context, query: &str, name: &StreamName) -> Result<Reply, Problem> {
-    query::nothing(query)?;
-    Reply::json(&stream_item(context, &live::known(context, name)?).await?)
+pub(crate) async fn stream(
+    State(context): State<Arc<Context>>,
+    Path(name): Path<StreamName>,
+    _: Query<Plain>,
+) -> Reply {
+    json(&stream_item(&context, &live::known(&context, &name)?).await?)
 }
 
 /// `GET /recordings`.
-pub(crate) async fn recordings(context: &Context, query: &str) -> Result<Reply, Problem> {
-    let query::ListAddress { stream, from, to, after, limit } = query::list(query)?;
-    let page = context.library.list(&Query { stream, from, to, after, limit });
+pub(crate) async fn recordings(
+    State(context): State<Arc<Context>>,
+    Query(ListAddress { stream, from, to, after, limit }): Query<ListAddress>,
+) -> Reply {
+    let page = context.library.list(&livetape_store::Query { stream, from, to, after, limit });
     let mut items = Vec::with_capacity(page.recordings.len());
     for recording in &page.recordings {
-        items.push(item(context, recording).await?);
+        items.push(item(&context, recording).await?);
     }
-    Reply::json(&serde_json::json!({ "recordings": items, "next": page.next }))
+    json(&serde_json::json!({ "recordings": items, "next": page.next }))
 }
 
 /// `GET /recordings/{id}`.
-pub(crate) async fn one(context: &Context, query: &str, id: RecordingId) -> Result<Reply, Problem> {
-    query::nothing(query)?;
-    let recording = recording::known(context, id)?;
-    let mut item = item(context, &recording).await?;
-    if let Some(tail) = tail(context, id) {
-        item.gaps = Some(timeline(context, &recording, tail).await?.gaps().count());
+pub(crate) async fn one(State(context): State<Arc<Context>>, Path(id): Path<RecordingId>, _: Query<Plain>) -> Reply {
+    let recording = recording::known(&context, id)?;
+    let mut item = item(&context, &recording).await?;
+    if let Some(tail) = tail(&context, id) {
+        item.gaps = Some(timeline(&context, &recording, tail).await?.gaps().count());
     }
-    Reply::json(&item)
+    json(&item)
 }
 
 /// `GET /recordings/{id}/timeline`.
-pub(crate) async fn entries(context: &Context, query: &str, id: RecordingId) -> Result<Reply, Problem> {
-    let page = query::entries(query)?;
-    let recording = recording::known(context, id)?;
-    let tail = tail(context, id).ok_or_else(recording::unattended)?;
-    let timeline = timeline(context, &recording, tail).await?;
+pub(crate) async fn entries(
+    State(context): State<Arc<Context>>,
+    Path(id): Path<RecordingId>,
+    Query(page): Query<EntriesAddress>,
+) -> Reply {
+    let recording = recording::known(&context, id)?;
+    let tail = tail(&context, id).ok_or_else(recording::unattended)?;
+    let timeline = timeline(&context, &recording, tail).await?;
     let all = timeline.entries();
     let entries: Vec<&Entry> = all.iter().skip(page.after).take(page.limit).collect();
     let upto = page.after.saturating_add(entries.len());
-    Reply::json(&serde_json::json!({
+    json(&serde_json::json!({
         "recording": id,
         "spec": recording.spec,
         "tail": { "frames": tail.end, "state": tail.state, "next": tail.next },
@@ -158,7 +163,7 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> Result<Recording
         title: recording.title.to_string(),
         source: recording.source.to_string(),
         spec,
-        state: tail.map_or(State::Open, |t| t.state),
+        state: tail.map_or(livetape_audio::State::Open, |t| t.state),
         frames: tail.map(|t| t.end),
         seconds: frames.map(|n| seconds(spec, n)),
         bytes: frames.map(|n| spec.bytes(n)),

@@ -6,15 +6,16 @@ use crate::context::Context;
 use crate::listener::{Follow, Listener, newer};
 use crate::problem::Problem;
 use crate::pulse::StreamState;
-use crate::query::{self, Join};
-use crate::reply::Reply;
+use crate::query::{Join, Query};
+use crate::reply::{Reply, empty};
 use crate::representation::Slice;
-use crate::request::{Request, audio_type};
+use crate::request::{LiveFile, Path, Request, audio_type};
 use crate::tape::Tape;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderValue};
-use livetape_audio::{Container, DataSize, End, Frame, FrameCount, Located, Spec, StreamName, WallTime};
-use livetape_store::{Query, Recording};
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use livetape_audio::{DataSize, End, Frame, FrameCount, Located, Spec, StreamName, WallTime};
+use livetape_store::Recording;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -34,27 +35,25 @@ struct Start {
 
 /// `GET /streams/{stream}/live.{ext}`.
 pub(crate) async fn audio(
-    context: &Arc<Context>,
-    request: &Request<'_>,
-    stream: &StreamName,
-    container: Container,
-) -> Result<Reply, Problem> {
-    let join = query::live(request.query)?;
-    let Start { recording, first } = find(context, stream, join).await?;
+    State(context): State<Arc<Context>>,
+    Path(stream): Path<StreamName>,
+    Path(LiveFile(container)): Path<LiveFile>,
+    Query(join): Query<Join>,
+    request: Request,
+) -> Reply {
+    let Start { recording, first } = find(&context, &stream, join).await?;
     let spec = recording.spec;
-    let mut reply = Reply::new(StatusCode::OK);
-    reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    audio_type(&mut reply, container, spec, recording.id, first);
-    request.mark_unbounded(&mut reply);
+    let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
+    audio_type(&mut headers, container, spec, recording.id, first);
+    request.mark_unbounded(&mut headers);
     if request.head {
-        return Ok(reply);
+        return Ok((headers, empty()).into_response());
     }
-    let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(stream))?;
+    let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(&stream))?;
     let header = Slice::Bytes(container.header(spec, DataSize::Growing).into());
     let follow = Follow { pos: first, skip: 0, end: End::Open, live: true };
-    let listener = Listener::new(context.clone(), tape, vec![header], Some(follow));
-    reply.body = Media::body(listener, request.delivery(true, None));
-    Ok(reply)
+    let listener = Listener::new(context, tape, vec![header], Some(follow));
+    Ok((headers, Media::body(listener, request.delivery(true, None))).into_response())
 }
 
 async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Start, Problem> {
@@ -117,7 +116,8 @@ async fn at(context: &Context, stream: &StreamName, time: WallTime) -> Result<Op
         ));
     }
     let library = &*context.library;
-    let query = Query { stream: Some(stream.clone()), from: Some(time), to: None, after: None, limit: 1 };
+    let query =
+        livetape_store::Query { stream: Some(stream.clone()), from: Some(time), to: None, after: None, limit: 1 };
     let mut next = library.list(&query).recordings.into_iter().next();
     for _ in 0..MAX_SEARCHED {
         let Some(recording) = next else { return Ok(None) };

@@ -1,15 +1,15 @@
 //! The page at `/`: plain files in the program. It can do nothing that another client could not do.
 
-use crate::reply::Reply;
-use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{self, HeaderName};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file of the page.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct File {
+struct File {
     path: &'static str,
     content_type: &'static str,
     text: &'static str,
@@ -21,18 +21,20 @@ static FILES: [File; 3] = [
     File { path: "/page.css", content_type: "text/css; charset=utf-8", text: include_str!("../page/page.css") },
 ];
 
-/// The file at this path.
-pub(crate) fn file(path: &str) -> Option<&'static File> {
-    FILES.iter().find(|f| f.path == path)
+/// An address for each file.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(async || reply(file))))
 }
 
-pub(crate) fn reply(file: &File) -> Reply {
-    let mut reply = Reply::text(StatusCode::OK, file.content_type, file.text);
-    reply.set(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    reply.set(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    reply.set(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    reply.set(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-    reply
+fn reply(file: &'static File) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, file.content_type),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    (headers, file.text).into_response()
 }
 
 #[cfg(test)]

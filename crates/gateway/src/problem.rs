@@ -1,6 +1,9 @@
 //! What a client is told when it cannot have what it asked for: what was wrong, and what to do.
 
+use crate::reply::text;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use livetape_audio::ViewError;
 use std::time::Duration;
 
@@ -57,6 +60,17 @@ impl From<ViewError> for Problem {
             }
             ViewError::NotYet { wait, .. } => Self::later(text, "come back when it has been recorded", wait),
         }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let json = serde_json::json!({ "error": self.error, "hint": self.hint }).to_string();
+        let mut reply = text(self.status, "application/json", json);
+        if let Some(wait) = self.retry_after {
+            reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds(wait)));
+        }
+        reply
     }
 }
 

@@ -3,6 +3,8 @@
 
 use crate::mode::Mode;
 use crate::problem::{Problem, quoted};
+use axum::extract::FromRequestParts;
+use http::request::Parts;
 use livetape_audio::time::parse_seconds;
 use livetape_audio::{Moment, RecordingId, StreamName, ViewAddress, WallTime};
 use std::fmt::Display;
@@ -13,9 +15,21 @@ use std::time::Duration;
 const MAX_QUERY: usize = 2_048;
 /// Longest `burst`.
 const MAX_BURST: Duration = Duration::from_secs(30);
-/// Most entries of one page, of recordings and of a timeline.
+/// Most entries of one page, of streams, of recordings and of a timeline.
+const MAX_STREAMS: usize = 1_000;
 const MAX_RECORDINGS: usize = 1_000;
 const MAX_ENTRIES: usize = 10_000;
+
+/// What a request's query says, as a handler takes it.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: FromStr<Err = Problem>> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.uri.query().unwrap_or_default().parse().map(Self)
+    }
+}
 
 /// Addresses a part of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,58 +68,6 @@ pub(crate) struct EntriesAddress {
     pub(crate) limit: usize,
 }
 
-/// `pos`, `from`, `to`, `len` of `/recordings/{id}/audio.…`.
-pub(crate) fn recording(query: &str) -> Result<RecordingAddress, Problem> {
-    let q = Parameters::parse(query, &["pos", "from", "to", "len", "v"], |name| match name {
-        "at" | "offset" | "burst" => "this belongs to a stream's live address; here use `pos` or `from`",
-        _ => "a recording takes pos, from, to and len",
-    })?;
-    if q.has("pos") && q.has("from") {
-        return Err(Problem::bad_request("pos and from both say where to start", "give one of them"));
-    }
-    let from = q.take("pos", Moment::from_str)?.or(q.take("from", Moment::from_str)?);
-    let len = |s: &str| Mode::from_str(s).map_err(|()| "len is one of star, huge, now and none");
-    Ok(RecordingAddress { view: ViewAddress { from, to: q.take("to", Moment::from_str)? }, len: q.take("len", len)? })
-}
-
-/// `burst`, `offset`, `at` of `/streams/{stream}/live.…`.
-pub(crate) fn live(query: &str) -> Result<Join, Problem> {
-    let q = Parameters::parse(query, &["burst", "offset", "at", "v"], |name| match name {
-        "pos" | "from" | "to" | "len" => "this belongs to a recording's address; a stream takes offset or at",
-        _ => "a stream takes burst, offset and at",
-    })?;
-    let burst = |s: &str| match parse_seconds(s) {
-        Ok(d) if d <= MAX_BURST => Ok(d),
-        _ => Err("burst is a number of seconds from 0 to 30"),
-    };
-    let (burst, behind) = (q.take("burst", burst)?, q.take("offset", parse_seconds)?);
-    match (burst, behind, q.take("at", WallTime::from_str)?) {
-        (None, Some(d), None) => Ok(Join::Behind(d)),
-        (None, None, Some(t)) => Ok(Join::At(t)),
-        (burst, None, None) => Ok(Join::Edge(burst)),
-        _ => Err(Problem::bad_request("burst, offset and at each say where to start", "give one of them")),
-    }
-}
-
-/// `stream`, `from`, `to`, `after`, `limit` of `/recordings`.
-pub(crate) fn list(query: &str) -> Result<ListAddress, Problem> {
-    let names = ["stream", "from", "to", "after", "limit"];
-    let q = Parameters::parse(query, &names, |_| "a list takes stream, from, to, after and limit")?;
-    let (from, to) = (q.take("from", WallTime::from_str)?, q.take("to", WallTime::from_str)?);
-    if let (Some(from), Some(to)) = (from, to)
-        && to <= from
-    {
-        return Err(Problem::bad_request("to is not after from", "let `to` be the later time"));
-    }
-    Ok(ListAddress {
-        stream: q.take("stream", StreamName::from_str)?,
-        from,
-        to,
-        after: q.take("after", RecordingId::from_str)?,
-        limit: q.take("limit", |s| number(s, 1, MAX_RECORDINGS))?.unwrap_or(100),
-    })
-}
-
 /// Which streams: so many, after this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamsAddress {
@@ -113,27 +75,100 @@ pub(crate) struct StreamsAddress {
     pub(crate) limit: usize,
 }
 
+/// Nothing: of everything that takes no parameters.
+pub(crate) struct Plain;
+
+/// `pos`, `from`, `to`, `len` of `/recordings/{id}/audio.…`.
+impl FromStr for RecordingAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, &["pos", "from", "to", "len", "v"], |name| match name {
+            "at" | "offset" | "burst" => "this belongs to a stream's live address; here use `pos` or `from`",
+            _ => "a recording takes pos, from, to and len",
+        })?;
+        if q.has("pos") && q.has("from") {
+            return Err(Problem::bad_request("pos and from both say where to start", "give one of them"));
+        }
+        let from = q.take("pos", Moment::from_str)?.or(q.take("from", Moment::from_str)?);
+        let len = |s: &str| Mode::from_str(s).map_err(|()| "len is one of star, huge, now and none");
+        Ok(Self { view: ViewAddress { from, to: q.take("to", Moment::from_str)? }, len: q.take("len", len)? })
+    }
+}
+
+/// `burst`, `offset`, `at` of `/streams/{stream}/live.…`.
+impl FromStr for Join {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, &["burst", "offset", "at", "v"], |name| match name {
+            "pos" | "from" | "to" | "len" => "this belongs to a recording's address; a stream takes offset or at",
+            _ => "a stream takes burst, offset and at",
+        })?;
+        let burst = |s: &str| match parse_seconds(s) {
+            Ok(d) if d <= MAX_BURST => Ok(d),
+            _ => Err("burst is a number of seconds from 0 to 30"),
+        };
+        let (burst, behind) = (q.take("burst", burst)?, q.take("offset", parse_seconds)?);
+        match (burst, behind, q.take("at", WallTime::from_str)?) {
+            (None, Some(d), None) => Ok(Self::Behind(d)),
+            (None, None, Some(t)) => Ok(Self::At(t)),
+            (burst, None, None) => Ok(Self::Edge(burst)),
+            _ => Err(Problem::bad_request("burst, offset and at each say where to start", "give one of them")),
+        }
+    }
+}
+
+/// `stream`, `from`, `to`, `after`, `limit` of `/recordings`.
+impl FromStr for ListAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let names = ["stream", "from", "to", "after", "limit"];
+        let q = Parameters::parse(query, &names, |_| "a list takes stream, from, to, after and limit")?;
+        let (from, to) = (q.take("from", WallTime::from_str)?, q.take("to", WallTime::from_str)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && to <= from
+        {
+            return Err(Problem::bad_request("to is not after from", "let `to` be the later time"));
+        }
+        Ok(Self {
+            stream: q.take("stream", StreamName::from_str)?,
+            from,
+            to,
+            after: q.take("after", RecordingId::from_str)?,
+            limit: q.take("limit", |s| number(s, 1, MAX_RECORDINGS))?.unwrap_or(100),
+        })
+    }
+}
+
 /// `after`, `limit` of `/streams`.
-pub(crate) fn streams(query: &str, max: usize) -> Result<StreamsAddress, Problem> {
-    let q = Parameters::parse(query, &["after", "limit"], |_| "the list of streams takes after and limit")?;
-    Ok(StreamsAddress {
-        after: q.take("after", StreamName::from_str)?,
-        limit: q.take("limit", |s| number(s, 1, max))?.unwrap_or(max),
-    })
+impl FromStr for StreamsAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, &["after", "limit"], |_| "the list of streams takes after and limit")?;
+        Ok(Self {
+            after: q.take("after", StreamName::from_str)?,
+            limit: q.take("limit", |s| number(s, 1, MAX_STREAMS))?.unwrap_or(MAX_STREAMS),
+        })
+    }
 }
 
 /// `after`, `limit` of `/recordings/{id}/timeline`.
-pub(crate) fn entries(query: &str) -> Result<EntriesAddress, Problem> {
-    let q = Parameters::parse(query, &["after", "limit"], |_| "a timeline takes after and limit")?;
-    Ok(EntriesAddress {
-        after: q.take("after", |s| number(s, 0, usize::MAX))?.unwrap_or(0),
-        limit: q.take("limit", |s| number(s, 1, MAX_ENTRIES))?.unwrap_or(MAX_ENTRIES),
-    })
+impl FromStr for EntriesAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, &["after", "limit"], |_| "a timeline takes after and limit")?;
+        Ok(Self {
+            after: q.take("after", |s| number(s, 0, usize::MAX))?.unwrap_or(0),
+            limit: q.take("limit", |s| number(s, 1, MAX_ENTRIES))?.unwrap_or(MAX_ENTRIES),
+        })
+    }
 }
 
-/// Of everything that takes no parameters. `v` is for whoever needs a fresh URL.
-pub(crate) fn nothing(query: &str) -> Result<(), Problem> {
-    Parameters::parse(query, &["v"], |_| "this address takes no parameters").map(drop)
+/// None. `v` is for whoever needs a fresh URL.
+impl FromStr for Plain {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        Parameters::parse(query, &["v"], |_| "this address takes no parameters").map(|_| Self)
+    }
 }
 
 fn number(s: &str, min: usize, max: usize) -> Result<usize, String> {
@@ -153,7 +188,7 @@ impl Parameters {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|p| !p.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Some(name), Some(value)) = (decode(name, true), decode(value, true)) else {
+            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
                 return Err(Problem::bad_request("the query is not UTF-8 in percent-encoding", "encode it again"));
             };
             if !known.contains(&name.as_str()) {
@@ -180,14 +215,14 @@ impl Parameters {
     }
 }
 
-/// Undoes percent-encoding, and `+` for a space in queries. `None` for bad escapes and what is not UTF-8.
-pub(crate) fn decode(text: &str, plus: bool) -> Option<String> {
+/// Undoes percent-encoding, and `+` for a space. `None` for bad escapes and what is not UTF-8.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         out.push(match byte {
             b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
-            b'+' if plus => b' ',
+            b'+' => b' ',
             other => other,
         });
     }
@@ -209,6 +244,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_recording() {
+        let recording = str::parse::<RecordingAddress>;
         let position = |n| Some(Moment::Position(seconds(n)));
         let all = recording("").unwrap();
         assert_eq!((all.view, all.len), (ViewAddress::default(), None));
@@ -224,6 +260,7 @@ mod tests {
 
     #[test]
     fn joining_a_stream() {
+        let live = str::parse::<Join>;
         assert_eq!(live(""), Ok(Join::Edge(None)));
         assert_eq!(live("burst=0"), Ok(Join::Edge(Some(Duration::ZERO))));
         assert_eq!(live("burst=30"), Ok(Join::Edge(Some(seconds(30)))));
@@ -234,6 +271,10 @@ mod tests {
 
     #[test]
     fn refused_by_name() {
+        let recording = str::parse::<RecordingAddress>;
+        let live = str::parse::<Join>;
+        let list = str::parse::<ListAddress>;
+        let entries = str::parse::<EntriesAddress>;
         let texts: Vec<_> = [
             recording("pso=10").unwrap_err(),
             recording("pos=1&from=1").unwrap_err(),
@@ -256,7 +297,7 @@ mod tests {
             list("from=2026-11-20T12:00:00Z&to=2026-11-20T12:00:00Z").unwrap_err(),
             entries("limit=10001").unwrap_err(),
             entries("after=+1").unwrap_err(),
-            nothing("x=1").unwrap_err(),
+            "x=1".parse::<Plain>().err().unwrap(),
             recording(&format!("{}=1", "x".repeat(1_000))).unwrap_err(),
             recording(&"x".repeat(5_000)).unwrap_err(),
         ]
@@ -272,6 +313,8 @@ mod tests {
 
     #[test]
     fn pages() {
+        let list = str::parse::<ListAddress>;
+        let entries = str::parse::<EntriesAddress>;
         let page = list("stream=live&limit=1000").unwrap();
         assert_eq!((page.stream.unwrap().as_str(), page.limit), ("live", 1_000));
         assert_eq!(list("").unwrap().limit, 100);
@@ -281,6 +324,10 @@ mod tests {
     proptest! {
         #[test]
         fn never_a_panic(query in "[a-z0-9=&%+.:-]{0,60}|\\PC{0,40}") {
+            let recording = str::parse::<RecordingAddress>;
+            let live = str::parse::<Join>;
+            let list = str::parse::<ListAddress>;
+            let entries = str::parse::<EntriesAddress>;
             for problem in [recording(&query).err(), live(&query).err(), list(&query).err(), entries(&query).err()] {
                 prop_assert!(problem.is_none_or(|p| p.status == 400));
             }

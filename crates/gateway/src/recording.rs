@@ -6,14 +6,16 @@ use crate::context::Context;
 use crate::listener::{Follow, Listener};
 use crate::mode::{self, Hints, Mode};
 use crate::problem::{Problem, retry_seconds};
-use crate::query::{self, RecordingAddress};
-use crate::reply::Reply;
+use crate::query::{Query, RecordingAddress};
+use crate::reply::{Reply, empty, set_text};
 use crate::representation::{Representation, Slice};
-use crate::request::{Request, audio_type, content_type};
+use crate::request::{AudioFile, Path, Request, audio_type, content_type};
 use crate::tape::Tape;
+use axum::extract::State;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use livetape_audio::{Container, Frame, Moment, RecordingId, Tail, Timeline, View, ViewAddress};
 use livetape_store::Recording;
 use std::ops::Range;
@@ -25,13 +27,13 @@ const BOUNDARY: &str = "livetape-01932c07-209c-7a3e-8c1f-5d2e9b7a4f10";
 
 /// `GET /recordings/{id}/audio.{ext}`.
 pub(crate) async fn audio(
-    context: &Arc<Context>,
-    request: &Request<'_>,
-    id: RecordingId,
-    container: Container,
-) -> Result<Reply, Problem> {
-    let address = query::recording(request.query)?;
-    let recording = known(context, id)?;
+    State(context): State<Arc<Context>>,
+    Path(id): Path<RecordingId>,
+    Path(AudioFile(container)): Path<AudioFile>,
+    Query(address): Query<RecordingAddress>,
+    request: Request,
+) -> Reply {
+    let recording = known(&context, id)?;
     let mut tail = context.library.tail(id).ok_or_else(unattended)?;
     let hints = Hints {
         len: address.len,
@@ -40,7 +42,7 @@ pub(crate) async fn audio(
         fetch_dest: request.header("sec-fetch-dest"),
     };
     let mut asking = Asking {
-        context,
+        context: &context,
         recording,
         container,
         mode: Mode::choose(hints),
@@ -63,7 +65,7 @@ pub(crate) async fn audio(
             asking.may_hold = matches!(moved, Some(Ok(true)));
             continue;
         }
-        return asking.reply(request, &representation, answer, now.end);
+        return asking.reply(&request, &representation, answer, now.end);
     }
 }
 
@@ -116,33 +118,25 @@ impl Asking<'_> {
         Ok(Arc::new(Timeline::new(self.recording.spec)))
     }
 
-    fn reply(
-        &self,
-        request: &Request<'_>,
-        representation: &Representation,
-        answer: Answer,
-        edge: Frame,
-    ) -> Result<Reply, Problem> {
+    fn reply(&self, request: &Request, representation: &Representation, answer: Answer, edge: Frame) -> Reply {
         let etag = representation.etag();
         let finished = representation.is_finished();
         let settled = finished && self.mode != Mode::Now;
         if settled && is_known(request, &etag) {
-            let mut reply = Reply::new(StatusCode::NOT_MODIFIED);
-            self.describe(&mut reply, representation, &etag);
-            return Ok(reply);
+            return Ok((StatusCode::NOT_MODIFIED, self.describe(representation, &etag), empty()).into_response());
         }
-        let mut reply = Reply::new(status(&answer));
-        self.describe(&mut reply, representation, &etag);
-        if finished || reply.status == StatusCode::PARTIAL_CONTENT {
-            reply.set(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let status = status(&answer);
+        let mut headers = self.describe(representation, &etag);
+        if finished || status == StatusCode::PARTIAL_CONTENT {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
-        let (plan, length, follow_from) = self.plan(&mut reply, representation, answer, edge);
+        let (plan, length, follow_from) = self.plan(&mut headers, representation, answer, edge);
         match length {
-            Some(length) => reply.set(header::CONTENT_LENGTH, HeaderValue::from(length)),
-            None => request.mark_unbounded(&mut reply),
+            Some(length) => _ = headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
+            None => request.mark_unbounded(&mut headers),
         }
-        if request.head || reply.status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return Ok(reply);
+        if request.head || status == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Ok((status, headers, empty()).into_response());
         }
         let (library, edges) = (&*self.context.library, &self.context.edges);
         let recording = self.recording.clone();
@@ -152,27 +146,28 @@ impl Asking<'_> {
         };
         let follow = follow_from.map(|(pos, skip)| Follow { pos, skip, end: representation.view().end, live: false });
         let listener = Listener::new(self.context.clone(), tape.ok_or_else(unattended)?, plan, follow);
-        reply.body = Media::body(listener, request.delivery(false, length));
-        Ok(reply)
+        Ok((status, headers, Media::body(listener, request.delivery(false, length))).into_response())
     }
 
     /// What is said whatever the range.
-    fn describe(&self, reply: &mut Reply, representation: &Representation, etag: &str) {
+    fn describe(&self, representation: &Representation, etag: &str) -> HeaderMap {
+        let mut reply = HeaderMap::new();
         let recording = &self.recording;
-        audio_type(reply, self.container, recording.spec, recording.id, representation.view().first);
-        reply.set_text(header::ETAG, etag);
+        audio_type(&mut reply, self.container, recording.spec, recording.id, representation.view().first);
+        set_text(&mut reply, header::ETAG, etag);
         let forever = representation.is_finished() && self.mode != Mode::Now;
         let cache = if forever { "public, max-age=86400, immutable" } else { "no-store" };
-        reply.set(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        reply.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         if self.address.len.is_none() {
-            reply.set(header::VARY, HeaderValue::from_static(mode::VARY));
+            reply.insert(header::VARY, HeaderValue::from_static(mode::VARY));
         }
+        reply
     }
 
     /// What to send, how long that is if it is known, and from where to follow. Completes the head.
     fn plan(
         &self,
-        reply: &mut Reply,
+        reply: &mut HeaderMap,
         representation: &Representation,
         answer: Answer,
         edge: Frame,
@@ -185,24 +180,24 @@ impl Asking<'_> {
             Answer::Whole { length } => (representation.slices(0..length, edge), Some(length), None),
             Answer::Follow => follow(0),
             Answer::FollowFrom { first, last, total } => {
-                reply.set_text(header::CONTENT_RANGE, &content_range(first, last, total));
+                set_text(reply, header::CONTENT_RANGE, &content_range(first, last, total));
                 follow(first)
             }
             Answer::Part { bytes, total } => {
-                reply.set_text(header::CONTENT_RANGE, &content_range(bytes.start, bytes.end - 1, total));
+                set_text(reply, header::CONTENT_RANGE, &content_range(bytes.start, bytes.end - 1, total));
                 (representation.slices(bytes.clone(), edge), Some(bytes.end - bytes.start), None)
             }
             Answer::Parts { ranges, total } => {
                 let kind = format!("multipart/byteranges; boundary={BOUNDARY}");
-                reply.set_text(header::CONTENT_TYPE, &kind);
+                set_text(reply, header::CONTENT_TYPE, &kind);
                 let (plan, length) = parts(representation, content_type(self.container), &ranges, total, edge);
                 (plan, Some(length), None)
             }
             Answer::Unsatisfiable { existing, retry_after } => {
-                reply.set_text(header::CONTENT_RANGE, &format!("bytes */{existing}"));
-                reply.set(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                set_text(reply, header::CONTENT_RANGE, &format!("bytes */{existing}"));
+                reply.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 if let Some(wait) = retry_after {
-                    reply.set(header::RETRY_AFTER, HeaderValue::from(retry_seconds(wait)));
+                    reply.insert(header::RETRY_AFTER, HeaderValue::from(retry_seconds(wait)));
                 }
                 (Vec::new(), Some(0), None)
             }
@@ -248,7 +243,7 @@ fn parts(
 }
 
 /// Whether the client has these bytes already (`If-None-Match`).
-fn is_known(request: &Request<'_>, etag: &str) -> bool {
+fn is_known(request: &Request, etag: &str) -> bool {
     const NAME: HeaderName = header::IF_NONE_MATCH;
     let tags = request.headers.get_all(NAME).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
     tags.map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)

@@ -1,66 +1,36 @@
-//! A reply in the making: status, headers, body.
+//! Replies that are not audio. What a reply says about its length: axum states it from the body, [`empty`] does not.
 
-use crate::body::{self, Body};
-use crate::problem::{Problem, retry_seconds};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use crate::problem::Problem;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt, Empty};
 use serde::Serialize;
 
-/// A reply.
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
+/// What a handler comes to.
+pub(crate) type Reply = Result<Response, Problem>;
+
+/// A text that is all there.
+pub(crate) fn text(status: StatusCode, content_type: &'static str, text: impl Into<Body>) -> Response {
+    (status, [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")], text.into()).into_response()
 }
 
-impl Reply {
-    /// Without a body.
-    pub(crate) fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: body::empty() }
-    }
+pub(crate) fn json(value: &impl Serialize) -> Reply {
+    let json = serde_json::to_vec(value).map_err(|e| Problem::internal(&e))?;
+    Ok(text(StatusCode::OK, "application/json", json))
+}
 
-    /// A text that is all there.
-    pub(crate) fn text(status: StatusCode, content_type: &'static str, text: impl Into<bytes::Bytes>) -> Self {
-        let text = text.into();
-        let mut reply = Self::new(status);
-        reply.set(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        reply.set(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        reply.set(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
-        reply.body = body::full(text);
-        reply
-    }
-
-    pub(crate) fn json(value: &impl Serialize) -> Result<Self, Problem> {
-        let text = serde_json::to_vec(value).map_err(|e| Problem::internal(&e))?;
-        Ok(Self::text(StatusCode::OK, "application/json", text))
-    }
-
-    pub(crate) fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.insert(name, value);
-    }
-
-    /// Sets a header to a text of ours. A text that no header can carry is left out.
-    pub(crate) fn set_text(&mut self, name: HeaderName, text: &str) {
-        if let Ok(value) = HeaderValue::from_str(text) {
-            self.headers.insert(name, value);
-        }
-    }
-
-    pub(crate) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(self.body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
+/// Sets a header to a text of ours. A text that no header can carry is left out.
+pub(crate) fn set_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
     }
 }
 
-impl From<Problem> for Reply {
-    fn from(problem: Problem) -> Self {
-        let text = serde_json::json!({ "error": problem.error, "hint": problem.hint }).to_string();
-        let mut reply = Self::text(problem.status, "application/json", text);
-        if let Some(wait) = problem.retry_after {
-            reply.set(header::RETRY_AFTER, HeaderValue::from(retry_seconds(wait)));
-        }
-        reply
-    }
+/// No body, of a reply that says nothing about a length: 204, 304, and the head of what has no length yet. Of a body
+/// that is known to be empty axum would say `Content-Length: 0`; one whose frames may be mapped to others is not.
+pub(crate) fn empty() -> Body {
+    Body::new(Empty::<Bytes>::new().map_frame(|frame| frame))
 }

@@ -2,37 +2,121 @@
 
 use crate::body::Delivery;
 use crate::connection::Connection;
-use crate::reply::Reply;
-use http::Version;
+use crate::problem::{Problem, quoted};
+use crate::reply::set_text;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
+use axum::{Extension, RequestExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use livetape_audio::{Container, Frame, RecordingId, Spec};
+use http::request::Parts;
+use http::{Method, Version};
+use livetape_audio::{Container, Frame, RecordingId, Spec, StreamName};
 use std::sync::Arc;
 
 const FIRST_FRAME: HeaderName = HeaderName::from_static("x-livetape-first-frame");
 const RECORDING: HeaderName = HeaderName::from_static("x-livetape-recording");
 const AUDIO_FORMAT: HeaderName = HeaderName::from_static("x-audio-format");
 
-/// A request.
-pub(crate) struct Request<'a> {
+/// The part of a request's path that stands for a `T`.
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// What a part of a path can stand for.
+pub(crate) trait Segment: Sized {
+    /// Its name in the route.
+    const NAME: &'static str;
+    /// Understands it, decoded.
+    fn read(text: &str) -> Result<Self, Problem>;
+}
+
+impl<S: Send + Sync, T: Segment> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|e| Problem::internal(&e))?;
+        let text = params.iter().find(|(name, _)| *name == T::NAME).map(|(_, text)| text);
+        T::read(text.unwrap_or_default()).map(Self)
+    }
+}
+
+impl Segment for StreamName {
+    const NAME: &'static str = "stream";
+    fn read(text: &str) -> Result<Self, Problem> {
+        text.parse().map_err(|_| {
+            let error = format!("{:?} is no name of a stream", quoted(text));
+            Problem::not_found(error, "see /streams for those that there are")
+        })
+    }
+}
+
+impl Segment for RecordingId {
+    const NAME: &'static str = "id";
+    fn read(text: &str) -> Result<Self, Problem> {
+        text.parse().map_err(|_| {
+            let error = format!("{:?} is no id of a recording", quoted(text));
+            Problem::not_found(error, "see /recordings for those that there are")
+        })
+    }
+}
+
+/// `live.wav`, `live.pcm`.
+pub(crate) struct LiveFile(pub(crate) Container);
+
+impl Segment for LiveFile {
+    const NAME: &'static str = "file";
+    fn read(text: &str) -> Result<Self, Problem> {
+        let container = container(text, "live.").filter(|c| *c != Container::Rf64);
+        container.map(Self).ok_or_else(|| no_file(text, "live.wav and live.pcm"))
+    }
+}
+
+/// `audio.wav`, `audio.pcm`, `audio.rf64`.
+pub(crate) struct AudioFile(pub(crate) Container);
+
+impl Segment for AudioFile {
+    const NAME: &'static str = "file";
+    fn read(text: &str) -> Result<Self, Problem> {
+        let there = "audio.wav, audio.pcm, audio.rf64 and timeline";
+        container(text, "audio.").map(Self).ok_or_else(|| no_file(text, there))
+    }
+}
+
+fn container(file: &str, stem: &str) -> Option<Container> {
+    Container::from_extension(file.strip_prefix(stem)?)
+}
+
+fn no_file(file: &str, there: &str) -> Problem {
+    Problem::not_found(format!("there is no {:?} here", quoted(file)), format!("there are {there}"))
+}
+
+/// A request, without its address.
+pub(crate) struct Request {
     /// Whether only the head is wanted.
     pub(crate) head: bool,
     pub(crate) version: Version,
-    /// What follows the `?`; may be empty.
-    pub(crate) query: &'a str,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) connection: &'a Arc<Connection>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) connection: Arc<Connection>,
 }
 
-impl<'a> Request<'a> {
+impl<S: Send + Sync> FromRequest<S> for Request {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
+        let connection = request.extract_parts::<Extension<_>>().await.map_err(|e| Problem::internal(&e))?;
+        let (parts, _) = request.into_parts();
+        let head = parts.method == Method::HEAD;
+        Ok(Self { head, version: parts.version, headers: parts.headers, connection: connection.0 })
+    }
+}
+
+impl Request {
     /// The value of a header that may come once, if it is text.
-    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }
 
     /// A body without a length, which HTTP/1.0 ends by closing.
-    pub(crate) fn mark_unbounded(&self, reply: &mut Reply) {
+    pub(crate) fn mark_unbounded(&self, reply: &mut HeaderMap) {
         if self.version <= Version::HTTP_10 {
-            reply.set(header::CONNECTION, HeaderValue::from_static("close"));
+            reply.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
@@ -52,9 +136,15 @@ pub(crate) const fn content_type(container: Container) -> &'static str {
 }
 
 /// Says what audio it is, and from where.
-pub(crate) fn audio_type(reply: &mut Reply, container: Container, spec: Spec, recording: RecordingId, first: Frame) {
-    reply.set(header::CONTENT_TYPE, HeaderValue::from_static(content_type(container)));
-    reply.set_text(AUDIO_FORMAT, &spec.to_string());
-    reply.set_text(RECORDING, &recording.to_string());
-    reply.set(FIRST_FRAME, HeaderValue::from(first.get()));
+pub(crate) fn audio_type(
+    reply: &mut HeaderMap,
+    container: Container,
+    spec: Spec,
+    recording: RecordingId,
+    first: Frame,
+) {
+    reply.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(container)));
+    set_text(reply, AUDIO_FORMAT, &spec.to_string());
+    set_text(reply, RECORDING, &recording.to_string());
+    reply.insert(FIRST_FRAME, HeaderValue::from(first.get()));
 }

@@ -8,9 +8,13 @@ use crate::edge::Edges;
 use crate::library::Library;
 use crate::pulse::{self, Pulses};
 use crate::routes;
-use hyper::service::service_fn;
+use axum::Router;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -41,8 +45,9 @@ pub struct Gateway {
     context: Arc<Context>,
 }
 
-/// Everybody who is connected.
+/// Everybody who is connected, and what they talk to.
 struct Connections {
+    router: TowerToHyperService<Router>,
     room: Arc<Semaphore>,
     known: Mutex<Vec<Weak<Connection>>>,
     tasks: TaskTracker,
@@ -58,24 +63,26 @@ impl Gateway {
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
         let limits = config.limits;
+        let context = Arc::new(Context {
+            library,
+            edges: Edges::default(),
+            pulses: Pulses::new(limits.away),
+            origins,
+            limits,
+            event_streams: Arc::new(Semaphore::new(limits.event_streams.min(Semaphore::MAX_PERMITS))),
+            drain: CancellationToken::new(),
+        });
         Ok(Self {
             local_addr: listener.local_addr().map_err(bind_error)?,
             listener,
             drain: config.drain,
             connections: Connections {
+                router: TowerToHyperService::new(routes::router(context.clone())),
                 room: Arc::new(Semaphore::new(affordable(limits.connections).min(Semaphore::MAX_PERMITS))),
                 known: Mutex::default(),
                 tasks: TaskTracker::new(),
             },
-            context: Arc::new(Context {
-                library,
-                edges: Edges::default(),
-                pulses: Pulses::new(limits.away),
-                origins,
-                limits,
-                event_streams: Arc::new(Semaphore::new(limits.event_streams.min(Semaphore::MAX_PERMITS))),
-                drain: CancellationToken::new(),
-            }),
+            context,
         })
     }
 
@@ -137,9 +144,9 @@ impl Connections {
         };
         let connection = Arc::new(Connection::new());
         self.known.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&connection));
-        let context = context.clone();
+        let (router, context) = (self.router.clone(), context.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = serve(stream, &connection, &context).await {
+            if let Err(error) = serve(stream, &connection, &router, &context).await {
                 tracing::debug!(%peer, error = &*error, "a connection ended early");
             }
             drop(permit);
@@ -171,16 +178,24 @@ fn full() -> String {
 async fn serve(
     stream: TcpStream,
     connection: &Arc<Connection>,
-    context: &Arc<Context>,
+    router: &TowerToHyperService<Router>,
+    context: &Context,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(context.limits.patience.idle).max_buf_size(BUFFER);
     let mut two = builder.http2();
     two.timer(TokioTimer::new()).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);
     two.max_concurrent_streams(STREAMS);
-    let service = service_fn(|request| {
-        let reply = routes::handle(context.clone(), connection.clone(), request);
-        async move { Ok::<_, Infallible>(reply.await) }
+    let service = service_fn(|mut request: http::Request<Incoming>| {
+        let in_flight = connection.request(request.version());
+        request.extensions_mut().insert(connection.clone());
+        let reply = router.call(request);
+        // Held by the body, so that its request counts until all of it is handed over.
+        let hold = move |error: axum::Error| {
+            _ = &in_flight;
+            error
+        };
+        async { Ok::<_, Infallible>(reply.await?.map(|body| body.map_err(hold))) }
     });
     let wire = TokioIo::new(Wire::new(stream, connection.clone()));
     let mut serving = pin!(builder.serve_connection(wire, service));

@@ -204,6 +204,18 @@ async fn silent_and_endless_heads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_audio_is_not_idle() {
+    let house = House::with(|c| c.limits.patience.idle = Duration::from_millis(200)).await;
+    let mut deck = house.record("live", MINUTE);
+    deck.play(RATE);
+    let (mut client, mut reply, _) = open(house.addr, "/streams/live/live.pcm?burst=0", &[], 0).await;
+    // Long enough to be looked at twice.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    deck.play(10);
+    assert_eq!(client.take(&mut reply, 40).await, (counting(RATE..RATE + 10), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_a_byte_a_second_disturbs_nobody() {
     let house = House::new().await;
     let mut deck = house.record("live", MINUTE);

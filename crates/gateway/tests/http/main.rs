@@ -9,6 +9,7 @@
     reason = "a test that unwraps says all there is to say"
 )]
 
+mod addresses;
 mod client;
 mod connections;
 mod events;
