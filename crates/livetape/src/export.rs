@@ -43,7 +43,8 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let count = frames.end.since(frames.start);
     if args.out == Path::new("-") {
         let mut out = BufWriter::new(std::io::stdout().lock());
-        return Ok(copy(&contents, recording, frames, &mut out).and_then(|()| Ok(out.flush()?))?);
+        copy(&contents, recording, frames, &mut out)?;
+        return out.flush().context("writing");
     }
     let container = container(&args.out, recording, count)?;
     ensure!(args.force || !args.out.exists(), "{} exists; --force replaces it", args.out.display());

@@ -69,7 +69,7 @@ pub(crate) struct RunArgs {
     /// Host names besides localhost under which the gateway may be asked; * for any
     #[arg(long, env = "LIVETAPE_HOSTS", value_name = "NAME", value_delimiter = ',')]
     hosts: Option<Vec<String>>,
-    /// Origins whose pages may read audio, such as https://radio.example; * for any
+    /// Origins, each as SCHEME://HOST, whose pages may read audio; * for any
     #[arg(long, env = "LIVETAPE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origins: Option<Vec<String>>,
     /// Let anyone who reaches an address that is not a loopback one listen, or publish
