@@ -2,7 +2,7 @@
 //!
 //! It is a cache of what the disk proves: losing it loses nothing, and publishing never delays a recording.
 //! Not here: audio, catalogues, files. [`MemoryTails`] serves one process; every other length store has to
-//! pass the same [`conformance`] suite.
+//! pass the same suite (`conformance`, behind the feature of that name).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
