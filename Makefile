@@ -44,7 +44,7 @@ check:
 
 torture:
 	@scripts/setup.sh run
-	LIVETAPE_KILLS=$(KILLS) $(CARGO) test $(LOCKED) -p livetape-tests --test kill -- --nocapture
+	LIVETAPE_KILLS=$(KILLS) $(CARGO) test $(LOCKED) -p livetape-tests --test kill
 
 bench:
 	@scripts/setup.sh run
