@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::grpc_source::{now, open, opening, stereo};
 use livetape_testkit::process::Livetape;
-use livetape_testkit::{http, runtime};
+use livetape_testkit::runtime;
 use livetape_tests::growing::{Growing, SOON};
 use livetape_tests::{counting, tone};
 use std::net::SocketAddr;
@@ -26,7 +26,8 @@ fn main() -> Result<()> {
     ranges("growing", &g)?;
     g.pusher.end(SOON)?;
     ranges("sealed", &g)?;
-    appends(&g.livetape)
+    appends(&g.livetape)?;
+    g.livetape.stop()
 }
 
 /// Processor time of the server so far.
@@ -144,6 +145,6 @@ fn appends(livetape: &Livetape) -> Result<()> {
         }
         times.sort_unstable();
         println!("append to acknowledgement: median {:?}, 99th percentile {:?}", times[100], times[198]);
-        http::json(livetape.http(), "/streams").map(drop)
+        Ok(())
     })
 }

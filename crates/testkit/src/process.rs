@@ -144,7 +144,7 @@ impl Start {
         let stdout = child.stdout.take().context("there is a pipe")?;
         let stdin = child.stdin.take();
         let (http, grpc) = (self.http, self.grpc);
-        let mut livetape = Livetape { child, stdin, http, grpc, log, started_in: Duration::ZERO };
+        let mut livetape = Livetape { child, stdin, http, grpc, log, started_in: Duration::ZERO, stopped: false };
         let (lines, said) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
@@ -178,6 +178,8 @@ pub struct Livetape {
     grpc: SocketAddr,
     log: tempfile::NamedTempFile,
     started_in: Duration,
+    /// It was stopped and ended well: nobody needs its log.
+    stopped: bool,
 }
 
 impl Livetape {
@@ -279,6 +281,7 @@ impl Livetape {
         self.terminate()?;
         let status = self.wait(Duration::from_secs(15))?;
         ensure!(status.success(), "it stopped with {status}; its log:\n{}", self.log());
+        self.stopped = true;
         Ok(())
     }
     /// Kills it (SIGKILL): nothing that it had not done yet will be done.
@@ -297,6 +300,9 @@ impl Drop for Livetape {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.stopped {
+            return;
+        }
         // Captured, and therefore seen only when the test fails.
         let log = self.log();
         let from = log.char_indices().rev().filter(|(_, c)| *c == '\n').nth(40).map_or(0, |(at, _)| at);
