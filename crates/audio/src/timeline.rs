@@ -260,6 +260,16 @@ impl Timeline {
         Some(anchor.time.after_frames(frame.since(anchor.frame), self.spec))
     }
 
+    /// The latest time of day that the frames before `end` reach: that of the last one's end, unless the clock was set back.
+    /// `None` without an anchor.
+    pub fn latest_before(&self, end: Frame) -> Option<WallTime> {
+        let piece = self.anchors.partition_point(|a| a.frame < end).saturating_sub(1);
+        let anchor = self.anchors.get(piece)?;
+        let last = anchor.time.after_frames(end.since(anchor.frame), self.spec);
+        let before = piece.checked_sub(1).and_then(|k| self.closed.get(k));
+        Some(before.map_or(last, |&before| before.max(last)))
+    }
+
     /// The frame of the last anchor: where the newest piece of the map begins.
     pub fn last_anchor(&self) -> Option<Anchor> {
         self.anchors.last().copied()
@@ -337,6 +347,16 @@ mod tests {
         assert_eq!(found(&t, 10_010, 7_200), Some(10), "the first occurrence");
         assert_eq!(found(&t, 13_600, 7_300), Some(7_200), "a time that only came after the step");
         assert_eq!(t.time_of(Frame::new(3_610 * RATE)), Some(at(10_010)));
+    }
+
+    #[test]
+    fn the_latest_time_is_not_always_the_last() {
+        let t = timeline(&[(0, 10_000), (100, 9_000), (300, 12_000)]);
+        let latest = |second: u64| t.latest_before(Frame::new(second * RATE));
+        assert_eq!((latest(0), latest(50), latest(100)), (Some(at(10_000)), Some(at(10_050)), Some(at(10_100))));
+        assert_eq!((latest(200), latest(300)), (Some(at(10_100)), Some(at(10_100))));
+        assert_eq!(latest(310), Some(at(12_010)));
+        assert_eq!(timeline(&[]).latest_before(Frame::ZERO), None);
     }
 
     #[test]
