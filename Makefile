@@ -18,7 +18,7 @@ help:
 	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
 	@echo 'make check    formatting, lints, documentation, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, and look at every byte (KILLS=)'
-	@echo 'make bench    measure the gateway on this machine'
+	@echo 'make bench    measure on this machine what listeners and long recordings cost'
 	@echo 'make up       start the services with docker compose'
 	@echo 'make down     stop them'
 	@echo 'make clean    remove what was built'
@@ -48,7 +48,7 @@ torture:
 
 bench:
 	@scripts/setup.sh run
-	$(CARGO) bench $(LOCKED) -p livetape-tests --bench gateway
+	$(CARGO) bench $(LOCKED) -p livetape-tests --bench gateway --bench length
 
 up:
 	docker compose up --build --detach --wait
