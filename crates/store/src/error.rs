@@ -119,6 +119,11 @@ impl StoreError {
         matches!(self, Self::Full { .. })
     }
 
+    /// Whether the file system cannot do this at all.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::Unsupported)
+    }
+
     /// Whether a file is not there, as after a recording was deleted.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::NotFound)
