@@ -8,6 +8,7 @@ use crate::recording::Recording;
 use crate::timeline_log::Log;
 use livetape_audio::{Spec, Tail, Timeline};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Bytes that are read at a time; any record fits.
 const PIECE: usize = 16 * (ENTRY_HEAD + MAX_ENTRY);
@@ -18,7 +19,7 @@ pub struct TimelineFollower {
     disk: Disk,
     path: PathBuf,
     spec: Spec,
-    timeline: Timeline,
+    timeline: Arc<Timeline>,
     /// Where the last record that was taken in begins, and how it begins. If it is not there any more, the file was
     /// rewritten by a recovery.
     last: Option<(u64, Vec<u8>)>,
@@ -34,15 +35,20 @@ impl TimelineFollower {
             disk: dir.disk().clone(),
             path,
             spec: recording.spec,
-            timeline: Timeline::new(recording.spec),
+            timeline: Arc::new(Timeline::new(recording.spec)),
             last: None,
             at: 0,
         }
     }
 
     /// The entries so far.
-    pub const fn timeline(&self) -> &Timeline {
+    pub fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+
+    /// The entries so far, to keep. While it is kept, the next refresh that finds something new makes a copy.
+    pub fn shared(&self) -> Arc<Timeline> {
+        Arc::clone(&self.timeline)
     }
 
     /// Takes in entries about frames before the tail's end, or all of a sealed recording. Stops at a record that is
@@ -63,14 +69,14 @@ impl TimelineFollower {
             self.at = log.bytes.len() as u64;
             for (_, entry) in log.entries {
                 // What is out of order cannot be placed; `verify` reports it.
-                let _ = self.timeline.push(entry);
+                let _ = Arc::make_mut(&mut self.timeline).push(entry);
             }
         }
         Ok(())
     }
 
     fn start_over(&mut self) {
-        self.timeline = Timeline::new(self.spec);
+        self.timeline = Arc::new(Timeline::new(self.spec));
         self.last = None;
         self.at = 0;
     }
@@ -92,7 +98,7 @@ impl TimelineFollower {
                 match decode_entry(rest) {
                     Record::Entry(entry, _) if !tail.is_sealed() && entry.frame() >= tail.end => return Ok(false),
                     Record::Entry(entry, len) => {
-                        let _ = self.timeline.push(entry);
+                        let _ = Arc::make_mut(&mut self.timeline).push(entry);
                         self.last = rest.get(..ENTRY_HEAD).map(|head| (self.at, head.to_vec()));
                         rest = rest.get(len..).unwrap_or_default();
                         self.at += len as u64;
