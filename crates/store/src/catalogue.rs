@@ -3,7 +3,8 @@
 use crate::recording::Recording;
 use livetape_audio::{RecordingId, StreamName, WallTime};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Knows every recording. Filled from a scan, kept by the recorder.
@@ -17,9 +18,9 @@ pub struct Catalogue {
 pub struct Query {
     /// Of this stream only.
     pub stream: Option<StreamName>,
-    /// Those that end after this time; an open one has no end.
+    /// Those with audio after this time, as their own timelines say; an open one may still get some.
     pub from: Option<WallTime>,
-    /// Those that start before this time.
+    /// Those with audio before this time. Of an open one that is not known here, so it counts.
     pub to: Option<WallTime>,
     /// Those after this one, which need not exist.
     pub after: Option<RecordingId>,
@@ -46,15 +47,25 @@ struct Shelves {
 #[derive(Debug, Default)]
 struct Shelf {
     recordings: Vec<Arc<Recording>>,
-    /// `ended[i]`: when the last of recordings 0 to `i` ended. Rises, so it can be searched, whatever clocks did.
+    /// `ended[i]`: the latest time of day in recordings 0 to `i`. Rises, so it can be searched, whatever clocks did.
     ended: Vec<WallTime>,
+    /// `begun[i]`: the earliest time of day in the sealed recordings from `i` on. Rises, too.
+    begun: Vec<WallTime>,
+    /// Those that may get any time of day yet. Rarely more than one.
+    open: BTreeSet<RecordingId>,
 }
 
-/// An open recording ends after every time.
+/// After every time.
 const NEVER: WallTime = WallTime::from_unix_nanos(i64::MAX);
 
+/// When the latest of a recording's audio was, or will be.
 fn ended(recording: &Recording) -> WallTime {
     recording.seal.map_or(NEVER, |seal| seal.ended)
+}
+
+/// When the earliest of a recording's audio was; `None` while it is open.
+fn begun(recording: &Recording) -> Option<WallTime> {
+    recording.seal.map(|seal| seal.earliest.unwrap_or(recording.started))
 }
 
 impl Shelf {
@@ -63,6 +74,10 @@ impl Shelf {
     }
 
     fn insert(&mut self, recording: Arc<Recording>) {
+        match recording.seal {
+            None => _ = self.open.insert(recording.id),
+            Some(_) => _ = self.open.remove(&recording.id),
+        }
         let at = match self.place(recording.id) {
             Ok(at) => {
                 if let Some(place) = self.recordings.get_mut(at) {
@@ -72,16 +87,35 @@ impl Shelf {
             }
             Err(at) => {
                 self.recordings.insert(at, recording);
+                self.begun.insert(at, NEVER);
                 at
             }
         };
         self.count_from(at);
+        self.count_down_from(at);
     }
 
     fn remove(&mut self, id: RecordingId) {
+        self.open.remove(&id);
         if let Ok(at) = self.place(id) {
             self.recordings.remove(at);
+            self.begun.remove(at);
             self.count_from(at);
+            if let Some(before) = at.checked_sub(1) {
+                self.count_down_from(before);
+            }
+        }
+    }
+
+    /// Almost always the newest changes, and hardly any before it has audio that is later.
+    fn count_down_from(&mut self, at: usize) {
+        let mut earliest = self.begun.get(at + 1).copied().unwrap_or(NEVER);
+        for (i, recording) in self.recordings.iter().enumerate().take(at + 1).rev() {
+            earliest = earliest.min(begun(recording).unwrap_or(NEVER));
+            match self.begun.get_mut(i) {
+                Some(known) if i == at || *known != earliest => *known = earliest,
+                _ => break,
+            }
         }
     }
 
@@ -101,18 +135,20 @@ impl Shelf {
         after.max(from)
     }
 
-    /// The first recording at or after `at` that is meant. Recordings of a stream do not overlap, so the first that
-    /// starts too late is the last to look at.
+    /// The first recording at or after `at` that is meant. What is looked at in vain are recordings that stand among
+    /// others of another time, as after a clock was set: where no sealed one can be meant, only open ones are left.
     fn next(&self, mut at: usize, query: &Query) -> Option<(usize, &Arc<Recording>)> {
         loop {
             let recording = self.recordings.get(at)?;
-            if query.to.is_some_and(|to| recording.started >= to) {
-                return None;
-            }
-            if query.from.is_none_or(|from| ended(recording) > from) {
+            let before = |time: WallTime| query.to.is_none_or(|to| time < to);
+            if query.from.is_none_or(|from| ended(recording) > from) && begun(recording).is_none_or(before) {
                 return Some((at, recording));
             }
             at += 1;
+            if self.begun.get(at).is_some_and(|&earliest| !before(earliest)) {
+                let after = (Bound::Excluded(recording.id), Bound::Unbounded);
+                at = self.place(*self.open.range(after).next()?).ok()?;
+            }
         }
     }
 }
@@ -218,6 +254,15 @@ mod tests {
         WallTime::from_unix_nanos(second as i64 * 1_000_000_000)
     }
 
+    /// A sealed one whose source's clock is off by so many seconds.
+    fn off(mut recording: Recording, by: i64) -> Recording {
+        if let Some(seal) = &mut recording.seal {
+            let moved = |time: WallTime| WallTime::from_unix_nanos(time.unix_nanos() + by * 1_000_000_000);
+            (seal.earliest, seal.ended) = (Some(moved(recording.started)), moved(seal.ended));
+        }
+        recording
+    }
+
     /// Number `n` of a stream, from `start` to `end`.
     fn recording(stream: u8, n: u8, start: u64, end: Option<u64>) -> Recording {
         Recording {
@@ -230,7 +275,13 @@ mod tests {
             epoch: Epoch(1),
             instance: Instance::default(),
             segment_frames: FrameCount::new(1),
-            seal: end.map(|end| Seal { end: Frame::ZERO, ended: at(end), reason: SealReason::Rolled, next: None }),
+            seal: end.map(|end| Seal {
+                end: Frame::ZERO,
+                earliest: None,
+                ended: at(end),
+                reason: SealReason::Rolled,
+                next: None,
+            }),
         }
     }
 
@@ -257,18 +308,39 @@ mod tests {
         assert_eq!(catalogue.get(other.id), None);
     }
 
-    /// Streams of recordings one after the other, the last of each perhaps open.
+    #[test]
+    fn audio_is_found_by_its_own_clock() {
+        let catalogue = Catalogue::default();
+        let behind = off(recording(0, 0, 1_000, Some(1_100)), -500);
+        let [right, open] = [recording(0, 1, 1_200, Some(1_300)), recording(0, 2, 1_400, None)];
+        for recording in [&behind, &right, &open] {
+            catalogue.insert(recording.clone());
+        }
+        let found = |from, to| {
+            let query = Query { from: Some(at(from)), to: Some(at(to)), limit: 9, ..Query::default() };
+            catalogue.list(&query).recordings.iter().map(|r| r.id).collect::<Vec<_>>()
+        };
+        assert_eq!(found(500, 600), [behind.id, open.id], "an open one may have any time of day");
+        assert_eq!(found(1_000, 1_100), [open.id], "the recorder's clock does not count");
+        assert_eq!(found(1_250, 1_260), [right.id, open.id]);
+        // The clock was set back while it was recorded.
+        catalogue.insert(off(recording(0, 2, 1_400, Some(1_450)), -900));
+        assert_eq!((found(510, 520), found(1_400, 1_450)), (vec![behind.id, open.id], vec![]));
+    }
+
+    /// Streams of recordings one after the other, the last of each perhaps open, with clocks that are wrong now and then.
     fn archive() -> impl Strategy<Value = Vec<Recording>> {
-        let lengths = prop::collection::vec((0_u64..20, 1_u64..30), 0..20);
+        let wrong = prop_oneof![3 => Just(0_i64), 1 => -200_i64..200];
+        let lengths = prop::collection::vec((0_u64..20, 1_u64..30, wrong, prop::bool::weighted(0.05)), 0..20);
         prop::collection::vec((lengths, any::<bool>()), 0..4).prop_map(|streams| {
             let mut all = Vec::new();
             for (stream, (lengths, open)) in (0..).zip(streams) {
                 let (mut now, count) = (100, lengths.len());
-                for (n, (pause, length)) in lengths.into_iter().enumerate() {
+                for (n, (pause, length, wrong, left_open)) in lengths.into_iter().enumerate() {
                     let start = now + pause;
                     now = start + length;
-                    let end = (!open || n + 1 < count).then_some(now);
-                    all.push(recording(stream, n as u8, start, end));
+                    let end = (!left_open && (!open || n + 1 < count)).then_some(now);
+                    all.push(off(recording(stream, n as u8, start, end), wrong));
                 }
             }
             all
@@ -284,10 +356,16 @@ mod tests {
             from in prop::option::of(50_u64..700),
             to in prop::option::of(50_u64..700),
             limit in 0_usize..6,
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..9),
             gone in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
         ) {
             let catalogue = Catalogue::default();
-            all.iter().for_each(|recording| catalogue.insert(recording.clone()));
+            let some = order.iter().filter(|_| !all.is_empty()).map(|index| index.get(&all));
+            for recording in some.chain(&all) {
+                // As the recorder does: first open, then sealed.
+                catalogue.insert(Recording { seal: None, ..recording.clone() });
+                catalogue.insert(recording.clone());
+            }
             let mut due: Vec<_> = all.clone();
             for index in gone.iter().filter(|_| !all.is_empty()) {
                 let id = index.get(&all).id;
@@ -296,7 +374,7 @@ mod tests {
             }
             due.retain(|r| stream.is_none_or(|s| r.stream.as_str() == format!("s{s}")));
             due.retain(|r| from.is_none_or(|from| r.seal.is_none_or(|seal| seal.ended > at(from))));
-            due.retain(|r| to.is_none_or(|to| r.started < at(to)));
+            due.retain(|r| to.is_none_or(|to| r.seal.is_none_or(|seal| seal.earliest.unwrap_or(r.started) < at(to))));
             due.sort_by_key(|r| r.id);
             let stream = stream.map(|s| format!("s{s}").parse().unwrap());
             let mut query = Query { stream, from: from.map(at), to: to.map(at), after: None, limit };

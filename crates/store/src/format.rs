@@ -262,6 +262,7 @@ mod tests {
         assert_eq!(decode_recording(path, &encode_recording(&recording)).unwrap(), recording);
         recording.seal = Some(Seal {
             end: Frame::new(99),
+            earliest: Some(WallTime::from_unix_nanos(1_763_649_000_000_000_000)),
             ended: WallTime::from_unix_nanos(1_763_649_001_000_000_000),
             reason: SealReason::Rolled,
             next: Some(recording.id),

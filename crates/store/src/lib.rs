@@ -40,7 +40,7 @@ pub use error::StoreError;
 pub use follower::TimelineFollower;
 pub use proof::durable_end;
 pub use reader::TapeReader;
-pub use recording::{Recording, Seal};
+pub use recording::{Recording, Seal, earliest};
 pub use recovery::Recovery;
 pub use verify::Verdict;
 pub use writer::TapeWriter;

@@ -2,8 +2,8 @@
 
 use crate::error::StoreError;
 use livetape_audio::{
-    Durable, Epoch, Frame, FrameCount, Generation, Instance, RecordingId, SealReason, SourceName, Spec, StreamName,
-    Tail, Title, WallTime,
+    Durable, Entry, Epoch, Frame, FrameCount, Generation, Instance, RecordingId, SealReason, SourceName, Spec,
+    StreamName, Tail, Timeline, Title, WallTime,
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Recording {
     pub source: SourceName,
     /// What people see.
     pub title: Title,
-    /// When its first frame was captured.
+    /// When it was made, by the recorder's clock. Its frames have times of day of their own.
     pub started: WallTime,
     /// Which incarnation of the source may write.
     pub epoch: Epoch,
@@ -42,13 +42,28 @@ pub struct Recording {
 pub struct Seal {
     /// Its last frame plus one.
     pub end: Frame,
-    /// When that was.
+    /// The earliest time of day of its frames; `None` if no frame has any.
+    #[serde(default)]
+    pub earliest: Option<WallTime>,
+    /// The latest time of day of its frames, and so never before one of them: when the last of them ended, unless the
+    /// clock was set back.
     pub ended: WallTime,
     /// Why.
     pub reason: SealReason,
     /// The recording that goes on where this one ends.
     #[serde(default)]
     pub next: Option<RecordingId>,
+}
+
+/// The earliest time of day of the frames before `end`. Within a piece time only rises, so a piece's first frame has it.
+pub fn earliest(timeline: &Timeline, end: Frame) -> Option<WallTime> {
+    let begins = timeline.entries().iter().filter(|entry| entry.frame() < end);
+    let times = begins.filter_map(|entry| match entry {
+        Entry::Anchor(anchor) => Some(anchor.time),
+        Entry::Gap(gap) => Some(gap.to),
+        Entry::Source(_) | Entry::Title(_) | Entry::Mark(_) | Entry::Event(_) => None,
+    });
+    times.min()
 }
 
 impl Recording {

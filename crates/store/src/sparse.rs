@@ -39,7 +39,8 @@ pub fn sparse_sealed_or_open(
     disk.create(&folder.join(TIMELINE))?.write_all_at(&anchor, 0)?;
     if sealed {
         let ended = recording.started.after_frames(frames, spec);
-        recording.seal = Some(Seal { end, ended, reason: SealReason::Operator, next: None });
+        recording.seal =
+            Some(Seal { end, earliest: Some(recording.started), ended, reason: SealReason::Operator, next: None });
     }
     disk.replace(&folder.join(RECORDING), &format::encode_recording(&recording))?;
     Ok(recording)

@@ -4,7 +4,7 @@ use crate::data_dir::DataDir;
 use crate::error::StoreError;
 use crate::format::{self, RECORDING, TIMELINE};
 use crate::growing::Growing;
-use crate::recording::{Recording, Seal};
+use crate::recording::{Recording, Seal, earliest};
 use crate::segment::Segment;
 use bytes::Bytes;
 use livetape_audio::{
@@ -273,7 +273,7 @@ impl TapeWriter {
 
     /// Ends the recording: syncs, cuts reserved space, merges the index, and then says so in `recording.json`. After a
     /// crash on the way it is open and recovers. After a failure it ends at the durable end. Once sealed, sealing again
-    /// changes nothing.
+    /// changes nothing. `ended` is the latest time of day of its frames.
     ///
     /// # Errors
     /// [`StoreError::Full`], and what the file system refuses: seal again. If the seal may be on disk already, nothing
@@ -295,7 +295,8 @@ impl TapeWriter {
             let finished = self.segment.finish(self.dir.disk(), &self.folder, &self.recording);
             self.watch(finished)?;
         }
-        let seal = Seal { end: self.durable().end(), ended, reason, next };
+        let end = self.durable().end();
+        let seal = Seal { end, earliest: earliest(&self.timeline, end), ended, reason, next };
         let sealed = Recording { seal: Some(seal), ..self.recording.clone() };
         if let Err(e) = self.describe(&sealed) {
             let on_disk = self.dir.load(&self.recording.stream, self.id());

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use livetape_audio::{Durable, Entry, Event, EventKind, Frame, Generation, Mark, SealReason, TimelineError};
+use livetape_audio::{Anchor, Durable, Entry, Event, EventKind, Frame, Generation, Mark, SealReason, TimelineError};
 use livetape_store::{
     DataDir, Disk, Recording, StoreError, TapeReader, TapeWriter, TimelineFollower, durable_end, verify::verify,
 };
@@ -232,6 +232,45 @@ fn a_follower_reads_below_the_tail() {
     let sealed = tape.seal(SealReason::Operator, None, time_of(50)).unwrap();
     follower.refresh(&sealed.sealed_tail(dir.generation()).unwrap()).unwrap();
     assert_eq!(follower.timeline().entries(), [anchor(0), anchor(50)], "all of it, also what is said about the end");
+}
+
+#[test]
+fn a_follower_copies_only_what_somebody_keeps() {
+    let (_root, dir) = data();
+    let mut tape = TapeWriter::create(&dir, recording(1, 1000)).unwrap();
+    let mut follower = TimelineFollower::open(&dir, tape.recording());
+    let mut kept = None;
+    let mut place = std::ptr::null();
+    for frame in 0..10 {
+        tape.note(anchor(frame)).unwrap();
+        tape.append(&[counting(frame, 1, 0)], time_of(frame)).unwrap();
+        follower.refresh(&open_tail(frame + 1)).unwrap();
+        let now = std::sync::Arc::as_ptr(&follower.shared());
+        assert_eq!(now == place, frame > 0 && kept.is_none(), "entry {frame}");
+        kept = (frame == 5).then(|| follower.shared());
+        place = now;
+    }
+    assert_eq!(follower.timeline().entries().len(), 10);
+}
+
+/// Times of day are those of the source, and what the clock did meanwhile does not hide any.
+#[test]
+fn a_seal_tells_the_earliest_time_of_day() {
+    let (_root, dir) = data();
+    let mut tape = TapeWriter::create(&dir, recording(1, 1000)).unwrap();
+    let mut earliest = Vec::new();
+    for (frame, time) in [(0, 500), (10, 400), (20, 600), (30, 100)] {
+        tape.note(Entry::Anchor(Anchor { frame: Frame::new(frame), time: time_of(time) })).unwrap();
+        earliest.push(livetape_store::earliest(tape.timeline(), tape.written().end()));
+        if frame < 30 {
+            tape.append(&[counting(frame, 10, 0)], time_of(time)).unwrap();
+        }
+    }
+    assert_eq!(earliest, [None, Some(time_of(500)), Some(time_of(400)), Some(time_of(400))]);
+    let seal = tape.seal(SealReason::Operator, None, time_of(610)).unwrap().seal.unwrap();
+    assert_eq!((seal.earliest, seal.ended), (Some(time_of(400)), time_of(610)), "not of a frame that did not come");
+    let empty = TapeWriter::create(&dir, recording(2, 1000)).unwrap().seal(SealReason::Operator, None, time_of(0));
+    assert_eq!(empty.unwrap().seal.unwrap().earliest, None);
 }
 
 #[test]
