@@ -1,18 +1,119 @@
-//! Logs for people, on standard error.
+//! Logs on standard error: text for people, JSON for machines; and the way of traces to their collector.
+//!
+//! A line of JSON has `timestamp`, `level`, `target`, `fields` (with `message`), `span` and `spans`, outermost first.
+//! Not here: which spans are exported, and how many ([`crate::traces`]).
 
+use crate::traces::{Exporter, OtlpUrl, TARGET};
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use std::str::FromStr;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging. `filter` is in the form of `tracing`'s directives, such as `info,livetape_store=debug`.
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one object on each line.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("a log format is text or json".into()),
+        }
+    }
+}
+
+/// What is logged, how, and where traces go.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// In the form of `tracing`'s directives, such as `info,livetape_store=debug`.
+    pub filter: String,
+    /// How lines look.
+    pub format: Format,
+    /// Where traces go; nowhere without.
+    pub otlp: Option<OtlpUrl>,
+    /// Who speaks, as traces name it: `livetape-recorder`.
+    pub service: String,
+}
+
+/// What was started. [`Telemetry::finish`] sends the last traces.
+#[must_use = "the last traces are sent by `finish`"]
+pub struct Telemetry {
+    exporter: Option<Exporter>,
+}
+
+impl Telemetry {
+    /// Sends the traces that were not sent yet, for at most a few seconds. Blocks; needs no runtime.
+    pub fn finish(self) {
+        if let Some(exporter) = self.exporter {
+            exporter.finish();
+        }
+    }
+}
+
+impl std::fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Telemetry").field("exports", &self.exporter.is_some()).finish()
+    }
+}
+
+/// Starts logging as text, without traces.
 ///
 /// # Errors
 /// If the filter cannot be understood, or logging was started before.
 pub fn init(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init()
-        .map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+    let settings =
+        LogSettings { filter: filter.into(), format: Format::Text, otlp: None, service: String::from("livetape") };
+    start(&settings).map(Telemetry::finish)
 }
+
+/// Starts logging for the whole process, and the export of traces if there is somewhere to send them.
+///
+/// # Errors
+/// If the filter cannot be understood, the exporter cannot start, or logging was started before.
+pub fn start(settings: &LogSettings) -> anyhow::Result<Telemetry> {
+    let ansi = std::io::stderr().is_terminal();
+    let (subscriber, telemetry) = build(settings, std::io::stderr, ansi)?;
+    subscriber.try_init().map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))?;
+    Ok(telemetry)
+}
+
+fn build<W>(settings: &LogSettings, writer: W, ansi: bool) -> anyhow::Result<(impl Subscriber + Send + Sync, Telemetry)>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&settings.filter)?;
+    let exporter = settings.otlp.as_ref().map(|url| Exporter::start(url, &settings.service)).transpose()?;
+    let traces = exporter.as_ref().map(|exporter| {
+        // Which line of the source and which thread it was says nothing about audio.
+        let layer = tracing_opentelemetry::layer().with_tracer(exporter.tracer());
+        layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(filter_fn(exported))
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    let lines = match settings.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(traces).with(lines.with_filter(filter));
+    Ok((subscriber, Telemetry { exporter }))
+}
+
+/// Spans that ask for it, and what we say inside them.
+fn exported(about: &Metadata<'_>) -> bool {
+    let ours = if about.is_span() { about.target() == TARGET } else { about.target().starts_with("livetape") };
+    ours && *about.level() <= Level::INFO
+}
+
+#[cfg(test)]
+mod tests;

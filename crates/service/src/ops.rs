@@ -1,0 +1,189 @@
+//! `/healthz`, `/readyz` and `/metrics` of a process, on an address of their own.
+//!
+//! Well means that the process answers at all: whoever restarts it for less would only make a passing trouble worse.
+//! Ready means that every named condition holds. Each connection is good for one request and lasts a few seconds, there
+//! are few at once, and whatever is not such a request costs no more. Not here: what a role needs to be ready.
+
+use crate::metrics::Metrics;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections at once.
+const CONNECTIONS: usize = 64;
+/// For a request to arrive and its answer to leave.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After a failed accept, as when there are no more file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+/// Bytes of a request's head.
+const HEAD: usize = 16 * 1024;
+
+/// What has to hold before a role does its work: conditions with names. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
+
+impl Readiness {
+    /// With conditions that do not hold yet.
+    pub fn awaiting(conditions: &[&'static str]) -> Self {
+        Self(Arc::new(Mutex::new(conditions.iter().map(|&name| (name, false)).collect())))
+    }
+
+    /// Says whether a condition holds, such as `redis`. The last word counts.
+    pub fn set(&self, condition: &'static str, holds: bool) {
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(condition, holds);
+        if before.is_some_and(|before| before != holds) {
+            tracing::info!(condition, holds, "readiness changed");
+        }
+    }
+
+    /// The conditions that do not hold, by name. Ready if there are none.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let conditions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct OpsConfig {
+    /// The address; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Whether other machines may ask.
+    pub anonymous: bool,
+}
+
+impl Default for OpsConfig {
+    /// 127.0.0.1:9464, for this machine alone.
+    fn default() -> Self {
+        Self { addr: SocketAddr::from(([127, 0, 0, 1], 9464)), anonymous: false }
+    }
+}
+
+/// Why it cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// An address that others can reach, and nobody said that they may.
+    #[error(
+        "{0} can be reached from other machines, and whoever reaches it could see how this one is doing: use a loopback \
+         address such as 127.0.0.1:9464, or allow it with `--anonymous watch` (LIVETAPE_ANONYMOUS=watch)"
+    )]
+    Exposed(SocketAddr),
+    /// The address cannot be used.
+    #[error("cannot listen on {addr} (LIVETAPE_OPS_ADDR): {source}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Listens already; [`OpsListener::run`] answers.
+#[derive(Debug)]
+pub struct OpsListener {
+    listener: TcpListener,
+    addr: SocketAddr,
+    router: Router,
+}
+
+impl OpsListener {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// [`OpsError`]: an address that others can reach without a permission, or one in use.
+    pub async fn bind(config: OpsConfig, readiness: Readiness, metrics: Metrics) -> Result<Self, OpsError> {
+        let OpsConfig { addr, anonymous } = config;
+        if !addr.ip().to_canonical().is_loopback() && !anonymous {
+            return Err(OpsError::Exposed(addr));
+        }
+        let error = |source| OpsError::Bind { addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(error)?;
+        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router: router(readiness, metrics) })
+    }
+
+    /// The address that it listens on.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Answers until `shutdown`, which should come after the roles' own: they are watched while they stop.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let (room, tasks) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+        let service = TowerToHyperService::new(self.router);
+        let accepting = async {
+            loop {
+                match self.listener.accept().await {
+                    // Closing says enough to one for whom there is no room.
+                    Ok((stream, _)) => drop(room.clone().try_acquire_owned().map(|permit| {
+                        let service = service.clone();
+                        tasks.spawn(async move {
+                            drop(tokio::time::timeout(PATIENCE, answer(stream, service)).await);
+                            drop(permit);
+                        });
+                    })),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(BREATH).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = shutdown.cancelled() => {}
+        }
+        drop(self.listener);
+        tasks.close();
+        drop(tokio::time::timeout(PATIENCE, tasks.wait()).await);
+    }
+}
+
+async fn answer(stream: TcpStream, service: TowerToHyperService<Router>) {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.keep_alive(false).max_buf_size(HEAD).timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "not a request for the state of this process");
+    }
+}
+
+/// The three addresses, for a role that serves them on its own listener too.
+pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(async || text(StatusCode::OK, "well\n")))
+        .route("/readyz", get(async |State(readiness): State<Readiness>| ready(&readiness)).with_state(readiness))
+        .route("/metrics", get(async |State(metrics): State<Metrics>| exposition(&metrics)).with_state(metrics))
+        .fallback(async || text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
+}
+
+fn ready(readiness: &Readiness) -> Response {
+    let missing = readiness.missing();
+    if missing.is_empty() {
+        return text(StatusCode::OK, "ready\n");
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
+}
+
+fn exposition(metrics: &Metrics) -> Response {
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT), (header::CACHE_CONTROL, "no-store")], metrics.text())
+        .into_response()
+}
+
+fn text(status: StatusCode, text: impl Into<axum::body::Body>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, text.into()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+struct Running {
+    addr: SocketAddr,
+    readiness: Readiness,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(conditions: &[&'static str]) -> Running {
+    let (readiness, metrics) = (Readiness::awaiting(conditions), Metrics::default());
+    let config = OpsConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), anonymous: false };
+    let ops = OpsListener::bind(config, readiness.clone(), metrics.clone()).await.unwrap();
+    let (addr, shutdown) = (ops.local_addr(), CancellationToken::new());
+    let task = tokio::spawn(ops.run(shutdown.clone()));
+    Running { addr, readiness, metrics, shutdown, task }
+}
+
+/// Sends bytes and takes all that comes until the other side closes or resets.
+async fn send(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    // The other side may have closed already.
+    _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    _ = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn get(addr: SocketAddr, path: &str) -> String {
+    send(addr, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await
+}
+
+#[tokio::test]
+async fn says_how_it_is() {
+    let Running { addr, readiness, metrics, shutdown, task } = start(&["redis", "data folder"]).await;
+    assert!(get(addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    let answer = get(addr, "/readyz").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\nnot ready: data folder, redis\n"),
+        "{answer}"
+    );
+    readiness.set("data folder", true);
+    readiness.set("redis", true);
+    assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 200 "));
+    readiness.set("redis", false);
+    assert!(get(addr, "/readyz").await.ends_with("\r\n\r\nnot ready: redis\n"));
+
+    metrics.counter("livetape_test_total", "Counted.").unwrap().inc_by(3);
+    let answer = get(addr, "/metrics").await;
+    assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
+    assert!(answer.contains("\nlivetape_test_total 3\n"), "{answer}");
+    assert!(get(addr, "/").await.starts_with("HTTP/1.1 404 "));
+    assert!(send(addr, b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await.contains(" 405 "));
+
+    shutdown.cancel();
+    task.await.unwrap();
+    assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn garbage_and_silence_do_no_harm() {
+    let Running { addr, shutdown, task, .. } = start(&[]).await;
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(HEAD * 4));
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\r\n\r\nhello\r\n\r\n", long.as_bytes()] {
+        let answer = send(addr, garbage).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    // As many silent connections as there may be, and one more, which is closed. They go, and there is room again.
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS {
+        silent.push(TcpStream::connect(addr).await.unwrap());
+    }
+    let mut refused = false;
+    for _ in 0..100 {
+        refused = get(addr, "/healthz").await.is_empty();
+        if refused {
+            break;
+        }
+    }
+    assert!(refused, "there was room for more than {CONNECTIONS}");
+    drop(silent);
+    while !get(addr, "/healthz").await.starts_with("HTTP/1.1 200 ") {}
+    shutdown.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_closed_in_time() {
+    let Running { addr, shutdown, task, .. } = start(&[]).await;
+    assert_eq!(send(addr, b"GET /healthz HTTP/1.1\r\n").await, "");
+    shutdown.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn other_machines_only_if_that_was_said() {
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let bind =
+        |addr, anonymous| OpsListener::bind(OpsConfig { addr, anonymous }, Readiness::default(), Metrics::default());
+    let error = bind(everywhere, false).await.unwrap_err().to_string();
+    assert!(error.starts_with("0.0.0.0:0 can be reached") && error.contains("LIVETAPE_ANONYMOUS=watch"), "{error}");
+    let open = bind(everywhere, true).await.unwrap();
+    let taken = bind(open.local_addr(), true).await.unwrap_err().to_string();
+    assert!(taken.starts_with("cannot listen on 0.0.0.0:") && taken.contains("LIVETAPE_OPS_ADDR"), "{taken}");
+    assert_eq!(OpsConfig::default().addr.to_string(), "127.0.0.1:9464");
+}
