@@ -1,11 +1,15 @@
 //! Reading the head of a WAV stream: enough to know the spec and where the audio begins.
-//! Takes what real encoders send: chunks before `data`, sizes of 0, 0xFFFFFFFF or RF64 for "until it ends".
+//! Takes what real encoders send: chunks before `data`, and sizes that only stand for "until it ends".
 
 use crate::spec::{SampleFormat, Spec, SpecError};
 use crate::wav::{SUBFORMAT_GUID_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM, UNKNOWN};
 
 /// The most bytes that may stand before the audio.
 pub const MAX_HEAD: usize = 1 << 20;
+
+/// Who writes to a pipe has to put a size into the head and does not know it. From here on sizes are such: sox takes
+/// 0x7FFFF000 and above, arecord 0x7FFFFF00, ffmpeg 0xFFFFFFFF, each less the head or rounded to frames.
+const PLACEHOLDER: u32 = 0x7FFF_0000;
 
 /// What the head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,7 @@ pub fn read_head(bytes: &[u8]) -> Result<Option<WavHead>, WavError> {
             let spec = spec.ok_or(WavError::Broken("audio comes before its format"))?;
             let data_len = match size {
                 UNKNOWN if rf64 => long_size.filter(|&n| n < i64::MAX as u64 / 2),
-                0 | UNKNOWN => None,
+                0 | PLACEHOLDER.. => None,
                 n => Some(u64::from(n)),
             };
             return Ok(Some(WavHead { spec, data_at: body, data_len }));
@@ -145,6 +149,23 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sizes_that_writers_to_pipes_make_up_are_no_sizes() {
+        let spec = Spec::new(SampleFormat::S16, 48_000, 2).unwrap();
+        for (size, len) in [
+            (0, None),
+            (192_000, Some(192_000)),
+            (0x7FFF_F000 - 36, None), // sox
+            (0x7FFF_FF00, None),      // arecord
+            (0xFFFF_FFFF - 36, None),
+            (0xFFFF_FFFF, None), // ffmpeg
+        ] {
+            let mut head = Container::Wav.header(spec, DataSize::Growing);
+            head[40..44].copy_from_slice(&u32::to_le_bytes(size));
+            assert_eq!(read_head(&head).unwrap().unwrap().data_len, len, "{size:#x}");
         }
     }
 

@@ -8,6 +8,7 @@ use livetape_store::{Recording, TapeReader};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,7 +51,9 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     ensure!(args.force || !args.out.exists(), "{} exists; --force replaces it", args.out.display());
     // The file gets its name when it is complete: what has the name is never half of it.
     let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let part = tempfile::Builder::new().prefix(".livetape-").suffix(".part").tempfile_in(folder);
+    // Readable as other files are: the mask of the process takes away what it does not grant.
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let part = tempfile::Builder::new().prefix(".livetape-").suffix(".part").permissions(mode).tempfile_in(folder);
     let part = part.with_context(|| format!("cannot write in {}", folder.display()))?;
     let mut out = BufWriter::with_capacity(1 << 20, part.as_file());
     out.write_all(&container.header(recording.spec, DataSize::Known(count)))?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// From this durable lag on it is said.
+/// Audio that waits so much longer than a tick shows that the disk is behind.
 const LAG: Duration = Duration::from_secs(1);
 
 /// One thing to do to a tape, in order.
@@ -130,7 +130,7 @@ fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration) {
         for (job, outcome) in written {
             worst = worst.max(finish(job, outcome));
         }
-        if worst > LAG {
+        if worst > tick + LAG {
             tracing::warn!(lag = ?worst, tapes, "the disk is behind: audio waits this long until it is durable");
         }
     }

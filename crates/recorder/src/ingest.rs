@@ -13,8 +13,10 @@ use std::time::Duration;
 const DRIFT: Duration = Duration::from_millis(10);
 /// By this much: the clock was set, which is an event too.
 const STEP: Duration = Duration::from_secs(1);
-/// Anchors keep this distance, so that a source with a trembling clock cannot flood the timeline.
+/// Anchors keep a distance, which doubles while the clock trembles: no source can flood the timeline.
 const ANCHOR_DISTANCE: Duration = Duration::from_millis(200);
+/// The largest such distance.
+const MAX_ANCHOR_DISTANCE: Duration = Duration::from_secs(10);
 /// A recording stays below this size, whatever else is configured.
 const MAX_BYTES: u64 = 1 << 39;
 
@@ -137,11 +139,16 @@ pub struct Ingest {
     /// Who holds the epoch.
     source: (Instance, SourceName),
     next: Frame,
-    /// Who wrote the frame before the next one.
+    /// Who wrote the frame before the next one, here or in the recording before.
     writer: Option<Instance>,
+    /// Whether the timeline of this recording says so.
+    is_named: bool,
+    /// When the first frame is due, if this recording goes on where another ended.
+    due: Option<WallTime>,
     /// A call's number of a frame minus the recording's: not zero after a roll.
     offset: FrameCount,
     anchor: Option<Anchor>,
+    anchor_distance: Duration,
     gap: Option<PendingGap>,
     /// The midnight at which the recording rolls, once it is long enough to.
     midnight: Option<WallTime>,
@@ -156,6 +163,8 @@ pub struct Position {
     pub anchor: Option<Anchor>,
     /// Who wrote the frame before the next one.
     pub writer: Option<Instance>,
+    /// When the next frame is due. In an empty recording only if it goes on where another ended.
+    pub due: Option<WallTime>,
 }
 
 impl Position {
@@ -163,7 +172,13 @@ impl Position {
     pub fn of(timeline: &Timeline, durable: Durable) -> Self {
         let next = durable.end();
         let writer = timeline.writer_before(next).map(|source| source.instance);
-        Self { next, anchor: timeline.last_anchor(), writer }
+        Self { next, anchor: timeline.last_anchor(), writer, due: timeline.time_of(next) }
+    }
+
+    /// The beginning of a recording that goes on where this one ends.
+    #[must_use]
+    pub const fn continued(self) -> Self {
+        Self { next: Frame::ZERO, anchor: None, ..self }
     }
 }
 
@@ -176,13 +191,33 @@ impl Ingest {
         source: (Instance, SourceName),
         position: Position,
     ) -> Self {
-        let Position { next, anchor, writer } = position;
         // At least one frame, or a recording that begins at midnight would roll for ever.
         let roll_after = spec.frames(roll_after).max(FrameCount::new(1));
-        let offset = FrameCount::ZERO;
-        let mut new = Self { spec, roll_after, epoch, source, next, writer, offset, anchor, gap: None, midnight: None };
-        new.ripen();
+        let mut new = Self {
+            spec,
+            roll_after,
+            epoch,
+            source,
+            next: Frame::ZERO,
+            writer: None,
+            is_named: false,
+            due: None,
+            offset: FrameCount::ZERO,
+            anchor: None,
+            anchor_distance: ANCHOR_DISTANCE,
+            gap: None,
+            midnight: None,
+        };
+        new.stand_at(position);
         new
+    }
+
+    fn stand_at(&mut self, position: Position) {
+        let Position { next, anchor, writer, due } = position;
+        (self.next, self.anchor, self.writer, self.due) = (next, anchor, writer, due);
+        self.is_named = anchor.is_some();
+        self.midnight = None;
+        self.ripen();
     }
 
     /// The next frame, in the recording's numbers.
@@ -209,21 +244,22 @@ impl Ingest {
         self.offset = FrameCount::ZERO;
     }
 
-    /// The recording goes on in a new one, in the same call.
+    /// The recording goes on in a new one, in the same call. A gap that waits for its frame goes with it.
     pub fn rolled(&mut self) {
         self.offset = self.offset + self.next.since(Frame::ZERO);
-        self.next = Frame::ZERO;
-        self.anchor = None;
-        self.writer = None;
-        self.midnight = None;
+        self.stand_at(self.position().continued());
+    }
+
+    /// Where the recording stands.
+    pub fn position(&self) -> Position {
+        let due = self.anchor.map(|anchor| time_of(anchor, self.next, self.spec)).or(self.due);
+        Position { next: self.next, anchor: self.anchor, writer: self.writer, due }
     }
 
     /// What was not durable could not be kept. The source has to open again.
     pub fn rewound(&mut self, position: Position) {
-        self.next = position.next;
-        self.anchor = position.anchor;
-        self.writer = position.writer;
         self.gap = None;
+        self.stand_at(position);
     }
 
     /// Decides about a message and takes the decision as carried out.
@@ -282,6 +318,11 @@ impl Ingest {
             return Ok(Decision::Nothing);
         }
         let time = captured.after_frames(skip, self.spec);
+        if self.is_over(time) {
+            // What is said about this frame belongs to the recording that it begins.
+            let (entries, skip, take) = (Vec::new(), skip, FrameCount::ZERO);
+            return Ok(Decision::Write { entries, skip, take, time, then: Some(SealReason::Rolled) });
+        }
         let entries = self.entries(time, now);
         let (take, then) = self.until_roll(frames - skip);
         self.next = self.next + take;
@@ -289,34 +330,44 @@ impl Ingest {
         Ok(Decision::Write { entries, skip, take, time, then })
     }
 
+    /// Whether a frame that was captured at `time` comes after the midnight at which the recording rolls.
+    fn is_over(&self, time: WallTime) -> bool {
+        self.midnight.is_some_and(|midnight| time >= midnight)
+    }
+
     /// What the timeline has to say before the next frame, which was captured at `time`.
     fn entries(&mut self, time: WallTime, now: WallTime) -> Vec<Entry> {
         let (frame, (instance, source)) = (self.next, self.source.clone());
+        let is_new = self.writer.replace(instance) != Some(instance);
         let mut entries = Vec::new();
-        let mut gap = self.gap.take();
-        if self.writer != Some(instance) {
-            // Nobody says what lies between the frames of two sources, or of two lives of one.
-            gap = gap.or(Some(PendingGap { lost: None, reason: GapReason::SourceRestarted }));
-            self.writer = Some(instance);
+        if is_new || !self.is_named {
             entries.push(Entry::Source(SourceChange { frame, source, instance }));
+            self.is_named = true;
         }
+        // Nobody says what lies between the frames of two sources, or of two lives of one.
+        let unsaid = PendingGap { lost: None, reason: GapReason::SourceRestarted };
+        let gap = self.gap.take().or_else(|| is_new.then_some(unsaid));
         entries.extend(self.time_entries(gap, time, now));
         entries
     }
 
     fn time_entries(&mut self, gap: Option<PendingGap>, time: WallTime, now: WallTime) -> Vec<Entry> {
+        let due = self.position().due;
         let anchor = Anchor { frame: self.next, time };
-        // Nothing is missing before the first frame.
-        let Some(last) = self.anchor.replace(anchor) else { return vec![Entry::Anchor(anchor)] };
-        let due = time_of(last, self.next, self.spec);
-        if let Some(PendingGap { lost, reason }) = gap {
-            return vec![Entry::Gap(Gap { at: self.next, lost, from: due, to: time, reason })];
+        let last = self.anchor.replace(anchor);
+        // Nothing is missing before the first frame of all.
+        if let (Some(PendingGap { lost, reason }), Some(from)) = (gap, due) {
+            return vec![Entry::Gap(Gap { at: self.next, lost, from, to: time, reason })];
         }
-        let off = time.distance(due);
-        if off < DRIFT || self.spec.duration(self.next.since(last.frame)) < ANCHOR_DISTANCE {
+        let (Some(last), Some(due)) = (last, due) else { return vec![Entry::Anchor(anchor)] };
+        let (off, since) = (time.distance(due), self.spec.duration(self.next.since(last.frame)));
+        if off < DRIFT || since < self.anchor_distance {
             self.anchor = Some(last);
             return Vec::new();
         }
+        let trembles = since < self.anchor_distance * 10;
+        self.anchor_distance =
+            if trembles { (self.anchor_distance * 2).min(MAX_ANCHOR_DISTANCE) } else { ANCHOR_DISTANCE };
         let step = (off >= STEP).then(|| {
             let detail = format!("the time of day went from {due} to {time}");
             Entry::Event(Event { frame: self.next, time: now, kind: EventKind::ClockStep, detail })

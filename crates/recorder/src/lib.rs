@@ -8,8 +8,11 @@
 //!
 //! Not here: HTTP, listeners, sources. Nothing waits for whoever reads.
 
+mod call;
 mod committer;
+mod incoming;
 pub mod ingest;
+mod open_tape;
 mod recorder;
 mod service;
 mod stream;

@@ -1,16 +1,19 @@
 //! The recorder role: configuration, recovery, serving, stopping.
 
 use crate::committer::Committer;
+use crate::incoming::incoming;
+use crate::ingest::Position;
+use crate::open_tape::OpenTape;
 use crate::service::Ingest;
 use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
-use livetape_audio::{RecordingId, SealReason, Tail};
+use livetape_audio::{Durable, Frame, RecordingId, SealReason, Tail};
 use livetape_proto::MAX_MESSAGE_BYTES;
 use livetape_proto::v1::ingest_service_server::IngestServiceServer;
 use livetape_service::Tasks;
-use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter};
+use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,10 +23,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::TcpIncoming;
+
+/// How long connections may take to end when all calls have ended.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long the disk may take for what is pending when the recorder stops.
+const LAST_COMMIT: Duration = Duration::from_secs(30);
 
 /// What a recorder needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RecorderConfig {
     /// Where recordings are kept.
     pub data_dir: PathBuf,
@@ -37,6 +44,8 @@ pub struct RecorderConfig {
     pub resume_window: Duration,
     /// A recording rolls into a next one at the first 00:00 UTC after it is this long.
     pub roll_after: Duration,
+    /// The disk, which tests let fail.
+    pub disk: Disk,
 }
 
 /// A recorder that has recovered what was there and whose address is known.
@@ -44,7 +53,7 @@ pub struct Recorder {
     listener: TcpListener,
     addr: SocketAddr,
     shared: Arc<Shared>,
-    open: Vec<TapeWriter>,
+    open: Vec<OpenTape>,
 }
 
 impl Recorder {
@@ -60,9 +69,9 @@ impl Recorder {
             "{addr} can be reached from other machines, and anyone there could record: use a loopback address, or say \
              LIVETAPE_ANONYMOUS=publish"
         );
-        let path = config.data_dir.clone();
+        let (path, disk) = (config.data_dir.clone(), config.disk.clone());
         let (dir, recordings) = tokio::task::spawn_blocking(move || {
-            let dir = DataDir::open(&path, Disk::default())?;
+            let dir = DataDir::open(&path, disk)?;
             let scan = dir.scan()?;
             for problem in &scan.problems {
                 tracing::warn!(path = %problem.path.display(), what = %problem.what, "left as it is: not a recording");
@@ -108,8 +117,8 @@ impl Recorder {
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let tasks = Tasks::new(shutdown.clone());
         let streams = Arc::new(Streams::new(Arc::clone(&self.shared), tasks.clone()));
-        for tape in self.open {
-            streams.resume(tape);
+        for open in self.open {
+            streams.resume(open);
         }
         let calls = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&streams), calls.clone(), shutdown.clone());
@@ -121,24 +130,31 @@ impl Recorder {
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
             .add_service(ingest);
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = incoming(self.listener);
+        let (stopping, all_ended) = (shutdown.clone(), CancellationToken::new());
+        let ended = all_ended.clone();
         tasks.spawn("grpc", async move {
-            Ok(server.serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await?)
+            let served = server.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned());
+            // A connection that is open, without a call or with one that takes no answers, ends with the process.
+            tokio::select! {
+                served = served => Ok(served?),
+                () = async { ended.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
+            }
         });
-        // The streams' tasks end when nobody can send them commands any more.
-        calls.close();
-        let finish = tasks.clone();
         tasks.shutdown().cancelled().await;
+        calls.close();
         calls.wait().await;
+        all_ended.cancel();
+        // The streams' tasks end when nobody can send them commands any more.
         streams.stop();
-        drop(tasks);
-        finish.finish().await
+        let finished = tokio::time::timeout(LAST_COMMIT, tasks.finish()).await;
+        finished.context("the disk did not take what was pending in time")?
     }
 }
 
 /// Fills the catalogue, opens what was open, publishes the tails. A recording that cannot be recovered is left as it
 /// is, said, and does not keep the others from going on.
-fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<TapeWriter> {
+fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
     let mut newest = BTreeMap::new();
     for recording in &recordings {
         let id = newest.entry(recording.stream.clone()).or_insert(recording.id);
@@ -152,7 +168,7 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<TapeWriter> {
             open.extend(recover_one(shared, recording, next));
         }
     }
-    open
+    open.into_iter().map(|tape| reopen(shared, tape)).collect()
 }
 
 fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>) -> Option<TapeWriter> {
@@ -171,11 +187,28 @@ fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>)
         return Some(tape);
     }
     // The process ended between making the next recording and sealing this one.
-    match tape.seal(SealReason::Rolled, next, tape::now()) {
+    match tape::seal(&mut tape, SealReason::Rolled, next) {
         Ok(sealed) => tape::announce(shared, sealed),
         Err(error) => tracing::error!(%stream, recording = %id, %error, "cannot be sealed"),
     }
     None
+}
+
+/// Goes on with a tape. An empty one goes on where the one before was sealed, so that a gap between them is seen.
+fn reopen(shared: &Shared, tape: TapeWriter) -> OpenTape {
+    let (id, end) = (tape.recording().id, tape.durable().end());
+    let mut open = shared.open_tape(tape);
+    let before = shared.catalogue.previous(id).filter(|_| end == Frame::ZERO);
+    if let Some(before) = before.filter(|before| before.seal.is_some_and(|seal| seal.next == Some(id)))
+        && let Some(tail) = before.sealed_tail(shared.dir.generation())
+    {
+        let mut follower = TimelineFollower::open(&shared.dir, &before);
+        match follower.refresh(&tail) {
+            Ok(()) => open.ingest.rewound(Position::of(follower.timeline(), Durable(tail.end)).continued()),
+            Err(error) => tracing::warn!(recording = %before.id, %error, "its timeline cannot be read"),
+        }
+    }
+    open
 }
 
 impl std::fmt::Debug for Recorder {

@@ -3,8 +3,8 @@
 //! Not here: decisions. A call holds no audio but the message in its hands, so a recording that is behind holds the
 //! source back through HTTP/2 flow control.
 
+use crate::call::{Command, Progress, Verdict};
 use crate::ingest::{Message, Refusal};
-use crate::stream::{Command, Progress, Verdict};
 use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
 use bytes::Bytes;
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Status, Streaming};
 
+/// How long the last word of a call may wait for a source that takes no answers.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a call may be silent before it says what it wants.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
@@ -52,12 +54,9 @@ impl v1::ingest_service_server::IngestService for Ingest {
         let (responses, outgoing) = mpsc::channel(4);
         let shutdown = self.shutdown.clone();
         self.calls.spawn(async move {
-            let (call, commands) = (session.call, session.commands.clone());
-            let status = converse(session, incoming, &responses, shutdown).await;
-            // The stream's task may be gone, and so may the source: both know already.
-            drop(commands.send(Command::Closed { call }).await);
-            if let Err(status) = status {
-                drop(responses.send(Err(status)).await);
+            if let Err(status) = converse(session, incoming, &responses, shutdown).await {
+                // A source that takes no answers does not keep the recorder from stopping.
+                drop(responses.send_timeout(Err(status), FAREWELL).await);
             }
         });
         Ok(tonic::Response::new(ReceiverStream::new(outgoing)))

@@ -1,26 +1,30 @@
 //! The one task that owns a stream's open recording.
 //!
-//! It decides ([`Ingest`]), hands what is to be written to the committer, and tells what became durable: to the
+//! It decides ([`crate::ingest`]), hands what is to be written to the committer, and tells what became durable: to the
 //! source, to the length store, to the catalogue. Commands come through a bounded queue; while the disk is behind,
 //! they wait there, and the source waits behind them. Not here: gRPC, bytes on disk, time of day of frames.
 
-use crate::committer::{Committed, Committer, Pending};
-use crate::ingest::{Decision, Ingest, Message, Position, Refusal};
+use crate::call::{Call, CallId, Command, Opened, Verdict};
+use crate::committer::{Committed, Committer};
+use crate::ingest::{Decision, Message, Position, Refusal};
+use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
 use bytes::Bytes;
-use livetape_audio::{Durable, Entry, Epoch, Frame, FrameCount, RecordingId, SealReason, StreamName, Tail, WallTime};
+use livetape_audio::{Epoch, SealReason, StreamName, Tail};
 use livetape_proto::Opening;
-use livetape_store::{Catalogue, DataDir, Recording, StoreError, TapeWriter};
+use livetape_store::{Catalogue, DataDir, StoreError, TapeWriter};
 use livetape_tail::Publisher;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// Audio that may wait for a commit in one recording, in bytes.
 const MAX_PENDING: usize = 4 << 20;
 /// How soon a seal that failed is tried again.
 const SEAL_RETRY: Duration = Duration::from_secs(5);
+/// How long the task of a stream without a recording waits for the next source.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What all streams of a recorder share.
 pub(crate) struct Shared {
@@ -32,73 +36,10 @@ pub(crate) struct Shared {
     pub(crate) roll_after: Duration,
 }
 
-/// Tells a call's messages from those of an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CallId(pub(crate) u64);
-
-/// What a stream's task is asked.
-pub(crate) enum Command {
-    /// A source opens the stream.
-    Open { call: CallId, opening: Box<Opening>, reply: oneshot::Sender<Result<Opened, OpenError>> },
-    /// A message of a call, with its audio.
-    Message { call: CallId, message: Message, pcm: Bytes },
-    /// The call has gone.
-    Closed { call: CallId },
-}
-
-/// The answer to an open.
-pub(crate) struct Opened {
-    pub(crate) recording: RecordingId,
-    pub(crate) epoch: Epoch,
-    pub(crate) next: Frame,
-    pub(crate) resume: Option<Frame>,
-    pub(crate) progress: watch::Receiver<Progress>,
-}
-
-/// What a source learns while its call lasts. The newest value says all.
-#[derive(Clone, Debug)]
-pub(crate) struct Progress {
-    /// Durable end in the numbers of the call.
-    pub(crate) durable: Frame,
-    /// Why the call ends, if it does.
-    pub(crate) verdict: Option<Verdict>,
-}
-
-/// Why a call ends.
-#[derive(Clone, Debug)]
-pub(crate) enum Verdict {
-    /// The source has ended and its recording is sealed.
-    Ended,
-    /// A message did not fit.
-    Refused(Refusal),
-    /// The disk is full.
-    Full(String),
-    /// The disk failed.
-    Failed(String),
-}
-
-impl From<&StoreError> for Verdict {
-    fn from(error: &StoreError) -> Self {
-        if error.is_full() { Self::Full(error.to_string()) } else { Self::Failed(error.to_string()) }
+impl Shared {
+    pub(crate) fn open_tape(&self, tape: TapeWriter) -> OpenTape {
+        OpenTape::new(tape, self.roll_after, self.resume_window)
     }
-}
-
-struct Call {
-    id: CallId,
-    progress: watch::Sender<Progress>,
-}
-
-/// The open recording.
-struct OpenTape {
-    recording: Recording,
-    ingest: Ingest,
-    /// At home; otherwise it is with the committer.
-    tape: Option<TapeWriter>,
-    committing: Option<oneshot::Receiver<Committed>>,
-    pending: Arc<Pending>,
-    call: Option<Call>,
-    /// When to seal because nobody comes back.
-    deadline: Option<Instant>,
 }
 
 /// The task of one stream.
@@ -111,44 +52,76 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// A stream, with the recording that recovery found open.
-    pub(crate) fn new(
+    pub(crate) const fn new(
         name: StreamName,
         shared: Arc<Shared>,
         commands: mpsc::Receiver<Command>,
-        recovered: Option<TapeWriter>,
+        open: Option<OpenTape>,
     ) -> Self {
-        let open = recovered.map(|tape| OpenTape::new(tape, &shared));
         Self { name, shared, commands, open }
     }
 
-    /// Serves the stream until nobody can send commands any more; then commits what is pending.
+    /// Serves the stream until nobody can send commands any more, or nobody has for a while and nothing is open; then
+    /// commits what is pending.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         loop {
             let busy = self.open.as_ref().is_some_and(|open| open.pending.bytes() >= MAX_PENDING);
-            let deadline = self.open.as_ref().and_then(|open| open.deadline);
+            let deadline = match &self.open {
+                Some(open) => open.deadline,
+                None => Some(Instant::now() + IDLE),
+            };
+            let call = self.open.as_ref().and_then(|open| open.call.as_ref().map(|call| call.id));
             tokio::select! {
-                outcome = committed(&mut self.open) => self.committed(outcome?),
+                // What has arrived is taken in before its source is found to be gone.
+                biased;
+                event = event(&mut self.open) => match event? {
+                    Some(outcome) => self.committed(outcome),
+                    None if busy || !self.commands.is_empty() => self.next_command().await?,
+                    None => if let Some(call) = call { self.closed(call).await? },
+                },
                 command = self.commands.recv(), if !busy => match command {
                     Some(command) => self.command(command).await?,
                     None => break,
                 },
-                () = at(deadline) => drop(self.seal(SealReason::SourceLost, None).await?),
+                () = at(deadline) => if self.open.is_none() { break } else { self.time_is_up().await? },
             }
-            if let Some(open) = &mut self.open {
-                open.kick(&self.shared.committer);
+            self.kick();
+        }
+        self.refuse_the_rest();
+        self.settle().await
+    }
+
+    fn kick(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.kick(&self.shared.committer);
+        }
+    }
+
+    /// Takes in what a source that has gone has left in the queue.
+    async fn next_command(&mut self) -> anyhow::Result<()> {
+        self.settle().await?;
+        match self.commands.try_recv() {
+            Ok(command) => self.command(command).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A source that asks in the moment in which the task ends asks again, and gets a new task.
+    fn refuse_the_rest(&mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Open { reply, .. } = command {
+                drop(reply.send(Err(OpenError::Unavailable("the stream is just closing; open again".into()))));
             }
         }
-        self.settle().await
     }
 
     async fn command(&mut self, command: Command) -> anyhow::Result<()> {
         match command {
             Command::Open { call, opening, reply } => {
                 let answer = self.opening(call, *opening).await?;
-                // A source that has given up meanwhile is like one that leaves at once.
-                if reply.send(answer).is_err() {
-                    self.closed(call).await?;
-                }
+                // Who has given up meanwhile has dropped the other side of the call, which is noticed.
+                drop(reply.send(answer));
             }
             Command::Message { call, message, pcm } => {
                 if self.open.as_ref().is_some_and(|open| open.is_of(call)) {
@@ -163,46 +136,59 @@ impl Stream {
     async fn closed(&mut self, call: CallId) -> anyhow::Result<()> {
         if self.open.as_ref().is_some_and(|open| open.is_of(call)) {
             self.settle().await?;
-            if let Some(open) = &mut self.open {
-                open.hang_up(None, self.shared.resume_window);
-            }
+            self.hang_up(None);
         }
         Ok(())
+    }
+
+    fn hang_up(&mut self, verdict: Option<Verdict>) {
+        if let Some(open) = &mut self.open {
+            open.hang_up(verdict, self.shared.resume_window);
+        }
     }
 
     /// A source opens the stream: everything before is made durable, older calls end, the epoch rises.
     async fn opening(&mut self, call: CallId, opening: Opening) -> anyhow::Result<Result<Opened, OpenError>> {
         self.settle().await?;
-        if let Some(open) = &mut self.open {
+        if let Some(open) = &self.open {
             let (got, current) = (open.ingest.epoch(), open.ingest.epoch().next());
-            open.hang_up(Some(Verdict::Refused(Refusal::OldEpoch { got, current })), self.shared.resume_window);
+            self.hang_up(Some(Verdict::Refused(Refusal::OldEpoch { got, current })));
         }
-        let same_spec = self.open.as_ref().map(|open| open.recording.spec == opening.spec);
-        let ready = match same_spec {
-            Some(true) => self.reopen(&opening).await?,
-            Some(false) => self.begin_next(&opening, self.next_epoch(), SealReason::SpecChanged).await?,
-            None => self.begin(&opening).await?,
-        };
-        let Some(open) = &mut self.open else {
-            return Ok(Err(OpenError::Unavailable("the stream has no open recording".into())));
-        };
-        if let Err(error) = ready {
+        if let Err(error) = self.make_ready(&opening).await? {
             return Ok(Err(error));
         }
-        let (epoch, next) = (open.ingest.epoch(), open.ingest.next());
-        open.deadline = None;
-        let (progress, watched) = watch::channel(Progress { durable: next, verdict: None });
-        open.call = Some(Call { id: call, progress });
-        let recording = open.recording.id;
+        let Some(open) = &mut self.open else { return Ok(Err(nothing_open())) };
+        let (recording, epoch, next) = (open.recording.id, open.ingest.epoch(), open.ingest.next());
+        let (writing, progress) = Call::new(call, next);
+        (open.call, open.deadline) = (Some(writing), None);
         let wrote = open.tape.as_ref().and_then(|tape| tape.timeline().written_by(opening.instance, next));
-        let resume = opening.resume.and_then(|id| tape::translate(&self.shared.catalogue, id, recording, wrote));
+        let resume = tape::resume(&self.shared.catalogue, &opening, recording, wrote);
         tracing::info!(stream = %self.name, %recording, %epoch, %next, source = %opening.source, "source connected");
-        Ok(Ok(Opened { recording, epoch, next, resume, progress: watched }))
+        Ok(Ok(Opened { recording, epoch, next, resume, progress }))
+    }
+
+    /// Sees to it that a recording is open for this source.
+    async fn make_ready(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
+        if self.open.as_ref().is_some_and(|open| open.sealing.is_some())
+            && let Err(error) = self.seal().await?
+        {
+            return Ok(Err(error));
+        }
+        match self.open.as_ref().map(|open| open.recording.spec == opening.spec) {
+            Some(true) => self.reopen(opening).await,
+            Some(false) => {
+                let next = Next::Wanted(Box::new(opening.clone()), self.next_epoch());
+                self.end_recording(SealReason::SpecChanged, Some(next)).await
+            }
+            None => self.begin(opening).await,
+        }
     }
 
     /// The same recording goes on under the next epoch.
     async fn reopen(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
-        let Some((open, writer)) = self.open.as_mut().and_then(OpenTape::at_home) else { return Ok(lost_tape()) };
+        let Some((open, writer)) = self.open.as_mut().and_then(OpenTape::at_home) else {
+            return Ok(Err(nothing_open()));
+        };
         let (epoch, source) = (open.ingest.epoch().next(), opening.clone());
         let (writer, outcome) =
             tape::blocking(writer, move |tape| tape.update(epoch, source.instance, source.source, source.title))
@@ -220,35 +206,18 @@ impl Stream {
     /// The stream's first recording, or the first after one that was sealed.
     async fn begin(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
         match tape::create(&self.shared, opening.clone(), self.next_epoch()).await? {
-            Ok(tape) => self.open = Some(OpenTape::new(tape, &self.shared)),
-            Err(error) => return Ok(Err(error.into())),
+            Ok(tape) => {
+                tape::introduce(&self.shared, tape.recording());
+                self.open = Some(self.shared.open_tape(tape));
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error.into())),
         }
-        Ok(Ok(()))
     }
 
     fn next_epoch(&self) -> Epoch {
         let stored = || self.shared.catalogue.latest(&self.name).map(|last| last.epoch);
         self.open.as_ref().map(|open| open.ingest.epoch()).or_else(stored).unwrap_or_default().next()
-    }
-
-    /// A next recording takes over from the open one, which is sealed.
-    async fn begin_next(
-        &mut self,
-        opening: &Opening,
-        epoch: Epoch,
-        why: SealReason,
-    ) -> anyhow::Result<Result<(), OpenError>> {
-        // The next one exists before it is named in the seal.
-        let next = match tape::create(&self.shared, opening.clone(), epoch).await? {
-            Ok(next) => next,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        let id = next.recording().id;
-        if let Err(error) = self.seal(why, Some(id)).await? {
-            return Ok(Err(error));
-        }
-        self.open = Some(OpenTape::new(next, &self.shared));
-        Ok(Ok(()))
     }
 
     async fn message(&mut self, message: Message, pcm: Bytes) -> anyhow::Result<()> {
@@ -267,7 +236,7 @@ impl Stream {
                 }
                 Err(refusal) => {
                     tracing::warn!(stream = %self.name, %refusal, "message refused");
-                    open.hang_up(Some(Verdict::Refused(refusal)), self.shared.resume_window);
+                    self.hang_up(Some(Verdict::Refused(refusal)));
                     return Ok(());
                 }
             }
@@ -277,12 +246,13 @@ impl Stream {
     /// The source has ended by itself.
     async fn end(&mut self) -> anyhow::Result<()> {
         self.settle().await?;
+        // If the disk has just refused what came before, the call has its verdict already.
         let Some(call) = self.open.as_mut().and_then(|open| open.call.take()) else { return Ok(()) };
-        let verdict = match self.seal(SealReason::SourceEnded, None).await? {
+        let verdict = match self.end_recording(SealReason::SourceEnded, None).await? {
             Ok(()) => Verdict::Ended,
             Err(error) => error.into(),
         };
-        call.progress.send_modify(|p| p.verdict = Some(verdict));
+        call.end(Some(verdict));
         Ok(())
     }
 
@@ -291,61 +261,89 @@ impl Stream {
         self.settle().await?;
         let Some(open) = &mut self.open else { return Ok(false) };
         let Some(call) = open.call.take() else { return Ok(false) };
-        let r = &open.recording;
-        let opening = Opening {
-            stream: r.stream.clone(),
-            source: r.source.clone(),
-            instance: r.instance,
-            spec: r.spec,
-            resume: None,
-            title: r.title.clone(),
-        };
         let mut ingest = open.ingest.clone();
-        if let Err(error) = self.begin_next(&opening, ingest.epoch(), why).await? {
-            call.progress.send_modify(|p| p.verdict = Some(error.into()));
-            if let Some(open) = &mut self.open {
-                open.deadline = Some(Instant::now() + self.shared.resume_window);
-            }
+        let next = Next::Wanted(Box::new(tape::opening_of(&open.recording)), ingest.epoch());
+        if let Err(error) = self.end_recording(why, Some(next)).await? {
+            call.end(Some(error.into()));
             return Ok(false);
         }
         ingest.rolled();
         if let Some(open) = &mut self.open {
-            tracing::info!(stream = %self.name, recording = %open.recording.id, reason = why.as_str(), "rolled");
-            open.ingest = ingest;
-            open.call = Some(call);
-            open.deadline = None;
+            (open.ingest, open.call, open.deadline) = (ingest, Some(call), None);
         }
         Ok(true)
     }
 
-    /// Seals the open recording. If that fails it stays open and is tried again.
-    async fn seal(&mut self, why: SealReason, next: Option<RecordingId>) -> anyhow::Result<Result<(), OpenError>> {
+    /// Nobody came back in time, or a seal is to be tried again.
+    async fn time_is_up(&mut self) -> anyhow::Result<()> {
+        let retries = self.open.as_ref().is_some_and(|open| open.sealing.is_some());
+        let outcome =
+            if retries { self.seal().await? } else { self.end_recording(SealReason::SourceLost, None).await? };
+        // Said already, and tried again.
+        drop(outcome);
+        Ok(())
+    }
+
+    /// Decides that the open recording ends here, and seals it.
+    async fn end_recording(&mut self, why: SealReason, next: Option<Next>) -> anyhow::Result<Result<(), OpenError>> {
+        if let Some(open) = &mut self.open {
+            open.sealing = Some(Sealing { why, next });
+        }
+        self.seal().await
+    }
+
+    /// Does what was decided about the end of the open recording. If that fails, it is tried again, with nothing undone.
+    async fn seal(&mut self) -> anyhow::Result<Result<(), OpenError>> {
         self.settle().await?;
-        let Some((open, writer)) = self.open.as_mut().and_then(OpenTape::at_home) else { return Ok(Ok(())) };
-        let (writer, outcome) = tape::blocking(writer, move |tape| tape.seal(why, next, tape::now())).await?;
-        match outcome {
-            Ok(sealed) => {
-                tape::announce(&self.shared, sealed);
-                self.open = None;
-                Ok(Ok(()))
-            }
-            Err(error) => {
-                tracing::error!(stream = %self.name, %error, "could not seal; trying again");
-                open.tape = Some(writer);
-                open.deadline = Some(Instant::now() + SEAL_RETRY);
-                Ok(Err(error.into()))
+        let sealed = self.try_to_seal().await?;
+        if let (Err(error), Some(open)) = (&sealed, &mut self.open) {
+            tracing::error!(stream = %self.name, recording = %open.recording.id, %error, "could not seal; trying again");
+            open.deadline = Some(Instant::now() + SEAL_RETRY);
+        }
+        Ok(sealed)
+    }
+
+    async fn try_to_seal(&mut self) -> anyhow::Result<Result<(), OpenError>> {
+        let Some(open) = &mut self.open else { return Ok(Ok(())) };
+        let Some(sealing) = &mut open.sealing else { return Ok(Ok(())) };
+        // The next one exists before it is named in the seal.
+        if let Some(Next::Wanted(opening, epoch)) = &sealing.next {
+            match tape::create(&self.shared, (**opening).clone(), *epoch).await? {
+                Ok(tape) => sealing.next = Some(Next::Made(Box::new(tape))),
+                Err(error) => return Ok(Err(error.into())),
             }
         }
+        let why = sealing.why;
+        let next = sealing.next.as_ref().and_then(Next::id);
+        let Some((open, writer)) = open.at_home() else { return Ok(Err(nothing_open())) };
+        let (writer, outcome) = tape::blocking(writer, move |tape| tape::seal(tape, why, next)).await?;
+        let sealed = match outcome {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                open.tape = Some(writer);
+                return Ok(Err(error.into()));
+            }
+        };
+        let next = open.sealing.take().and_then(|sealing| sealing.next);
+        self.open = match next {
+            Some(Next::Made(tape)) => {
+                tape::introduce(&self.shared, tape.recording());
+                Some(self.shared.open_tape(*tape))
+            }
+            _ => None,
+        };
+        tape::announce(&self.shared, sealed);
+        Ok(Ok(()))
     }
 
     /// Waits until nothing is pending: everything is durable, or was refused by the disk.
     async fn settle(&mut self) -> anyhow::Result<()> {
         while let Some(open) = &mut self.open {
             open.kick(&self.shared.committer);
-            if open.committing.is_none() {
+            if !open.is_committing() {
                 break;
             }
-            let outcome = committed(&mut self.open).await?;
+            let outcome = open.committed().await?;
             self.committed(outcome);
         }
         Ok(())
@@ -354,105 +352,53 @@ impl Stream {
     /// A commit came back.
     fn committed(&mut self, (tape, outcome): Committed) {
         let Some(open) = &mut self.open else { return };
-        let end = tape.durable();
         match outcome {
             Ok(durable) => {
                 self.shared.tails.publish(open.recording.id, Tail::open(durable, self.shared.dir.generation()));
                 open.acknowledge(durable);
             }
-            Err(error) => {
-                tracing::error!(stream = %self.name, %error, durable = %end, "not written; the source has to send again");
-                open.pending.clear();
-                open.ingest.rewound(Position::of(tape.timeline(), end));
-                open.hang_up(Some(Verdict::from(&error)), self.shared.resume_window);
-            }
+            Err(error) => self.rewound(&tape, &error),
         }
-        open.tape = Some(tape);
+        if let Some(open) = &mut self.open {
+            open.tape = Some(tape);
+        }
+    }
+
+    /// The disk has refused what was to be committed: the source has it still, and sends it again.
+    fn rewound(&mut self, tape: &TapeWriter, error: &StoreError) {
+        let durable = tape.durable();
+        tracing::error!(stream = %self.name, %error, %durable, "not written; the source has to send again");
+        if let Some(open) = &mut self.open {
+            open.pending.clear();
+            open.ingest.rewound(Position::of(tape.timeline(), durable));
+        }
+        self.hang_up(Some(Verdict::from(error)));
     }
 }
 
-fn lost_tape() -> Result<(), OpenError> {
-    Err(OpenError::Unavailable("the recording is not at hand".into()))
+/// The next thing that happens to the open recording by itself: a commit comes back, or (`None`) its source has hung up.
+async fn event(open: &mut Option<OpenTape>) -> anyhow::Result<Option<Committed>> {
+    let Some(open) = open else { return std::future::pending().await };
+    if open.is_committing() {
+        // Whether the source is still there is asked again afterwards.
+        return open.committed().await.map(Some);
+    }
+    match &open.call {
+        Some(call) => {
+            call.gone().await;
+            Ok(None)
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn nothing_open() -> OpenError {
+    OpenError::Unavailable("the stream has no open recording".into())
 }
 
 async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits for the commit under way; for ever if there is none.
-async fn committed(open: &mut Option<OpenTape>) -> anyhow::Result<Committed> {
-    let Some(open) = open.as_mut().filter(|open| open.committing.is_some()) else {
-        return std::future::pending().await;
-    };
-    match &mut open.committing {
-        Some(outcome) => {
-            let outcome = outcome.await;
-            open.committing = None;
-            outcome.map_err(|_| anyhow::anyhow!("the committer has died"))
-        }
-        None => std::future::pending().await,
-    }
-}
-
-impl OpenTape {
-    fn new(tape: TapeWriter, shared: &Shared) -> Self {
-        let recording = tape.recording().clone();
-        let position = Position::of(tape.timeline(), tape.durable());
-        let source = (recording.instance, recording.source.clone());
-        let ingest = Ingest::new(recording.spec, shared.roll_after, recording.epoch, source, position);
-        Self {
-            recording,
-            ingest,
-            tape: Some(tape),
-            committing: None,
-            pending: Arc::default(),
-            call: None,
-            deadline: Some(Instant::now() + shared.resume_window),
-        }
-    }
-
-    fn is_of(&self, call: CallId) -> bool {
-        self.call.as_ref().is_some_and(|current| current.id == call)
-    }
-
-    /// Takes the tape for work that nothing may come between. Has to be settled.
-    fn at_home(&mut self) -> Option<(&mut Self, TapeWriter)> {
-        let tape = self.tape.take()?;
-        Some((self, tape))
-    }
-
-    fn write(&mut self, entries: Vec<Entry>, skip: FrameCount, take: FrameCount, time: WallTime, pcm: &Bytes) {
-        for entry in entries {
-            self.pending.note(entry);
-        }
-        let spec = self.recording.spec;
-        let (from, to) = (spec.bytes(skip) as usize, spec.bytes(skip + take) as usize);
-        self.pending.audio(time, pcm.slice(from.min(pcm.len())..to.min(pcm.len())));
-    }
-
-    /// Sends the tape to the committer if there is something to write and it is at home.
-    fn kick(&mut self, committer: &Committer) {
-        if !self.pending.is_empty()
-            && let Some(tape) = self.tape.take()
-        {
-            self.committing = Some(committer.commit(tape, Arc::clone(&self.pending)));
-        }
-    }
-
-    fn acknowledge(&self, durable: Durable) {
-        let Some(call) = &self.call else { return };
-        let durable = self.ingest.in_call(durable.end());
-        call.progress.send_if_modified(|p| std::mem::replace(&mut p.durable, durable) != durable);
-    }
-
-    /// Ends the call, if there is one; from now on the resume window runs.
-    fn hang_up(&mut self, verdict: Option<Verdict>, resume_window: Duration) {
-        if let Some(call) = self.call.take() {
-            call.progress.send_modify(|p| p.verdict = verdict);
-            self.deadline = Some(Instant::now() + resume_window);
-        }
     }
 }

@@ -1,11 +1,12 @@
-//! The streams of a recorder: who asks for one gets the queue of its task. Tasks live as long as the recorder.
+//! The streams of a recorder: who asks for one gets the queue of its task, which is started if there is none.
 
-use crate::stream::{CallId, Command, Opened, Shared, Stream};
+use crate::call::{CallId, Command, Opened};
+use crate::open_tape::OpenTape;
+use crate::stream::{Shared, Stream};
 use crate::tape::OpenError;
 use livetape_audio::StreamName;
 use livetape_proto::Opening;
 use livetape_service::Tasks;
-use livetape_store::TapeWriter;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Messages that wait for one stream's task.
 const QUEUE: usize = 8;
-/// Most streams of one recorder.
+/// Most streams of one recorder that have a source, or had one a minute ago.
 const MAX_STREAMS: usize = 4096;
 /// How long an open may take: it waits for a sync.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,29 +42,35 @@ impl Streams {
     }
 
     /// Goes on with a recording that was open when the recorder stopped.
-    pub(crate) fn resume(&self, tape: TapeWriter) {
-        let name = tape.recording().stream.clone();
-        self.with(|queues| drop(queues.insert(name.clone(), self.start(name, Some(tape)))));
+    pub(crate) fn resume(&self, open: OpenTape) {
+        let name = open.recording.stream.clone();
+        self.with(|queues| drop(queues.insert(name.clone(), self.start(name, Some(open)))));
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut HashMap<StreamName, mpsc::Sender<Command>>) -> R) -> Option<R> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f)
     }
 
-    fn start(&self, name: StreamName, recovered: Option<TapeWriter>) -> mpsc::Sender<Command> {
+    fn start(&self, name: StreamName, open: Option<OpenTape>) -> mpsc::Sender<Command> {
         let (commands, queue) = mpsc::channel(QUEUE);
-        let task = Stream::new(name.clone(), Arc::clone(&self.shared), queue, recovered);
-        self.tasks.spawn(format!("stream {name}"), task.run());
+        let task = Stream::new(name.clone(), Arc::clone(&self.shared), queue, open);
+        self.tasks.spawn_finite(format!("stream {name}"), task.run());
         commands
     }
 
     fn queue(&self, name: &StreamName) -> Result<mpsc::Sender<Command>, OpenError> {
-        let found = self.with(|queues| match queues.get(name) {
-            Some(queue) => Ok(queue.clone()),
-            None if queues.len() >= MAX_STREAMS => {
-                Err(OpenError::TooMany(format!("this recorder has {MAX_STREAMS} streams, which is the most")))
+        let found = self.with(|queues| {
+            if let Some(queue) = queues.get(name).filter(|queue| !queue.is_closed()) {
+                return Ok(queue.clone());
             }
-            None => Ok(queues.entry(name.clone()).or_insert(self.start(name.clone(), None)).clone()),
+            queues.retain(|_, queue| !queue.is_closed());
+            if queues.len() >= MAX_STREAMS {
+                let text = format!("this recorder has {MAX_STREAMS} streams, which is the most; open again later");
+                return Err(OpenError::TooMany(text));
+            }
+            let queue = self.start(name.clone(), None);
+            queues.insert(name.clone(), queue.clone());
+            Ok(queue)
         });
         found.unwrap_or_else(|| Err(stopping()))
     }

@@ -1,9 +1,8 @@
 //! What a stream's task does with tapes besides appending: make one, change its identity, find the way from one to
 //! the next. Everything that touches the disk runs on the blocking pool.
 
-use crate::ingest::Refusal;
-use crate::stream::{Shared, Verdict};
-use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId, Tail, WallTime};
+use crate::stream::Shared;
+use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId, SealReason, Tail, WallTime};
 use livetape_proto::Opening;
 use livetape_store::{Catalogue, Recording, StoreError, TapeWriter};
 use std::sync::Arc;
@@ -32,21 +31,6 @@ impl From<StoreError> for OpenError {
     }
 }
 
-impl From<OpenError> for Verdict {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Full(text) => Self::Full(text),
-            OpenError::Unavailable(text) | OpenError::TooMany(text) => Self::Failed(text),
-        }
-    }
-}
-
-impl From<Refusal> for Verdict {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 /// The recorder's clock: for ids and events. The time of day of frames comes from their source.
 pub(crate) fn now() -> WallTime {
     let nanos = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos());
@@ -65,7 +49,7 @@ pub(crate) async fn blocking<R: Send + 'static>(
     .await?)
 }
 
-/// Makes an empty recording and makes it known.
+/// Makes an empty recording, which nobody knows of yet.
 pub(crate) async fn create(
     shared: &Arc<Shared>,
     opening: Opening,
@@ -89,13 +73,31 @@ pub(crate) async fn create(
         seal: None,
     };
     let dir = shared.dir.clone();
-    let created = tokio::task::spawn_blocking(move || TapeWriter::create(&dir, recording)).await?;
-    if let Ok(tape) = &created {
-        let tail = Tail::open(Durable(Frame::ZERO), shared.dir.generation());
-        shared.tails.publish(tape.recording().id, tail);
-        shared.catalogue.insert(tape.recording().clone());
+    Ok(tokio::task::spawn_blocking(move || TapeWriter::create(&dir, recording)).await?)
+}
+
+/// Makes a new recording known.
+pub(crate) fn introduce(shared: &Shared, recording: &Recording) {
+    shared.tails.publish(recording.id, Tail::open(Durable(Frame::ZERO), shared.dir.generation()));
+    shared.catalogue.insert(recording.clone());
+}
+
+/// Seals a tape. The end is told by the clock of its source, like everything on its timeline.
+pub(crate) fn seal(tape: &mut TapeWriter, why: SealReason, next: Option<RecordingId>) -> Result<Recording, StoreError> {
+    let ended = tape.timeline().latest_before(tape.durable().end()).unwrap_or_else(now);
+    tape.seal(why, next, ended)
+}
+
+/// What the source of a recording would say to open another like it.
+pub(crate) fn opening_of(recording: &Recording) -> Opening {
+    Opening {
+        stream: recording.stream.clone(),
+        source: recording.source.clone(),
+        instance: recording.instance,
+        spec: recording.spec,
+        resume: None,
+        title: recording.title.clone(),
     }
-    Ok(created)
 }
 
 /// Makes known that a recording is sealed: first to those who listen, then to those who ask.
@@ -109,25 +111,28 @@ pub(crate) fn announce(shared: &Shared, sealed: Recording) {
     shared.tails.forget(id);
 }
 
-/// How far a source's frames are durable, in the numbers of the recording `from`, by which it counts. In `current`, which
-/// is open now, its frames end at `wrote`. A recording that was sealed without a next one leads to any later one.
-pub(crate) fn translate(
+/// How far a source's frames are durable, in the numbers of the recording by which it counts. In `current`, which is open
+/// now, its frames end at `wrote`. A recording that was sealed without a next one leads to any later one.
+///
+/// `None` if the way there is not known, or leads through recordings that somebody else has written to since: then what
+/// the source holds is sent twice rather than lost.
+pub(crate) fn resume(
     catalogue: &Catalogue,
-    from: RecordingId,
+    opening: &Opening,
     current: RecordingId,
     wrote: Option<Frame>,
 ) -> Option<Frame> {
+    let from = opening.resume?;
     if from == current {
         return wrote;
     }
-    let stream = &catalogue.get(current)?.stream;
     let (mut id, mut before) = (from, FrameCount::ZERO);
     for _ in 0..MAX_HOPS {
         if id == current {
             return Some(wrote.unwrap_or(Frame::ZERO) + before);
         }
-        let recording = catalogue.get(id).filter(|r| r.stream == *stream)?;
-        let seal = recording.seal.as_ref()?;
+        let ours = |r: &Arc<Recording>| r.stream == opening.stream && r.instance == opening.instance;
+        let seal = catalogue.get(id).filter(ours)?.seal?;
         before = before + seal.end.since(Frame::ZERO);
         id = seal.next.unwrap_or(current);
     }

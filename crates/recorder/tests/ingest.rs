@@ -5,7 +5,7 @@
 use livetape_audio::{Entry, Frame, FrameCount, SealReason, Spec, Tail, WallTime};
 use livetape_proto::v1;
 use livetape_recorder::{Recorder, RecorderConfig};
-use livetape_store::{Catalogue, DataDir, Recording, TapeReader, TimelineFollower};
+use livetape_store::{Catalogue, DataDir, Disk, Faults, Op, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::{MemoryTails, Watch};
 use livetape_testkit::grpc_source::{Call, begin, open, opening, stereo};
 use std::net::SocketAddr;
@@ -33,6 +33,7 @@ fn config(folder: &Path) -> RecorderConfig {
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        disk: Disk::default(),
     }
 }
 
@@ -242,6 +243,104 @@ async fn a_source_that_stays_away_is_sealed_after_the_window_and_begins_anew() {
     assert_ne!(again.opened.recording_id, first);
     assert_eq!((again.opened.next_frame, again.opened.resume_frame), (0, Some(100)));
     assert!(again.opened.epoch > 1, "epochs rise over the recordings of a stream");
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_source_wrote_is_not_taken_for_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let source = opening("a", stereo());
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    call.append(Frame::ZERO, noon(), pcm(0, 800)).await;
+    call.acknowledged(Frame::new(800)).await.unwrap();
+    let other = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    other.append(Frame::new(800), after(noon(), 800), pcm(800, 400)).await;
+    other.end(Frame::new(1_200)).await.unwrap();
+    let back = open(recorder.addr, same_source(&source, &call)).await.unwrap();
+    assert_eq!((back.opened.next_frame, back.opened.resume_frame), (0, None), "nothing of it may be dropped");
+    recorder.stop().await;
+}
+
+/// Refuses to replace `recording.json` of one recording while it is told to.
+#[derive(Default)]
+struct Stubborn(std::sync::Mutex<Option<String>>);
+
+impl Faults for Stubborn {
+    fn check(&self, op: Op, path: &Path) -> std::io::Result<()> {
+        let refused = self.0.lock().unwrap().as_ref().is_some_and(|id| path.to_string_lossy().contains(id.as_str()));
+        if refused && op == Op::Rename { Err(std::io::Error::other("stubborn")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn a_seal_that_fails_is_tried_again_and_leaves_nothing_behind() {
+    let (folder, stubborn) = (tempfile::tempdir().unwrap(), Arc::new(Stubborn::default()));
+    let disk = Disk::with_faults(Arc::clone(&stubborn) as _);
+    let recorder = start(RecorderConfig { disk, ..config(folder.path()) }).await;
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    let first = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, noon(), pcm(0, 100)).await;
+    call.acknowledged(Frame::new(100)).await.unwrap();
+    *stubborn.0.lock().unwrap() = Some(first.clone());
+    let mono = opening("a", Spec::new(livetape_audio::SampleFormat::F32, 44_100, 1).unwrap());
+    for _ in 0..5 {
+        assert_eq!(open(recorder.addr, mono.clone()).await.unwrap_err().code(), Code::Unavailable);
+    }
+    let list = |recorder: &Running| recorder.catalogue.list(&Query { limit: 100, ..Query::default() }).recordings.len();
+    assert_eq!(list(&recorder), 1, "nobody knows of a recording that was not needed yet");
+    *stubborn.0.lock().unwrap() = None;
+    let opened = open(recorder.addr, mono).await.unwrap().opened;
+    let seal = recorder.recording(&first).seal.expect("sealed");
+    assert_eq!((seal.reason, seal.end), (SealReason::SpecChanged, Frame::new(100)));
+    assert_eq!(seal.next.map(|id| id.to_string()), Some(opened.recording_id));
+    assert_eq!(list(&recorder), 2);
+    recorder.stop().await;
+    assert_eq!(std::fs::read_dir(folder.path().join("a")).unwrap().count(), 2, "and nothing lies on the disk");
+}
+
+#[tokio::test]
+async fn the_end_of_a_recording_is_told_by_its_sources_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    let id = call.opened.recording_id.clone();
+    let future = at("2031-01-01T00:00:00Z");
+    call.append(Frame::ZERO, future, pcm(0, 48_000)).await;
+    call.end(Frame::new(48_000)).await.unwrap();
+    assert_eq!(recorder.recording(&id).seal.unwrap().ended, after(future, 48_000));
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_who_is_silent_or_deaf_keeps_the_recorder_from_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let silent = tokio::net::TcpStream::connect(recorder.addr).await.unwrap();
+    let garbage = tokio::net::TcpStream::connect(recorder.addr).await.unwrap();
+    garbage.try_write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    // What is no HTTP/2 is closed without an answer.
+    garbage.readable().await.unwrap();
+    assert!(matches!(garbage.try_read(&mut [0; 1]), Ok(0) | Err(_)));
+    let call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    recorder.stop().await;
+    drop((silent, call));
+}
+
+#[tokio::test]
+async fn a_source_that_leaves_in_the_middle_of_opening_does_not_hold_the_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(RecorderConfig { resume_window: Duration::from_millis(300), ..config(folder.path()) }).await;
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    let id = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, noon(), pcm(0, 100)).await;
+    call.acknowledged(Frame::new(100)).await.unwrap();
+    for _ in 0..20 {
+        let opening = open(recorder.addr, opening("a", stereo()));
+        drop(tokio::time::timeout(Duration::from_millis(3), opening).await);
+    }
+    drop(call);
+    assert_eq!(recorder.sealed(&id).await.seal.unwrap().reason, SealReason::SourceLost);
     recorder.stop().await;
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct RunArgs {
     /// Let anyone who reaches an address that is not a loopback one listen, or publish
     #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
     anonymous: Option<Vec<Anonymous>>,
-    /// Time between two sync rounds: what a power cut may cost, 10ms to 10s [default: 100ms]
+    /// Time between two sync rounds: what a power cut may cost, 10ms to 1s [default: 100ms]
     #[arg(long, env = "LIVETAPE_SYNC_INTERVAL", value_name = "TIME")]
     sync_interval: Option<Span>,
     /// How long a source may be away before its recording is sealed [default: 5m]
@@ -162,7 +162,7 @@ impl Settings {
             hosts: args.hosts.or(file.hosts).unwrap_or_default(),
             cors_origins: args.cors_origins.or(file.cors_origins).unwrap_or_default(),
             anonymous: args.anonymous.or(file.anonymous).unwrap_or_default(),
-            sync_interval: span("sync_interval", args.sync_interval, file.sync_interval, ms(100), [ms(10), s(10)])?,
+            sync_interval: span("sync_interval", args.sync_interval, file.sync_interval, ms(100), [ms(10), s(1)])?,
             resume_window: span("resume_window", args.resume_window, file.resume_window, s(300), [s(0), days(7)])?,
             roll_after: span("roll_after", args.roll_after, file.roll_after, days(1), [s(1), days(365)])?,
             drain: span("drain", args.drain, file.drain, s(5), [s(0), s(3600)])?,
@@ -180,11 +180,12 @@ fn sources(args: &RunArgs, file: Vec<FileSource>) -> anyhow::Result<Vec<SourceCo
     let mut sources: Vec<SourceConfig> = Vec::new();
     if named || file.is_empty() {
         let n = args.streams.len().max(args.sources.len()).max(1);
+        let paired = args.streams.len() == n && args.sources.len() == n;
         ensure!(
-            args.streams.len() == n || n == 1,
-            "{} sources and {} streams: say --stream once for each --source",
-            args.sources.len(),
-            args.streams.len()
+            paired || n == 1,
+            "{} times --stream and {} times --source: say --stream once for each --source",
+            args.streams.len(),
+            args.sources.len()
         );
         for i in 0..n {
             let stream = args.streams.get(i).cloned().map_or_else(|| "live".parse(), Ok)?;

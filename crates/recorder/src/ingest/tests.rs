@@ -193,14 +193,15 @@ fn a_clock_that_is_set_is_an_event_and_cuts_nothing() {
 fn a_trembling_clock_cannot_flood_the_timeline() {
     let mut ingest = fresh(DAY);
     let mut entries = 0;
-    for chunk in 0..500_u64 {
+    for chunk in 0..5_000_u64 {
         let first = ingest.next();
         let wrong = Duration::from_secs(chunk % 2 * 1_000);
         let message = append(1, first, FrameCount::new(160), noon().later(wrong));
         let Ok(Decision::Write { entries: new, .. }) = ingest.decide(message, noon()) else { panic!() };
         entries += new.len();
     }
-    assert!(entries <= 2 * 5 * 10 + 1, "{entries} entries in ten seconds");
+    // Distances of 0.2, 0.4, … 6.4 s, then 10 s.
+    assert!(entries <= 2 * (6 + 10) + 2, "{entries} entries in 100 seconds");
 }
 
 /// Feeds whole seconds until the recording ends, and tells after how many frames and why.
@@ -240,16 +241,30 @@ fn too_short_at_midnight_waits_for_the_next_one() {
 }
 
 #[test]
-fn a_gap_over_midnight_does_not_skip_the_roll() {
+fn a_gap_over_midnight_stands_before_the_first_frame_of_the_next() {
     let mut ingest = fresh(Duration::from_secs(3));
     go_on(&mut ingest, 5, at("2026-11-20T23:59:50Z"));
     ingest.opened(Epoch(1), named(B));
-    let late = append(1, ingest.next(), seconds(1), at("2026-11-21T00:10:00Z"));
+    let to = at("2026-11-21T00:10:00Z");
+    let late = append(1, ingest.next(), seconds(1), to);
     let Ok(Decision::Write { entries, take, then, .. }) = ingest.decide(late, noon()) else { panic!() };
-    assert_eq!((take, then), (FrameCount::ZERO, Some(SealReason::Rolled)));
-    assert!(matches!(entries.as_slice(), [Entry::Source(_), Entry::Gap(_)]), "the gap stands at the end of the first");
+    assert_eq!((entries, take, then), (vec![], FrameCount::ZERO, Some(SealReason::Rolled)));
+    // Also if the process ended between the two recordings.
+    let restarted = Ingest::new(spec(), DAY, Epoch(1), named(B), ingest.position().continued());
     ingest.rolled();
-    assert!(matches!(ingest.decide(late, noon()), Ok(Decision::Write { take, then: None, .. }) if take == seconds(1)));
+    for (mut ingest, first) in [(ingest, seconds(5)), (restarted, FrameCount::ZERO)] {
+        let message = append(1, Frame::ZERO + first, seconds(1), to);
+        let Ok(Decision::Write { entries, take, then: None, .. }) = ingest.decide(message, noon()) else { panic!() };
+        assert_eq!(take, seconds(1));
+        let gap = Gap {
+            at: Frame::ZERO,
+            lost: None,
+            from: at("2026-11-20T23:59:55Z"),
+            to,
+            reason: GapReason::SourceRestarted,
+        };
+        assert_eq!(entries, [source(Frame::ZERO, B), Entry::Gap(gap)]);
+    }
 }
 
 #[test]
@@ -258,6 +273,7 @@ fn never_reaches_the_largest_size() {
         next: Frame::new((1 << 38) - 10),
         anchor: Some(Anchor { frame: Frame::new((1 << 38) - 20), time: noon() }),
         writer: Some(A),
+        due: None,
     };
     let mut ingest = Ingest::new(spec(), Duration::MAX, Epoch(1), named(A), position);
     let message = append(1, position.next, seconds(1), noon());
@@ -341,7 +357,8 @@ proptest! {
                 Deed::Rewind(lost) => {
                     written = written.saturating_sub(lost.into());
                     let anchor = (written > 0).then_some(Anchor { frame: Frame::ZERO, time: noon() });
-                    ingest.rewound(Position { next: Frame::new(written), anchor, writer: Some(A) });
+                    let position = Position { next: Frame::new(written), anchor, writer: Some(A), due: None };
+                    ingest.rewound(position);
                 }
             }
             prop_assert_eq!(ingest.next().get(), written);

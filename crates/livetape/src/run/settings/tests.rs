@@ -36,16 +36,20 @@ fn flags_come_before_the_file() {
     let settings = merged(&["--http-addr", "127.0.0.1:2"], file).unwrap();
     assert_eq!((settings.http_addr.port(), settings.sync_interval), (2, Duration::from_secs(1)));
     assert_eq!(streams(&settings), [("a", &SourceSpec::Tone, "s16le;rate=48000;channels=2".into())]);
+    let settings = merged(&["--rate", "96000"], &format!("{file}\nrate = 44100")).unwrap();
+    assert_eq!(settings.sources[0].spec.rate(), 96_000);
     let settings = merged(&["--stream", "b", "--source", "noise", "--rate", "44100", "--format", "s24"], file).unwrap();
     assert_eq!(streams(&settings), [("b", &SourceSpec::Noise, "s24le;rate=44100;channels=2".into())]);
 }
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let cases: [(&[&str], &str, &str); 5] = [
+    let cases: [(&[&str], &str, &str); 7] = [
         (&["--rate", "1"], "", "1 Hz"),
         (&["--channels", "9"], "", "9 channels"),
-        (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "2 sources and 1 streams"),
+        (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "1 times --stream and 2 times --source"),
+        (&["--stream", "a", "--stream", "b", "--source", "tone"], "", "2 times --stream and 1 times --source"),
+        (&["--sync-interval", "2s"], "", "sync_interval"),
         (&["--sync-interval", "1ms"], "", "sync_interval"),
         (&[], "[[source]]\nstream = \"a\"\nsource = \"gramophone\"", "stream a"),
     ];

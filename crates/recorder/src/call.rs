@@ -1,0 +1,98 @@
+//! One source's call, as a stream's task sees it: what it asks, and what it learns.
+
+use crate::ingest::{Message, Refusal};
+use crate::tape::OpenError;
+use bytes::Bytes;
+use livetape_audio::{Epoch, Frame, RecordingId};
+use livetape_proto::Opening;
+use livetape_store::StoreError;
+use tokio::sync::{oneshot, watch};
+
+/// Tells a call's messages from those of an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallId(pub(crate) u64);
+
+/// What a stream's task is asked.
+pub(crate) enum Command {
+    /// A source opens the stream.
+    Open { call: CallId, opening: Box<Opening>, reply: oneshot::Sender<Result<Opened, OpenError>> },
+    /// A message of a call, with its audio.
+    Message { call: CallId, message: Message, pcm: Bytes },
+    /// The source sends nothing more, but still listens.
+    Closed { call: CallId },
+}
+
+/// The answer to an open. Who drops `progress` has hung up.
+pub(crate) struct Opened {
+    pub(crate) recording: RecordingId,
+    pub(crate) epoch: Epoch,
+    pub(crate) next: Frame,
+    pub(crate) resume: Option<Frame>,
+    pub(crate) progress: watch::Receiver<Progress>,
+}
+
+/// What a source learns while its call lasts. The newest value says all.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    /// Durable end in the numbers of the call.
+    pub(crate) durable: Frame,
+    /// Why the call ends, if it does.
+    pub(crate) verdict: Option<Verdict>,
+}
+
+/// Why a call ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// The source has ended and its recording is sealed.
+    Ended,
+    /// A message did not fit.
+    Refused(Refusal),
+    /// The disk is full.
+    Full(String),
+    /// The disk failed.
+    Failed(String),
+}
+
+impl From<&StoreError> for Verdict {
+    fn from(error: &StoreError) -> Self {
+        if error.is_full() { Self::Full(error.to_string()) } else { Self::Failed(error.to_string()) }
+    }
+}
+
+impl From<OpenError> for Verdict {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Full(text) => Self::Full(text),
+            OpenError::Unavailable(text) | OpenError::TooMany(text) => Self::Failed(text),
+        }
+    }
+}
+
+/// The call that writes now, on the side of the stream's task.
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    progress: watch::Sender<Progress>,
+}
+
+impl Call {
+    /// A call that begins at `next`, and its other side.
+    pub(crate) fn new(id: CallId, next: Frame) -> (Self, watch::Receiver<Progress>) {
+        let (progress, other) = watch::channel(Progress { durable: next, verdict: None });
+        (Self { id, progress }, other)
+    }
+
+    /// Tells how far the audio is durable.
+    pub(crate) fn acknowledge(&self, durable: Frame) {
+        self.progress.send_if_modified(|p| std::mem::replace(&mut p.durable, durable) != durable);
+    }
+
+    /// Ends the call. Without a verdict the source has left by itself.
+    pub(crate) fn end(self, verdict: Option<Verdict>) {
+        self.progress.send_modify(|p| p.verdict = verdict);
+    }
+
+    /// Waits until the other side has hung up.
+    pub(crate) async fn gone(&self) {
+        self.progress.closed().await;
+    }
+}
