@@ -22,13 +22,26 @@ impl Tasks {
 
     /// Runs `task` until it ends. Ending before shutdown was asked for is a failure, whatever its outcome.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        let (name, tasks) = (name.into(), self.clone());
+        self.watch(name.into(), false, task);
+    }
+
+    /// Runs `task`, which may also end by itself.
+    pub fn spawn_finite(
+        &self,
+        name: impl Into<String>,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.watch(name.into(), true, task);
+    }
+
+    fn watch(&self, name: String, finite: bool, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let tasks = self.clone();
         let running = tokio::spawn(task);
         self.tracker.spawn(async move {
             let outcome = running.await;
-            let asked = tasks.shutdown.is_cancelled();
+            let may_end = finite || tasks.shutdown.is_cancelled();
             match outcome {
-                Ok(Ok(())) if asked => {}
+                Ok(Ok(())) if may_end => {}
                 Ok(Ok(())) => tasks.fail(anyhow!("task {name} ended unasked")),
                 Ok(Err(error)) => tasks.fail(error.context(format!("task {name}"))),
                 Err(panic) => tasks.fail(anyhow!("task {name}: {panic}")),
