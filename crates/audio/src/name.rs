@@ -102,10 +102,6 @@ impl RecordingId {
     pub fn unix_millis(self) -> u64 {
         self.0.as_u128().checked_shr(80).map_or(0, |ms| ms as u64)
     }
-    /// The smallest id of that millisecond: a bound for searches by time.
-    pub fn lower_bound(unix_millis: u64) -> Self {
-        Self(Uuid::from_u128(u128::from(unix_millis & 0xFFFF_FFFF_FFFF) << 80))
-    }
 }
 
 impl FromStr for RecordingId {
@@ -253,7 +249,6 @@ mod tests {
         let id = RecordingId::new(1_763_649_000_000, &[7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.unix_millis(), 1_763_649_000_000);
-        assert!(RecordingId::lower_bound(1_763_649_000_000) <= id);
         let text = id.to_string();
         for bad in [
             text.to_uppercase(),

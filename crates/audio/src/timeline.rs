@@ -113,8 +113,6 @@ pub enum EventKind {
     ClockStep,
     /// After a crash, what was not proven durable was cut.
     Recovered,
-    /// The recording was sealed.
-    Sealed,
 }
 
 /// One entry of the timeline.

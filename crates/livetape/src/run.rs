@@ -10,6 +10,7 @@ use livetape_capture::{Capture, CaptureConfig, CaptureError, SessionError};
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_recorder::{Recorder, RecorderConfig};
 use livetape_service::signals;
+use livetape_store::Disk;
 use livetape_tail::MemoryTails;
 use role::Role;
 use settings::{Anonymous, Settings};
@@ -61,6 +62,7 @@ fn recorder_config(settings: &Settings) -> RecorderConfig {
         sync_interval: settings.sync_interval,
         resume_window: settings.resume_window,
         roll_after: settings.roll_after,
+        disk: Disk::default(),
     }
 }
 
