@@ -198,7 +198,7 @@ fn sources(args: &RunArgs, file: Vec<FileSource>) -> anyhow::Result<Vec<SourceCo
             let place = format!("source of stream {}", s.stream);
             let source = s.source.parse::<SourceSpec>().with_context(|| place.clone())?;
             let spec =
-                spec(s.format.or(args.format), s.rate.or(args.rate), s.channels.or(args.channels)).context(place)?;
+                spec(args.format.or(s.format), args.rate.or(s.rate), args.channels.or(s.channels)).context(place)?;
             sources.push(SourceConfig { stream: s.stream, source, spec, title: s.title.unwrap_or_default() });
         }
     }
