@@ -1,11 +1,14 @@
 //! One source's call, as a stream's task sees it: what it asks, and what it learns.
 
 use crate::ingest::{Message, Refusal};
+use crate::metrics::Instruments;
 use crate::tape::OpenError;
 use bytes::Bytes;
 use livetape_audio::{Epoch, Frame, RecordingId};
 use livetape_proto::Opening;
+use livetape_service::metrics::Held;
 use livetape_store::StoreError;
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 /// Tells a call's messages from those of an older one.
@@ -72,13 +75,16 @@ impl From<OpenError> for Verdict {
 pub(crate) struct Call {
     pub(crate) id: CallId,
     progress: watch::Sender<Progress>,
+    instruments: Arc<Instruments>,
+    _connected: Held,
 }
 
 impl Call {
     /// A call that begins at `next`, and its other side.
-    pub(crate) fn new(id: CallId, next: Frame) -> (Self, watch::Receiver<Progress>) {
+    pub(crate) fn new(id: CallId, next: Frame, instruments: Arc<Instruments>) -> (Self, watch::Receiver<Progress>) {
         let (progress, other) = watch::channel(Progress { durable: next, verdict: None });
-        (Self { id, progress }, other)
+        let connected = Held::new(&instruments.sources);
+        (Self { id, progress, instruments, _connected: connected }, other)
     }
 
     /// Tells how far the audio is durable.
@@ -88,6 +94,9 @@ impl Call {
 
     /// Ends the call. Without a verdict the source has left by itself.
     pub(crate) fn end(self, verdict: Option<Verdict>) {
+        if let Some(verdict) = &verdict {
+            self.instruments.ended(verdict);
+        }
         self.progress.send_modify(|p| p.verdict = verdict);
     }
 

@@ -4,6 +4,7 @@
 //! lag says so. A tape travels to the thread with its steps and comes back with the outcome, so it has one owner at
 //! any time and needs no lock. Not here: what the steps mean.
 
+use crate::metrics::Instruments;
 use bytes::Bytes;
 use livetape_audio::{Durable, Entry, WallTime};
 use livetape_store::{StoreError, TapeWriter};
@@ -23,6 +24,8 @@ enum Step {
     Audio {
         /// Time of day of the first frame.
         time: WallTime,
+        /// When that came.
+        arrived: Instant,
         /// Whole frames.
         chunks: Vec<Bytes>,
     },
@@ -54,7 +57,7 @@ impl Pending {
             // A jump in time comes with an entry, so frames without one between follow each other.
             match steps.last_mut() {
                 Some(Step::Audio { chunks, .. }) => chunks.push(pcm),
-                _ => steps.push(Step::Audio { time, chunks: vec![pcm] }),
+                _ => steps.push(Step::Audio { time, arrived: Instant::now(), chunks: vec![pcm] }),
             }
         });
     }
@@ -88,6 +91,7 @@ pub(crate) type Committed = (TapeWriter, Result<Durable, StoreError>);
 struct Job {
     tape: TapeWriter,
     pending: Arc<Pending>,
+    /// When the oldest of it came.
     since: Instant,
     reply: oneshot::Sender<Committed>,
 }
@@ -100,9 +104,9 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// Starts the thread. `tick` is the time between two rounds while the disk keeps up.
-    pub(crate) fn start(tick: Duration) -> std::io::Result<Self> {
+    pub(crate) fn start(tick: Duration, instruments: Arc<Instruments>) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
-        std::thread::Builder::new().name("committer".into()).spawn(move || rounds(&queue, tick))?;
+        std::thread::Builder::new().name("committer".into()).spawn(move || rounds(&queue, tick, &instruments))?;
         Ok(Self { jobs })
     }
 
@@ -117,7 +121,7 @@ impl Committer {
     }
 }
 
-fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration) {
+fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration, instruments: &Instruments) {
     let mut last = Instant::now();
     while let Ok(first) = queue.recv() {
         std::thread::sleep((last + tick).saturating_duration_since(Instant::now()));
@@ -128,8 +132,9 @@ fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration) {
         let written: Vec<_> = jobs.into_iter().map(write).collect();
         let mut worst = Duration::ZERO;
         for (job, outcome) in written {
-            worst = worst.max(finish(job, outcome));
+            worst = worst.max(finish(job, outcome, instruments));
         }
+        instruments.round.observe(last.elapsed().as_secs_f64());
         if worst > tick + LAG {
             tracing::warn!(lag = ?worst, tapes, "the disk is behind: audio waits this long until it is durable");
         }
@@ -141,7 +146,10 @@ fn write(mut job: Job) -> (Job, Result<(), StoreError>) {
     for step in job.pending.take() {
         outcome = match step {
             Step::Note(entry) => job.tape.note(entry),
-            Step::Audio { time, chunks } => job.tape.append(&chunks, time).map(|_| ()),
+            Step::Audio { time, arrived, chunks } => {
+                job.since = job.since.min(arrived);
+                job.tape.append(&chunks, time).map(|_| ())
+            }
         };
         if outcome.is_err() {
             break;
@@ -150,7 +158,8 @@ fn write(mut job: Job) -> (Job, Result<(), StoreError>) {
     (job, outcome)
 }
 
-fn finish(mut job: Job, written: Result<(), StoreError>) -> Duration {
+fn finish(mut job: Job, written: Result<(), StoreError>, instruments: &Instruments) -> Duration {
+    let before = job.tape.durable().end();
     let outcome = written.and_then(|()| job.tape.sync());
     // Pages of a failed sync may be lost although they look clean: go back to what is proven and write anew.
     if outcome.is_err()
@@ -159,6 +168,11 @@ fn finish(mut job: Job, written: Result<(), StoreError>) -> Duration {
         tracing::error!(error = %worse, "could not go back to the durable end");
     }
     let waited = job.since.elapsed();
+    if let Ok(durable) = &outcome {
+        let recording = job.tape.recording();
+        instruments.durable(&recording.stream, recording.spec, durable.end().since(before));
+        instruments.lag.observe(waited.as_secs_f64());
+    }
     // Nobody waits any more only when the process stops.
     drop(job.reply.send((job.tape, outcome)));
     waited

@@ -12,6 +12,7 @@ mod call;
 mod committer;
 mod incoming;
 pub mod ingest;
+mod metrics;
 mod open_tape;
 mod recorder;
 mod service;

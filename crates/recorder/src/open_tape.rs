@@ -3,9 +3,11 @@
 use crate::call::{Call, CallId, Verdict};
 use crate::committer::{Committed, Committer, Pending};
 use crate::ingest::{Ingest, Position};
+use crate::metrics::Instruments;
 use bytes::Bytes;
 use livetape_audio::{Durable, Entry, Epoch, FrameCount, RecordingId, SealReason, WallTime};
 use livetape_proto::Opening;
+use livetape_service::metrics::Held;
 use livetape_store::{Recording, TapeWriter};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub(crate) struct OpenTape {
     pub(crate) sealing: Option<Sealing>,
     /// When to seal because nobody comes back, or to try again to.
     pub(crate) deadline: Option<Instant>,
+    _counted: Held,
 }
 
 /// A seal that has been decided.
@@ -53,7 +56,7 @@ impl Next {
 
 impl OpenTape {
     /// Goes on with a tape. `roll_after` and `window` as in the recorder's configuration.
-    pub(crate) fn new(tape: TapeWriter, roll_after: Duration, window: Duration) -> Self {
+    pub(crate) fn new(tape: TapeWriter, roll_after: Duration, window: Duration, instruments: &Instruments) -> Self {
         let position = Position::of(tape.timeline(), tape.durable());
         let recording = tape.recording().clone();
         let source = (recording.instance, recording.source.clone());
@@ -67,6 +70,7 @@ impl OpenTape {
             call: None,
             sealing: None,
             deadline: Some(Instant::now() + window),
+            _counted: Held::new(&instruments.open_recordings),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::committer::Committer;
 use crate::incoming::incoming;
 use crate::ingest::Position;
+use crate::metrics::Instruments;
 use crate::open_tape::OpenTape;
 use crate::service::Ingest;
 use crate::stream::Shared;
@@ -12,7 +13,7 @@ use anyhow::Context;
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, Tail};
 use livetape_proto::MAX_MESSAGE_BYTES;
 use livetape_proto::v1::ingest_service_server::IngestServiceServer;
-use livetape_service::Tasks;
+use livetape_service::{Metrics, Tasks};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
@@ -82,13 +83,15 @@ impl Recorder {
         .with_context(|| format!("data folder {}", config.data_dir.display()))?;
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
         let addr = listener.local_addr()?;
+        let instruments = Arc::new(Instruments::new()?);
         let shared = Arc::new(Shared {
             dir,
             catalogue: Arc::new(Catalogue::default()),
             tails,
-            committer: Committer::start(config.sync_interval)?,
+            committer: Committer::start(config.sync_interval, Arc::clone(&instruments))?,
             resume_window: config.resume_window,
             roll_after: config.roll_after,
+            instruments,
         });
         let recovering = Arc::clone(&shared);
         let open = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
@@ -103,6 +106,11 @@ impl Recorder {
     /// The recordings, kept up to date while the recorder runs.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.shared.catalogue)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.instruments.metrics.clone()
     }
 
     /// The data folder; the lock lasts as long as a clone of it.
@@ -121,7 +129,8 @@ impl Recorder {
             streams.resume(open);
         }
         let calls = TaskTracker::new();
-        let ingest = Ingest::new(Arc::clone(&streams), calls.clone(), shutdown.clone());
+        let instruments = Arc::clone(&self.shared.instruments);
+        let ingest = Ingest::new(Arc::clone(&streams), calls.clone(), instruments, shutdown.clone());
         let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(10)))

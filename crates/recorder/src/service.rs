@@ -5,6 +5,7 @@
 
 use crate::call::{Command, Progress, Verdict};
 use crate::ingest::{Message, Refusal};
+use crate::metrics::Instruments;
 use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
 use bytes::Bytes;
@@ -29,12 +30,18 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 pub(crate) struct Ingest {
     streams: Arc<Streams>,
     calls: TaskTracker,
+    instruments: Arc<Instruments>,
     shutdown: CancellationToken,
 }
 
 impl Ingest {
-    pub(crate) const fn new(streams: Arc<Streams>, calls: TaskTracker, shutdown: CancellationToken) -> Self {
-        Self { streams, calls, shutdown }
+    pub(crate) const fn new(
+        streams: Arc<Streams>,
+        calls: TaskTracker,
+        instruments: Arc<Instruments>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { streams, calls, instruments, shutdown }
     }
 }
 
@@ -49,12 +56,13 @@ impl v1::ingest_service_server::IngestService for Ingest {
         request: tonic::Request<Streaming<IngestRequest>>,
     ) -> Result<tonic::Response<Self::IngestStream>, Status> {
         let mut incoming = request.into_inner();
-        let opening = first_message(&mut incoming).await?;
-        let session = self.streams.open(opening).await.map_err(open_status)?;
+        let opening = first_message(&mut incoming).await.inspect_err(|_| self.instruments.refused("invalid"))?;
+        let opened = self.streams.open(opening).await;
+        let session = opened.inspect_err(|why| self.instruments.not_opened(why)).map_err(open_status)?;
         let (responses, outgoing) = mpsc::channel(4);
-        let shutdown = self.shutdown.clone();
+        let (instruments, shutdown) = (Arc::clone(&self.instruments), self.shutdown.clone());
         self.calls.spawn(async move {
-            if let Err(status) = converse(session, incoming, &responses, shutdown).await {
+            if let Err(status) = converse(session, incoming, &responses, &instruments, shutdown).await {
                 // A source that takes no answers does not keep the recorder from stopping.
                 drop(responses.send_timeout(Err(status), FAREWELL).await);
             }
@@ -78,6 +86,7 @@ async fn converse(
     session: Session,
     mut incoming: Streaming<IngestRequest>,
     responses: &Responses,
+    instruments: &Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), Status> {
     let Session { opened, call, commands } = session;
@@ -91,7 +100,7 @@ async fn converse(
     send(responses, Response::Opened(answer)).await?;
     let from_source = async {
         while let Some(request) = incoming.message().await.map_err(too_large)? {
-            let (message, pcm) = translate(request)?;
+            let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(Status::unavailable("the recorder is stopping; open again later"));
             }

@@ -7,6 +7,7 @@
 use crate::call::{Call, CallId, Command, Opened, Verdict};
 use crate::committer::{Committed, Committer};
 use crate::ingest::{Decision, Message, Position, Refusal};
+use crate::metrics::Instruments;
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
 use bytes::Bytes;
@@ -34,11 +35,12 @@ pub(crate) struct Shared {
     pub(crate) committer: Committer,
     pub(crate) resume_window: Duration,
     pub(crate) roll_after: Duration,
+    pub(crate) instruments: Arc<Instruments>,
 }
 
 impl Shared {
     pub(crate) fn open_tape(&self, tape: TapeWriter) -> OpenTape {
-        OpenTape::new(tape, self.roll_after, self.resume_window)
+        OpenTape::new(tape, self.roll_after, self.resume_window, &self.instruments)
     }
 }
 
@@ -88,7 +90,9 @@ impl Stream {
             self.kick();
         }
         self.refuse_the_rest();
-        self.settle().await
+        self.settle().await?;
+        self.shared.instruments.forget(&self.name);
+        Ok(())
     }
 
     fn kick(&mut self) {
@@ -159,7 +163,7 @@ impl Stream {
         }
         let Some(open) = &mut self.open else { return Ok(Err(nothing_open())) };
         let (recording, epoch, next) = (open.recording.id, open.ingest.epoch(), open.ingest.next());
-        let (writing, progress) = Call::new(call, next);
+        let (writing, progress) = Call::new(call, next, Arc::clone(&self.shared.instruments));
         (open.call, open.deadline) = (Some(writing), None);
         let wrote = open.tape.as_ref().and_then(|tape| tape.timeline().written_by(opening.instance, next));
         let resume = tape::resume(&self.shared.catalogue, &opening, recording, wrote);
