@@ -1,0 +1,78 @@
+//! What a gateway counts.
+
+use crate::listener::Stop;
+use http::StatusCode;
+use livetape_service::metrics::{Counter, Counters, Gauge, Metrics, MetricsError};
+
+/// The instruments of one gateway.
+pub(crate) struct Instruments {
+    pub(crate) metrics: Metrics,
+    pub(crate) connections: Gauge,
+    pub(crate) refused: Counter,
+    requests: Counters<2>,
+    resets: Counters<1>,
+    live: Listening,
+    recording: Listening,
+}
+
+/// Of bodies of one kind.
+#[derive(Clone)]
+pub(crate) struct Listening {
+    pub(crate) listeners: Gauge,
+    pub(crate) sent: Counter,
+}
+
+impl Instruments {
+    pub(crate) fn new() -> Result<Self, MetricsError> {
+        let metrics = Metrics::default();
+        let listeners =
+            metrics.gauges("livetape_gateway_listeners", "Bodies with audio that are being sent.", ["kind"])?;
+        let sent =
+            metrics.counters("livetape_gateway_sent_bytes_total", "Audio handed over to connections.", ["kind"])?;
+        let listening = |kind| Listening { listeners: listeners.with([kind]), sent: sent.with([kind]) };
+        Ok(Self {
+            connections: metrics.gauge("livetape_gateway_connections", "Open connections.")?,
+            refused: metrics
+                .counter("livetape_gateway_refused_connections_total", "Connections for which there was no room.")?,
+            requests: metrics.counters(
+                "livetape_gateway_requests_total",
+                "Requests that were answered, by route and status.",
+                ["route", "status"],
+            )?,
+            resets: metrics.counters(
+                "livetape_gateway_resets_total",
+                "Replies that the gateway broke off, by reason.",
+                ["reason"],
+            )?,
+            live: listening("live"),
+            recording: listening("recording"),
+            metrics,
+        })
+    }
+
+    /// A request has its answer. A path that is no route must not become a label: anybody can make those up.
+    pub(crate) fn answered(&self, route: Option<&str>, status: StatusCode) {
+        self.requests.with([route.unwrap_or("none"), status.as_str()]).inc();
+    }
+
+    /// A body ends early.
+    pub(crate) fn stopped(&self, why: &Stop) {
+        self.broken_off(match why {
+            Stop::Draining => "shutdown",
+            Stop::Silent(_) => "source_silent",
+            Stop::Abandoned => "tail_lost",
+            Stop::Deleted => "deleted",
+            Stop::NoSuccessor => "no_successor",
+            Stop::OtherSpec => "other_spec",
+            Stop::Read(_) => "read_error",
+        });
+    }
+
+    pub(crate) fn broken_off(&self, reason: &str) {
+        self.resets.with([reason]).inc();
+    }
+
+    pub(crate) const fn listening(&self, live: bool) -> &Listening {
+        if live { &self.live } else { &self.recording }
+    }
+}
