@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh run      to build and run: Rust and a C linker
 #   scripts/setup.sh check    to check the code: rustfmt and clippy as well
-#   scripts/setup.sh test     to test: real players and a browser as well
+#   scripts/setup.sh test     to test: real players, a browser and Redis as well
 #
 # Debian packages are installed through apt-get, with sudo when not root, and only when something is missing.
 # Exit code: 0 everything is there, 2 wrong use, 3 something is missing and cannot be installed.
@@ -61,6 +61,8 @@ need_players() {
     need chromium have chromium
     need chromium-driver have chromedriver
     need curl have curl
+    need redis-server have redis-server
+    need redis-tools have redis-cli
     need gstreamer1.0-tools have gst-launch-1.0
     need gstreamer1.0-plugins-base gst-inspect-1.0 --exists audioconvert
     need gstreamer1.0-plugins-good gst-inspect-1.0 --exists souphttpsrc

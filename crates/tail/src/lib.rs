@@ -1,18 +1,20 @@
 //! Floor 1: the length store. The recorder publishes tails, gateways watch them.
 //!
 //! It is a cache of what the disk proves: losing it loses nothing, and publishing never delays a recording.
-//! Not here: audio, catalogues, files. [`MemoryTails`] serves one process; every other length store has to
-//! pass the same suite (`conformance`, behind the feature of that name).
+//! Not here: audio, catalogues, files. [`MemoryTails`] serves one process, [`redis`] carries its contents between
+//! processes; both pass the same suite (`conformance`, behind the feature of that name).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod memory;
+pub mod redis;
 mod watch;
 
 pub use memory::MemoryTails;
 pub use watch::TailWatch;
 
 use livetape_audio::{RecordingId, Tail};
+use std::sync::Arc;
 
 /// Where the recorder says how far its recordings go.
 pub trait Publisher: Send + Sync + 'static {
@@ -24,8 +26,20 @@ pub trait Publisher: Send + Sync + 'static {
     fn forget(&self, recording: RecordingId);
 }
 
+/// Tells everybody in the list.
+impl Publisher for Vec<Arc<dyn Publisher>> {
+    fn publish(&self, recording: RecordingId, tail: Tail) {
+        self.iter().for_each(|publisher| publisher.publish(recording, tail));
+    }
+
+    fn forget(&self, recording: RecordingId) {
+        self.iter().for_each(|publisher| publisher.forget(recording));
+    }
+}
+
 /// Where gateways learn how far a recording goes.
 pub trait Watch: Send + Sync + 'static {
-    /// Follows a recording; `None` if nothing was published about it, as for those that were sealed long ago.
+    /// Follows a recording; `None` if nothing is known about it, as for those that were sealed long ago. One that was
+    /// forgotten by its publisher may be known for a while yet: as sealed.
     fn watch(&self, recording: RecordingId) -> Option<TailWatch>;
 }

@@ -1,4 +1,4 @@
-//! For tests: counting PCM, time-signal decoder, real processes, a proxy that cuts, a WebDriver client.
+//! For tests: counting PCM, time-signal decoder, real processes, a proxy that cuts, Redis, a WebDriver client.
 //!
 //! Everything that waits has a limit and says for what it waited. Nothing here is used outside tests.
 
@@ -11,6 +11,7 @@ pub mod http;
 pub mod process;
 pub mod proxy;
 pub mod pusher;
+pub mod redis;
 pub mod spawn;
 pub mod time_signal;
 pub mod tone;
