@@ -16,7 +16,7 @@ mod wav;
 pub mod wav_reader;
 
 pub use container::{Container, DataSize};
-pub use name::{Instance, InstanceError, NameError, RecordingId, SourceName, StreamName, Title};
+pub use name::{Instance, InstanceError, NameError, Notes, RecordingId, SourceName, StreamName, Title};
 pub use position::{Captured, Durable, Epoch, Frame, FrameCount, Generation, Written};
 pub use spec::{SampleFormat, Spec, SpecError};
 pub use tail::{SealReason, State, Tail};

@@ -175,6 +175,10 @@ impl TryFrom<String> for Instance {
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
+        text! { $(#[$doc])* $name, $what, $max, "" }
+    };
+    // `$breaks`: the control characters that may be in it.
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $breaks:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -192,7 +196,8 @@ macro_rules! text {
         impl FromStr for $name {
             type Err = NameError;
             fn from_str(s: &str) -> Result<Self, NameError> {
-                let ok = s.chars().count() <= Self::MAX_CHARS && !s.chars().any(char::is_control);
+                let bad = |c: char| c.is_control() && !$breaks.contains(c);
+                let ok = s.chars().count() <= Self::MAX_CHARS && !s.chars().any(bad);
                 ok.then(|| Self(s.to_owned())).ok_or_else(|| NameError::Text { what: $what, text: quoted(s), max: $max })
             }
         }
@@ -221,6 +226,10 @@ macro_rules! text {
 text! {
     /// What a person wants to see instead of a name: free text, at most 256 characters.
     Title, "title", 256
+}
+text! {
+    /// What those who keep a recording want to remember of it: free text with lines, at most 4096 characters.
+    Notes, "notes", 4096, "\n\t"
 }
 text! {
     /// Who pushes audio: `time-signal`, `stdin`, a device, a program. At most 128 characters.
@@ -267,6 +276,7 @@ mod tests {
         assert!("é".repeat(256).parse::<Title>().is_ok());
         assert!("é".repeat(257).parse::<Title>().is_err());
         assert!("a\nb".parse::<Title>().is_err());
+        assert!("a\n\tb".parse::<crate::name::Notes>().is_ok() && "a\rb".parse::<crate::name::Notes>().is_err());
     }
 
     #[test]

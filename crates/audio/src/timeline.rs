@@ -113,6 +113,27 @@ pub enum EventKind {
     ClockStep,
     /// After a crash, what was not proven durable was cut.
     Recovered,
+    /// An older recording of the stream was removed because of its age or for want of room.
+    Retention,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::ClockStep, Self::Recovered, Self::Retention];
+
+    /// Name as in JSON and on disk.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClockStep => "clock_step",
+            Self::Recovered => "recovered",
+            Self::Retention => "retention",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// One entry of the timeline.

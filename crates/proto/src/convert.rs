@@ -1,9 +1,13 @@
 //! Wire types to audio types and back. Every refusal names the field.
 
+mod opening;
+mod tail;
+mod timeline;
+
+pub use opening::Opening;
+
 use crate::v1;
-use livetape_audio::{
-    GapReason, Instance, NameError, RecordingId, SampleFormat, SourceName, Spec, SpecError, StreamName, Title,
-};
+use livetape_audio::{GapReason, NameError, SampleFormat, SealReason, Spec, SpecError};
 
 /// Why a message can never be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,57 +21,17 @@ pub enum InvalidMessage {
     /// A field that must be there is not.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// `Open.instance` has another length.
+    /// An instance has another length.
     #[error("instance has {0} bytes: draw 16 random ones when the source begins to capture")]
     Instance(usize),
-}
-
-/// A checked [`v1::Open`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// Where the audio goes.
-    pub stream: StreamName,
-    /// Who pushes.
-    pub source: SourceName,
-    /// Tells a source that comes back from one that was restarted.
-    pub instance: Instance,
-    /// Shape of the audio.
-    pub spec: Spec,
-    /// In whose numbers the source counts.
-    pub resume: Option<RecordingId>,
-    /// What people see.
-    pub title: Title,
-}
-
-impl TryFrom<v1::Open> for Opening {
-    type Error = InvalidMessage;
-    fn try_from(open: v1::Open) -> Result<Self, InvalidMessage> {
-        Ok(Self {
-            stream: open.stream.parse()?,
-            source: open.source.parse()?,
-            instance: instance(&open.instance)?,
-            spec: open.spec.ok_or(InvalidMessage::Missing("spec"))?.try_into()?,
-            resume: open.resume_recording_id.map(|id| id.parse()).transpose()?,
-            title: open.title.parse()?,
-        })
-    }
-}
-
-fn instance(bytes: &[u8]) -> Result<Instance, InvalidMessage> {
-    bytes.try_into().map(Instance).map_err(|_| InvalidMessage::Instance(bytes.len()))
-}
-
-impl From<Opening> for v1::Open {
-    fn from(opening: Opening) -> Self {
-        Self {
-            stream: opening.stream.into(),
-            source: opening.source.into(),
-            instance: opening.instance.0.to_vec(),
-            spec: Some(opening.spec.into()),
-            resume_recording_id: opening.resume.map(Into::into),
-            title: opening.title.into(),
-        }
-    }
+    /// Something that a later version says.
+    #[error("{what} {value:?} is not known to this version")]
+    Unknown {
+        /// The field.
+        what: &'static str,
+        /// The beginning of its value.
+        value: String,
+    },
 }
 
 impl TryFrom<v1::Spec> for Spec {
@@ -118,44 +82,29 @@ impl From<GapReason> for v1::GapReason {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn opening() -> Opening {
-        Opening {
-            stream: "studio-a".parse().unwrap(),
-            source: "test".parse().unwrap(),
-            instance: Instance([3; 16]),
-            spec: Spec::new(SampleFormat::S24, 96_000, 6).unwrap(),
-            resume: Some(RecordingId::new(1_763_649_000_000, &[1; 10])),
-            title: "Studio A".parse().unwrap(),
+impl From<v1::SealReason> for SealReason {
+    /// A reason of a later version counts as the plainest one: that it has ended is all that matters then.
+    fn from(reason: v1::SealReason) -> Self {
+        match reason {
+            v1::SealReason::Unspecified | v1::SealReason::SourceEnded => Self::SourceEnded,
+            v1::SealReason::SourceLost => Self::SourceLost,
+            v1::SealReason::Rolled => Self::Rolled,
+            v1::SealReason::SizeLimit => Self::SizeLimit,
+            v1::SealReason::SpecChanged => Self::SpecChanged,
+            v1::SealReason::Operator => Self::Operator,
         }
     }
+}
 
-    #[test]
-    fn there_and_back() {
-        assert_eq!(Opening::try_from(v1::Open::from(opening())), Ok(opening()));
-    }
-
-    #[test]
-    fn hostile_openings_are_named() {
-        type Break = fn(&mut v1::Open);
-        let cases: [(Break, &str); 8] = [
-            (|o| o.stream = "../etc".into(), "stream name"),
-            (|o| o.stream = "a".repeat(10_000), "stream name"),
-            (|o| o.source = "x\0".into(), "source"),
-            (|o| o.instance = vec![1], "instance"),
-            (|o| o.spec = None, "spec is missing"),
-            (|o| o.spec = Some(v1::Spec { format: 1, rate: 1, channels: 1 }), "rate"),
-            (|o| o.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 1 }), "spec.format"),
-            (|o| o.resume_recording_id = Some("x".into()), "recording id"),
-        ];
-        for (break_it, word) in cases {
-            let mut open = v1::Open::from(opening());
-            break_it(&mut open);
-            let message = Opening::try_from(open).unwrap_err().to_string();
-            assert!(message.contains(word) && message.len() < 500, "{message}");
+impl From<SealReason> for v1::SealReason {
+    fn from(reason: SealReason) -> Self {
+        match reason {
+            SealReason::SourceEnded => Self::SourceEnded,
+            SealReason::SourceLost => Self::SourceLost,
+            SealReason::Rolled => Self::Rolled,
+            SealReason::SizeLimit => Self::SizeLimit,
+            SealReason::SpecChanged => Self::SpecChanged,
+            SealReason::Operator => Self::Operator,
         }
     }
 }

@@ -19,8 +19,14 @@ pub mod v1 {
     tonic::include_proto!("livetape.v1");
 }
 
+/// The compiled contract (a `FileDescriptorSet`), for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/livetape.v1.descriptors"));
+
 /// Most bytes of PCM in one `Append`.
 pub const MAX_APPEND_BYTES: u32 = 1 << 20;
+
+/// Most bytes of PCM in one message from the recorder.
+pub const MAX_BLOCK_BYTES: u32 = 256 << 10;
 
 /// Most bytes of one gRPC message: an `Append` and what surrounds it.
 pub const MAX_MESSAGE_BYTES: usize = MAX_APPEND_BYTES as usize + 4096;
