@@ -8,6 +8,7 @@ const players = new Map();      // key -> Player
 const tails = new Map();        // recording id -> {seconds, state, time}
 const DAYS_SHOWN = 7;
 const MOST_SHOWN = 60;
+const RETRY_MS = 2000;
 
 function clock(seconds) {
   const s = Math.max(0, Math.floor(seconds));
@@ -19,6 +20,11 @@ function timeOfDay(iso, shift = 0) {
   return iso ? new Date(Date.parse(iso) + shift * 1000).toLocaleTimeString() : '';
 }
 
+function unload(audio) {
+  audio.removeAttribute('src');
+  audio.load();
+}
+
 class Player {
   constructor(add, { name, stream, recording }) {
     const card = $('card').content.cloneNode(true).firstElementChild;
@@ -27,6 +33,7 @@ class Player {
     this.stream = stream;       // only for the card of a stream
     this.recording = recording;
     this.base = 0;
+    this.again = 0;             // when it last joined its stream once more
     this.audio = this.find('audio');
     this.find('.name').textContent = name;
     this.find('.start').onclick = () => this.go(0);
@@ -39,6 +46,7 @@ class Player {
       if (where) this.load(`pos=${encodeURIComponent(where)}`, Number(where) || 0);
     };
     this.audio.ontimeupdate = () => this.show();
+    this.audio.onplay = () => { for (const other of players.values()) if (other !== this) other.leave(); };
     this.audio.onerror = () => this.explain();
     this.audio.onended = () => this.ended();
     this.ready();
@@ -50,6 +58,22 @@ class Player {
     this.base = this.stream ? Math.max(0, this.tail().seconds - 1) : 0;
     this.audio.src = this.stream ? `/streams/${this.stream}/live.wav` : this.address('');
     this.describe();
+  }
+
+  // Lets go of the connection, of which a browser has only a few for all players. Its own button goes on from here.
+  leave() {
+    const { audio } = this;
+    const idle = audio.readyState === HTMLMediaElement.HAVE_NOTHING
+      && audio.networkState !== HTMLMediaElement.NETWORK_LOADING;
+    if (audio.paused && idle) return;
+    const at = this.position();
+    audio.pause();
+    unload(audio);
+    this.ready();
+    if (this.stream || at === 0) return;
+    this.base = at;
+    audio.src = this.address(`pos=${at.toFixed(3)}`);
+    this.show();
   }
 
   address(query) {
@@ -110,6 +134,11 @@ class Player {
     const source = this.audio.currentSrc;
     if (!source) return;
     const reply = await fetch(source, { method: 'HEAD' }).catch(() => null);
+    // Broken off while the stream goes on, as when its audio changes its kind.
+    if (this.stream && reply?.ok && this.audio.currentTime > 0 && Date.now() > this.again + RETRY_MS) {
+      this.again = Date.now();
+      return this.live();
+    }
     const why = reply && !reply.ok ? await fetch(source).then((r) => r.json()).catch(() => null) : null;
     const text = why ? `${why.error}: ${why.hint}` : 'The gateway cannot be reached, or this browser cannot play it.';
     this.find('.trouble').textContent = text;
@@ -163,11 +192,22 @@ function refresh() {
   return refreshing;
 }
 
+// Lists begin with the oldest: the newest are at their end. The next time only those are asked for that may be shown.
+let before = '';                // id of a recording that is too old to be shown
+async function newest() {
+  const since = encodeURIComponent(new Date(Date.now() - DAYS_SHOWN * 86400e3).toISOString());
+  let shown = [];
+  for (let next = before; next !== null;) {
+    const page = await get(`/recordings?limit=1000&from=${since}${next && `&after=${next}`}`);
+    shown = [...shown, ...page.recordings].slice(-MOST_SHOWN - 1);
+    next = page.next;
+  }
+  if (shown.length > MOST_SHOWN) before = shown.shift().id;
+  return shown;
+}
+
 async function load() {
-  const since = new Date(Date.now() - DAYS_SHOWN * 86400e3).toISOString();
-  const [{ streams }, { recordings }] = await Promise.all([
-    get('/streams'), get(`/recordings?limit=1000&from=${encodeURIComponent(since)}`),
-  ]);
+  const [{ streams }, recordings] = await Promise.all([get('/streams'), newest()]);
   $('no-streams').hidden = streams.length > 0;
   const wanted = new Set();
   for (const { name, title, recording } of streams) {
@@ -175,14 +215,13 @@ async function load() {
     place(`s/${name}`, (card) => $('streams').append(card), { name: title ? `${name} – ${title}` : name, stream: name, recording });
   }
   // The newest first. A card that is there stays where it is: moving it would stop its audio.
-  for (const recording of recordings.slice(-MOST_SHOWN)) {
+  for (const recording of recordings) {
     wanted.add(recording.id);
     place(recording.id, (card) => $('recordings').prepend(card), { name: recording.stream, recording });
   }
   for (const [key, player] of players) {
     if (wanted.has(key)) continue;
-    player.audio.removeAttribute('src');
-    player.audio.load();
+    unload(player.audio);
     player.card.remove();
     players.delete(key);
   }
