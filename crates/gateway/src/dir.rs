@@ -10,9 +10,12 @@ use livetape_tail::{TailWatch, Watch};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 /// Timelines that are kept open; the one that was not used for longest makes room.
 const OPEN_TIMELINES: usize = 256;
+/// Timelines that are read at once; each takes a file descriptor meanwhile.
+const TIMELINE_READS: usize = 64;
 
 /// Recordings in a folder, their catalogue, and who tells how far the growing ones go.
 pub struct DirLibrary {
@@ -20,6 +23,7 @@ pub struct DirLibrary {
     catalogue: Arc<Catalogue>,
     tails: Arc<dyn Watch>,
     timelines: Mutex<Timelines>,
+    reads: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -31,13 +35,12 @@ struct Timelines {
 struct OpenTimeline {
     follower: Option<TimelineFollower>,
     upto: Option<Tail>,
-    shared: Arc<Timeline>,
 }
 
 impl DirLibrary {
     /// What `catalogue` lists, read from `dir`, as far as `tails` says.
     pub fn new(dir: DataDir, catalogue: Arc<Catalogue>, tails: Arc<dyn Watch>) -> Self {
-        Self { dir, catalogue, tails, timelines: Mutex::default() }
+        Self { dir, catalogue, tails, timelines: Mutex::default(), reads: Arc::new(Semaphore::new(TIMELINE_READS)) }
     }
 
     fn open_timeline(&self, recording: &Recording) -> Arc<tokio::sync::Mutex<OpenTimeline>> {
@@ -56,7 +59,6 @@ impl DirLibrary {
         let open = Arc::new(tokio::sync::Mutex::new(OpenTimeline {
             follower: Some(TimelineFollower::open(&self.dir, recording)),
             upto: None,
-            shared: Arc::new(Timeline::new(recording.spec)),
         }));
         timelines.open.insert(recording.id, (uses, open.clone()));
         open
@@ -92,24 +94,27 @@ impl Library for DirLibrary {
         let open = self.open_timeline(&recording);
         async move {
             let mut open = open.lock_owned().await;
-            if open.upto.is_some_and(|upto| upto.end >= tail.end && (upto.is_sealed() || !tail.is_sealed())) {
-                return Ok(open.shared.clone());
+            if let (Some(upto), Some(follower)) = (open.upto, &open.follower)
+                && upto.end >= tail.end
+                && (upto.is_sealed() || !tail.is_sealed())
+            {
+                return Ok(follower.shared());
             }
+            let reading = self.reads.clone().acquire_owned().await;
             // If the reading is given up half way, the next one begins anew.
             let follower = open.follower.take();
             let mut follower = follower.unwrap_or_else(|| TimelineFollower::open(&self.dir, &recording));
             let refreshed = tokio::task::spawn_blocking(move || {
                 let result = follower.refresh(&tail);
+                drop(reading);
                 (follower, result)
             });
             let (follower, result) = refreshed.await.map_err(|e| read_error("a timeline", Box::new(e)))?;
-            if follower.timeline().entries().len() != open.shared.entries().len() || tail.is_sealed() {
-                open.shared = Arc::new(follower.timeline().clone());
-            }
+            let shared = follower.shared();
             open.follower = Some(follower);
             result.map_err(|e| read_error("a timeline", Box::new(e)))?;
             open.upto = Some(tail);
-            Ok(open.shared.clone())
+            Ok(shared)
         }
         .boxed()
     }
@@ -221,10 +226,14 @@ mod tests {
         assert_eq!(room.opened.0.load(Relaxed), opened);
         let tail = room.record(10);
         assert_eq!(room.library.timeline(shared.clone(), tail).await.unwrap().entries().len(), 2);
+        // It is not copied when nobody keeps the one before.
+        let held = Arc::as_ptr(&room.library.timeline(shared.clone(), tail).await.unwrap());
+        let tail = room.record(10);
+        assert_eq!(Arc::as_ptr(&room.library.timeline(shared.clone(), tail).await.unwrap()), held);
         // Given up half way: the next one is whole all the same.
         let tail = room.record(10);
         drop(room.library.timeline(shared.clone(), tail).now_or_never());
-        assert_eq!(room.library.timeline(shared, tail).await.unwrap().entries().len(), 3);
+        assert_eq!(room.library.timeline(shared, tail).await.unwrap().entries().len(), 4);
     }
 
     #[tokio::test]
