@@ -3,23 +3,33 @@
 
 use crate::connection::{Connection, Progress};
 use crate::listener::{Listener, Stop};
+use crate::metrics::Listening;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt, unfold};
+use futures::stream::{BoxStream, Stream, StreamExt, poll_fn, unfold};
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use livetape_service::metrics::{Counter, Held};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What was sent before a stop gets so long to leave the socket.
 const FLUSH: Duration = Duration::from_millis(50);
+/// Most of a request's body that is taken, in bytes, and for how long.
+const MOST_DISCARDED: usize = 1 << 20;
+const DISCARD: Duration = Duration::from_secs(5);
 
 /// Media on its way to one client.
 pub(crate) struct Media {
     bytes: BoxStream<'static, Result<Bytes, Stop>>,
     left: Option<u64>,
-    progress: Arc<Progress>,
+    _permit: OwnedSemaphorePermit,
+    sent: Counter,
+    _listening: Held,
 }
 
 /// How a body of media is sent.
@@ -31,12 +41,42 @@ pub(crate) struct Delivery {
     pub(crate) live: bool,
     /// Its length, if it has one.
     pub(crate) length: Option<u64>,
+    /// Its place among the bodies that there may be.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Notes since when a body has handed something over without being asked for more.
+pub(crate) fn watched<T: 'static>(
+    mut bytes: BoxStream<'static, T>,
+    progress: Arc<Progress>,
+) -> impl Stream<Item = T> + Send {
+    poll_fn(move |cx| {
+        let next = bytes.poll_next_unpin(cx);
+        match &next {
+            Poll::Ready(Some(_)) => progress.unasked.set(),
+            _ => progress.unasked.clear(),
+        }
+        next
+    })
+}
+
+/// Takes what a client sends although nobody wants it, within bounds: told to stop, it might not read its reply.
+pub(crate) async fn discard(mut body: Incoming) {
+    let mut left = MOST_DISCARDED;
+    let all = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
+            left = rest;
+        }
+    };
+    _ = tokio::time::timeout(DISCARD, all).await;
 }
 
 impl Media {
     pub(crate) fn body(listener: Listener, delivery: Delivery) -> Body {
-        let Delivery { connection, until_closed, live, length } = delivery;
+        let Delivery { connection, until_closed, live, length, permit } = delivery;
         let progress = connection.body(live);
+        let Listening { listeners, sent } = listener.instruments().listening(live).clone();
         let bytes = unfold(Some(listener), move |listener| {
             let connection = connection.clone();
             async move {
@@ -45,6 +85,7 @@ impl Media {
                     Ok(bytes) => Some((Ok(bytes?), Some(listener))),
                     Err(stop) => {
                         tracing::debug!(%stop, live, "a body is cut off");
+                        listener.instruments().stopped(&stop);
                         tokio::time::sleep(FLUSH).await;
                         if until_closed {
                             connection.cut_hard();
@@ -54,7 +95,13 @@ impl Media {
                 }
             }
         });
-        Body::new(Self { bytes: bytes.boxed(), left: length, progress })
+        Body::new(Self {
+            bytes: watched(bytes.boxed(), progress).boxed(),
+            left: length,
+            _permit: permit,
+            sent,
+            _listening: Held::new(&listeners),
+        })
     }
 }
 
@@ -64,12 +111,9 @@ impl HttpBody for Media {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
         let next = self.bytes.poll_next_unpin(cx);
-        match &next {
-            Poll::Ready(Some(Ok(bytes))) => {
-                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
-                self.progress.unasked.set();
-            }
-            _ => self.progress.unasked.clear(),
+        if let Poll::Ready(Some(Ok(bytes))) = &next {
+            self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+            self.sent.inc_by(bytes.len() as u64);
         }
         next.map_ok(Frame::data)
     }

@@ -27,6 +27,8 @@ pub struct GatewayConfig {
 pub struct Limits {
     /// Connections at once; fewer if the limit of open files demands it.
     pub connections: usize,
+    /// Bodies of audio at once; fewer if the limit of open files demands it. One HTTP/2 connection may have many.
+    pub bodies: usize,
     /// Event streams at once.
     pub event_streams: usize,
     /// How long clients may take.
@@ -48,6 +50,7 @@ impl Default for Limits {
         let s = Duration::from_secs;
         Self {
             connections: 10_000,
+            bodies: 10_000,
             event_streams: 256,
             patience: Patience { idle: s(15), live: s(10), recording: s(60) },
             hold: s(10),
@@ -60,6 +63,9 @@ impl Default for Limits {
 }
 
 impl GatewayConfig {
+    /// How long bodies in progress may go on after a shutdown was asked for, unless it is said.
+    pub const DRAIN: Duration = Duration::from_secs(5);
+
     /// The defaults, on an address.
     pub fn new(addr: SocketAddr) -> Self {
         Self {
@@ -67,7 +73,7 @@ impl GatewayConfig {
             hosts: Vec::new(),
             cors_origins: Vec::new(),
             anonymous_listen: false,
-            drain: Duration::from_secs(10),
+            drain: Self::DRAIN,
             limits: Limits::default(),
         }
     }
@@ -92,6 +98,9 @@ pub enum GatewayError {
     /// A setting that means nothing.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// Something cannot be counted, which is a bug.
+    #[error(transparent)]
+    Metrics(#[from] livetape_service::metrics::MetricsError),
     /// The address cannot be used.
     #[error("cannot listen on {addr} (LIVETAPE_HTTP_ADDR): {source}")]
     Bind {

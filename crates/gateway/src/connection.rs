@@ -129,16 +129,24 @@ impl Connection {
         self.end.cancelled().await;
     }
 
-    /// Ends the connection if its client has been silent, or has taken nothing, for too long.
-    pub(crate) fn sweep(&self, patience: &Patience) {
+    /// Ends the connection if its client has been silent, or has taken nothing, for too long. Whether that broke a
+    /// reply off.
+    pub(crate) fn sweep(&self, patience: &Patience) -> bool {
+        if self.end.is_cancelled() {
+            return false;
+        }
         if self.in_flight.load(Relaxed) == 0 && self.blocked.elapsed().is_zero() {
             if self.idle.elapsed() > patience.idle {
                 self.end.cancel();
             }
-        } else if self.is_stalled(patience) {
+            return false;
+        }
+        let stalled = self.is_stalled(patience);
+        if stalled {
             tracing::debug!("a client has taken nothing for too long and is cut off");
             self.abort();
         }
+        stalled
     }
 
     fn is_stalled(&self, patience: &Patience) -> bool {

@@ -4,9 +4,12 @@ use crate::config::Limits;
 use crate::edge::Edges;
 use crate::guard::Origins;
 use crate::library::Library;
+use crate::metrics::Instruments;
+use crate::problem::Problem;
 use crate::pulse::Pulses;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Context {
@@ -15,8 +18,21 @@ pub(crate) struct Context {
     pub(crate) pulses: Pulses,
     pub(crate) origins: Origins,
     pub(crate) limits: Limits,
+    pub(crate) instruments: Instruments,
     /// One permit for each event stream.
     pub(crate) event_streams: Arc<Semaphore>,
+    /// One permit for each body of media: it may have a file open.
+    pub(crate) bodies: Arc<Semaphore>,
     /// Cancelled when bodies that wait for new audio have to end.
     pub(crate) drain: CancellationToken,
+}
+
+impl Context {
+    /// Room for one more body of media, for as long as the permit lives.
+    pub(crate) fn room_for_body(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.bodies.clone().try_acquire_owned().map_err(|_| {
+            let error = "there are as many listeners as the gateway may have";
+            Problem::later(error, "try again in a while", Duration::from_secs(5))
+        })
+    }
 }

@@ -5,10 +5,11 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Kept for everything that is no listener.
 const RESERVED: u64 = 256;
-/// A listener has a socket and may have a segment open.
+/// For each connection there is a body of audio: a socket, and perhaps an open segment.
 const EACH: u64 = 2;
 
-/// As many of the `wanted` connections as file descriptors allow, after raising their limit as far as needed.
+/// As many of the `wanted` connections, and as many bodies, as file descriptors allow, after raising their limit as far
+/// as needed.
 pub(crate) fn affordable(wanted: usize) -> usize {
     let need = (wanted as u64).saturating_mul(EACH).saturating_add(RESERVED);
     let mut limit = getrlimit(Resource::Nofile);
@@ -21,7 +22,7 @@ pub(crate) fn affordable(wanted: usize) -> usize {
     }
     let room = room(limit.current);
     if room < wanted {
-        tracing::info!(wanted, room, "the limit of open files (ulimit -n) allows fewer connections than configured");
+        tracing::info!(wanted, room, "the limit of open files (ulimit -n) allows fewer listeners than configured");
     }
     wanted.min(room)
 }

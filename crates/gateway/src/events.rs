@@ -1,5 +1,6 @@
 //! Event streams: how far recordings are, for pages and scripts that would otherwise ask all the time.
 
+use crate::body::watched;
 use crate::context::Context;
 use crate::listing::seconds;
 use crate::live;
@@ -12,7 +13,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use futures::stream::unfold;
+use futures::stream::{StreamExt, unfold};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use livetape_audio::{Frame, RecordingId, StreamName};
 use std::collections::{HashMap, VecDeque};
@@ -66,6 +67,7 @@ fn events(context: &Context, request: &Request, only: Option<StreamName>) -> Rep
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
     });
+    let events = watched(events.boxed(), request.connection.body(true));
     Ok((headers, Body::from_stream(events)).into_response())
 }
 

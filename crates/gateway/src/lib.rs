@@ -18,6 +18,7 @@ mod library;
 mod listener;
 mod listing;
 mod live;
+mod metrics;
 mod mode;
 mod page;
 mod problem;

@@ -6,6 +6,7 @@
 
 use crate::context::Context;
 use crate::library::ReadError;
+use crate::metrics::Instruments;
 use crate::representation::Slice;
 use crate::tape::Tape;
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub(crate) enum Stop {
     Deleted,
     #[error("the recording goes on in one that is not there")]
     NoSuccessor,
+    #[error("the stream goes on with another kind of audio")]
+    OtherSpec,
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -73,6 +76,10 @@ impl Listener {
     /// Sends `plan`, then follows.
     pub(crate) fn new(context: Arc<Context>, tape: Tape, plan: Vec<Slice>, follow: Option<Follow>) -> Self {
         Self { context, tape, plan: plan.into(), follow, block: FIRST_BLOCK }
+    }
+
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.context.instruments
     }
 
     /// The next bytes; `None` at the true end.
@@ -186,7 +193,7 @@ impl Listener {
             };
             if let Some(next) = next {
                 if next.spec != self.spec() {
-                    return Ok(Found::Nothing);
+                    return Err(Stop::OtherSpec);
                 }
                 if let Some(tape) = Tape::follow(library, &self.context.edges, next) {
                     return Ok(Found::Next(Box::new(tape)));
@@ -215,7 +222,7 @@ impl Listener {
 }
 
 /// The recording of the same stream after this one.
-pub(crate) fn newer(library: &dyn crate::library::Library, recording: &Recording) -> Option<Arc<Recording>> {
+fn newer(library: &dyn crate::library::Library, recording: &Recording) -> Option<Arc<Recording>> {
     let query =
         Query { stream: Some(recording.stream.clone()), from: None, to: None, after: Some(recording.id), limit: 1 };
     library.list(&query).recordings.into_iter().next()

@@ -10,7 +10,7 @@ use crate::reply::{Reply, json};
 use crate::request::Path;
 use axum::extract::State;
 use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, StreamName, Tail, Timeline, WallTime};
-use livetape_store::{Recording, Seal};
+use livetape_store::{Recording, Seal, earliest};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ struct RecordingItem {
     seconds: Option<f64>,
     bytes: Option<u64>,
     started: WallTime,
-    /// Time of day of the tail.
+    /// Time of day of the tail; of a sealed one the latest that it has. `None` while it is not known.
     edge: Option<WallTime>,
     sealed: Option<Seal>,
     /// Only where one recording is asked for.
@@ -71,7 +71,7 @@ pub(crate) async fn streams(State(context): State<Arc<Context>>, Query(page): Qu
     let mut streams = Vec::with_capacity(names.len());
     for name in &names {
         if let Ok(recording) = live::known(&context, name) {
-            streams.push(stream_item(&context, &recording).await?);
+            streams.push(stream_item(&context, &recording).await);
         }
     }
     json(&serde_json::json!({ "streams": streams, "next": next }))
@@ -83,7 +83,7 @@ pub(crate) async fn stream(
     Path(name): Path<StreamName>,
     _: Query<Plain>,
 ) -> Reply {
-    json(&stream_item(&context, &live::known(&context, &name)?).await?)
+    json(&stream_item(&context, &live::known(&context, &name)?).await)
 }
 
 /// `GET /recordings`.
@@ -94,7 +94,9 @@ pub(crate) async fn recordings(
     let page = context.library.list(&livetape_store::Query { stream, from, to, after, limit });
     let mut items = Vec::with_capacity(page.recordings.len());
     for recording in &page.recordings {
-        items.push(item(&context, recording).await?);
+        if begins_before(&context, recording, to).await {
+            items.push(item(&context, recording).await);
+        }
     }
     json(&serde_json::json!({ "recordings": items, "next": page.next }))
 }
@@ -102,7 +104,7 @@ pub(crate) async fn recordings(
 /// `GET /recordings/{id}`.
 pub(crate) async fn one(State(context): State<Arc<Context>>, Path(id): Path<RecordingId>, _: Query<Plain>) -> Reply {
     let recording = recording::known(&context, id)?;
-    let mut item = item(&context, &recording).await?;
+    let mut item = item(&context, &recording).await;
     if let Some(tail) = tail(&context, id) {
         item.gaps = Some(timeline(&context, &recording, tail).await?.gaps().count());
     }
@@ -130,13 +132,13 @@ pub(crate) async fn entries(
     }))
 }
 
-async fn stream_item(context: &Context, recording: &Arc<Recording>) -> Result<StreamItem, Problem> {
+async fn stream_item(context: &Context, recording: &Arc<Recording>) -> StreamItem {
     let name = recording.stream.clone();
     let state = context.pulses.state(recording.id, tail(context, recording.id));
-    Ok(StreamItem {
+    StreamItem {
         title: recording.title.to_string(),
         state,
-        recording: item(context, recording).await?,
+        recording: item(context, recording).await,
         urls: StreamUrls {
             wav: format!("/streams/{name}/live.wav"),
             pcm: format!("/streams/{name}/live.pcm"),
@@ -144,20 +146,30 @@ async fn stream_item(context: &Context, recording: &Arc<Recording>) -> Result<St
             recordings: format!("/recordings?stream={name}"),
         },
         name,
-    })
+    }
 }
 
-async fn item(context: &Context, recording: &Arc<Recording>) -> Result<RecordingItem, Problem> {
+/// Whether a recording has audio before `to`: of a sealed one the library knows, of an open one the timeline does.
+async fn begins_before(context: &Context, recording: &Arc<Recording>, to: Option<WallTime>) -> bool {
+    let Some(to) = to.filter(|_| recording.seal.is_none()) else { return true };
+    let begun = match tail(context, recording.id) {
+        Some(tail) => timeline(context, recording, tail).await.ok().and_then(|t| earliest(&t, tail.end)),
+        None => None,
+    };
+    begun.unwrap_or(recording.started) < to
+}
+
+async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
     let (id, spec) = (recording.id, recording.spec);
     let tail = tail(context, id);
     let frames = tail.map(|t| t.end.since(Frame::ZERO));
-    // A list of finished recordings reads nothing from the disk.
+    // A list of finished recordings reads nothing from the disk, and one timeline that cannot be read hides no other.
     let edge = match (recording.seal, tail) {
         (Some(seal), _) => Some(seal.ended),
-        (None, Some(tail)) => timeline(context, recording, tail).await?.time_of(tail.end),
+        (None, Some(tail)) => timeline(context, recording, tail).await.ok().and_then(|t| t.time_of(tail.end)),
         (None, None) => None,
     };
-    Ok(RecordingItem {
+    RecordingItem {
         id,
         stream: recording.stream.clone(),
         title: recording.title.to_string(),
@@ -177,7 +189,7 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> Result<Recording
             rf64: format!("/recordings/{id}/audio.rf64"),
             timeline: format!("/recordings/{id}/timeline"),
         },
-    })
+    }
 }
 
 /// A length in seconds, for people and players.

@@ -3,7 +3,7 @@
 
 use crate::body::Media;
 use crate::context::Context;
-use crate::listener::{Follow, Listener, newer};
+use crate::listener::{Follow, Listener};
 use crate::problem::Problem;
 use crate::pulse::StreamState;
 use crate::query::{Join, Query};
@@ -49,11 +49,12 @@ pub(crate) async fn audio(
     if request.head {
         return Ok((headers, empty()).into_response());
     }
+    let delivery = request.delivery(&context, true, None)?;
     let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(&stream))?;
     let header = Slice::Bytes(container.header(spec, DataSize::Growing).into());
     let follow = Follow { pos: first, skip: 0, end: End::Open, live: true };
     let listener = Listener::new(context, tape, vec![header], Some(follow));
-    Ok((headers, Media::body(listener, request.delivery(true, None))).into_response())
+    Ok((headers, Media::body(listener, delivery)).into_response())
 }
 
 async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Start, Problem> {
@@ -108,26 +109,23 @@ fn back(context: &Context, mut recording: Arc<Recording>, mut end: Frame, mut n:
 
 /// The first recorded frame at that time of day or later; `None` if the time has come but no frame since.
 async fn at(context: &Context, stream: &StreamName, time: WallTime) -> Result<Option<Start>, Problem> {
-    if time > now() {
-        let error = format!("{time} is in the future");
-        return Err(Problem::bad_request(
-            error,
-            "ask for a time that has come, or leave `at` out to hear what is live",
-        ));
-    }
     let library = &*context.library;
-    let query =
+    let mut query =
         livetape_store::Query { stream: Some(stream.clone()), from: Some(time), to: None, after: None, limit: 1 };
-    let mut next = library.list(&query).recordings.into_iter().next();
     for _ in 0..MAX_SEARCHED {
-        let Some(recording) = next else { return Ok(None) };
+        let Some(recording) = library.list(&query).recordings.into_iter().next() else { break };
+        query.after = Some(recording.id);
         if let Some(tail) = library.tail(recording.id).map(|mut watch| watch.current()) {
             let timeline = library.timeline(recording.clone(), tail).await.map_err(|e| Problem::internal(&e))?;
             if let Located::At(first) = timeline.frame_at(time, tail.end) {
                 return Ok(Some(Start { recording, first }));
             }
         }
-        next = newer(library, &recording);
+    }
+    // What is recorded is found first: the clock may have been set back since.
+    if time > now() {
+        let hint = "ask for a time that has come, or leave `at` out to hear what is live";
+        return Err(Problem::bad_request(format!("{time} is in the future"), hint));
     }
     Ok(None)
 }

@@ -2,6 +2,7 @@
 //! second, so that a listener who joins a stream without a source is told at once, and event streams have news.
 
 use crate::context::Context;
+use crate::library::Library;
 use livetape_audio::{Frame, RecordingId, StreamName, Tail, WallTime};
 use livetape_store::Recording;
 use serde::Serialize;
@@ -35,17 +36,41 @@ pub(crate) struct Status {
     pub(crate) time: Option<WallTime>,
 }
 
+/// How far a recording was seen to go.
+struct Seen {
+    end: Frame,
+    /// When it got there; `None` if that was before anybody looked.
+    since: Option<Instant>,
+}
+
 /// Since when each open recording stands still, and the news for event streams.
 pub(crate) struct Pulses {
-    seen: Mutex<HashMap<RecordingId, (Frame, Instant)>>,
+    seen: Mutex<HashMap<RecordingId, Seen>>,
     away: Duration,
     news: watch::Sender<Arc<HashMap<StreamName, Status>>>,
+}
+
+impl Seen {
+    fn moved_within(&self, time: Duration) -> bool {
+        self.since.is_some_and(|since| since.elapsed() < time)
+    }
 }
 
 impl Pulses {
     /// A source counts as away after `away` without a new frame.
     pub(crate) fn new(away: Duration) -> Self {
         Self { seen: Mutex::default(), away, news: watch::Sender::default() }
+    }
+
+    /// Takes in what there is already. It waits until its tail moves: its source may have gone long ago. What comes later
+    /// begins with its source.
+    pub(crate) fn begin(&self, library: &dyn Library) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for recording in library.streams().iter().filter_map(|stream| library.latest(stream)) {
+            if let Some(mut tail) = library.tail(recording.id) {
+                seen.insert(recording.id, Seen { end: tail.current().end, since: None });
+            }
+        }
     }
 
     /// What the recording does, which has this tail now; `None` if nobody knows its tail.
@@ -55,11 +80,12 @@ impl Pulses {
             return StreamState::Ended;
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (end, since) = seen.entry(id).or_insert_with(|| (tail.end, Instant::now()));
-        if *end != tail.end {
-            (*end, *since) = (tail.end, Instant::now());
+        let now = || Seen { end: tail.end, since: Some(Instant::now()) };
+        let seen = seen.entry(id).or_insert_with(now);
+        if seen.end != tail.end {
+            *seen = now();
         }
-        if since.elapsed() < self.away { StreamState::Live } else { StreamState::Waiting }
+        if seen.moved_within(self.away) { StreamState::Live } else { StreamState::Waiting }
     }
 
     /// Follows the newest about all streams.
@@ -93,9 +119,11 @@ async fn look(context: &Context) {
     if listened_to {
         pulses.news.send_replace(Arc::new(news));
     }
-    pulses.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, (_, since)| {
-        since.elapsed() < pulses.away || library.recording(*id).is_some_and(|r| r.seal.is_none())
-    });
+    pulses
+        .seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .retain(|id, seen| seen.moved_within(pulses.away) || library.recording(*id).is_some_and(|r| r.seal.is_none()));
 }
 
 async fn status(

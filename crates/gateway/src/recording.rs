@@ -138,6 +138,7 @@ impl Asking<'_> {
         if request.head || status == StatusCode::RANGE_NOT_SATISFIABLE {
             return Ok((status, headers, empty()).into_response());
         }
+        let delivery = request.delivery(self.context, false, length)?;
         let (library, edges) = (&*self.context.library, &self.context.edges);
         let recording = self.recording.clone();
         let tape = match follow_from {
@@ -146,7 +147,7 @@ impl Asking<'_> {
         };
         let follow = follow_from.map(|(pos, skip)| Follow { pos, skip, end: representation.view().end, live: false });
         let listener = Listener::new(self.context.clone(), tape.ok_or_else(unattended)?, plan, follow);
-        Ok((status, headers, Media::body(listener, request.delivery(false, length))).into_response())
+        Ok((status, headers, Media::body(listener, delivery)).into_response())
     }
 
     /// What is said whatever the range.

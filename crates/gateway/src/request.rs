@@ -2,6 +2,7 @@
 
 use crate::body::Delivery;
 use crate::connection::Connection;
+use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::reply::set_text;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
@@ -120,9 +121,11 @@ impl Request {
         }
     }
 
-    pub(crate) fn delivery(&self, live: bool, length: Option<u64>) -> Delivery {
+    /// How to send a body of media, if there is room for one more.
+    pub(crate) fn delivery(&self, context: &Context, live: bool, length: Option<u64>) -> Result<Delivery, Problem> {
         let until_closed = self.version <= Version::HTTP_10 && length.is_none();
-        Delivery { connection: self.connection.clone(), until_closed, live, length }
+        let permit = context.room_for_body()?;
+        Ok(Delivery { connection: self.connection.clone(), until_closed, live, length, permit })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::query::decode;
 use crate::reply::{Reply, empty, text};
 use crate::{events, listing, live, page, recording};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -40,11 +40,13 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
 async fn every_request(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut reply = answer(&context, request, next).await.into_response();
     if !reads {
         reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     }
     context.origins.mark(origin.as_ref(), reply.headers_mut());
+    context.instruments.answered(route.as_ref().map(MatchedPath::as_str), reply.status());
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply
 }

@@ -1,20 +1,25 @@
 //! The server: takes connections, gives each its own task, cuts off who stalls, and ends in good order.
 
+use crate::body::discard;
 use crate::config::{GatewayConfig, GatewayError};
-use crate::connection::{Connection, Patience, Wire};
+use crate::connection::{Connection, Wire};
 use crate::context::Context;
 use crate::descriptors::affordable;
 use crate::edge::Edges;
 use crate::library::Library;
+use crate::metrics::Instruments;
 use crate::pulse::{self, Pulses};
 use crate::routes;
 use axum::Router;
+use axum::body::Body;
+use http::header::EXPECT;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use livetape_service::metrics::{Held, Metrics};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -63,27 +68,36 @@ impl Gateway {
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
         let limits = config.limits;
+        let room = affordable(limits.connections.max(limits.bodies));
         let context = Arc::new(Context {
             library,
             edges: Edges::default(),
             pulses: Pulses::new(limits.away),
             origins,
             limits,
-            event_streams: Arc::new(Semaphore::new(limits.event_streams.min(Semaphore::MAX_PERMITS))),
+            instruments: Instruments::new()?,
+            event_streams: semaphore(limits.event_streams),
+            bodies: semaphore(limits.bodies.min(room)),
             drain: CancellationToken::new(),
         });
+        context.pulses.begin(&*context.library);
         Ok(Self {
             local_addr: listener.local_addr().map_err(bind_error)?,
             listener,
             drain: config.drain,
             connections: Connections {
                 router: TowerToHyperService::new(routes::router(context.clone())),
-                room: Arc::new(Semaphore::new(affordable(limits.connections).min(Semaphore::MAX_PERMITS))),
+                room: semaphore(limits.connections.min(room)),
                 known: Mutex::default(),
                 tasks: TaskTracker::new(),
             },
             context,
         })
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Metrics {
+        self.context.instruments.metrics.clone()
     }
 
     /// The address that it listens on.
@@ -102,7 +116,7 @@ impl Gateway {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = connections.accept(&listener, &context) => {}
-            () = connections.sweep(context.limits.patience) => {}
+            () = connections.sweep(&context) => {}
             _ = pulse => return Err(GatewayError::Task("the watch over the tails")),
         }
         drop(listener);
@@ -111,12 +125,15 @@ impl Gateway {
         let drained = async {
             tokio::select! {
                 () = connections.tasks.wait() => {}
-                () = connections.sweep(context.limits.patience) => {}
+                () = connections.sweep(&context) => {}
             }
         };
         if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!(connections = connections.tasks.len(), "still busy after the drain: they are reset");
-            connections.each(Connection::abort);
+            connections.each(|connection| {
+                context.instruments.broken_off("drain_over");
+                connection.abort();
+            });
             _ = tokio::time::timeout(LAST_WAIT, connections.tasks.wait()).await;
         }
         Ok(())
@@ -140,24 +157,30 @@ impl Connections {
         let Ok(permit) = self.room.clone().try_acquire_owned() else {
             // A new socket has room for this; if not, closing says enough.
             _ = stream.try_write(full().as_bytes());
+            context.instruments.refused.inc();
             return;
         };
         let connection = Arc::new(Connection::new());
         self.known.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&connection));
         let (router, context) = (self.router.clone(), context.clone());
+        let counted = Held::new(&context.instruments.connections);
         self.tasks.spawn(async move {
             if let Err(error) = serve(stream, &connection, &router, &context).await {
                 tracing::debug!(%peer, error = &*error, "a connection ended early");
             }
-            drop(permit);
+            drop((permit, counted));
         });
     }
 
-    async fn sweep(&self, patience: Patience) {
+    async fn sweep(&self, context: &Context) {
         let mut tick = tokio::time::interval(SWEEP);
         loop {
             tick.tick().await;
-            self.each(|connection| connection.sweep(&patience));
+            self.each(|connection| {
+                if connection.sweep(&context.limits.patience) {
+                    context.instruments.broken_off("client_stalled");
+                }
+            });
         }
     }
 
@@ -165,6 +188,10 @@ impl Connections {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|connection| connection.upgrade().inspect(|c| act(c)).is_some());
     }
+}
+
+fn semaphore(permits: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
 }
 
 /// What somebody gets for whom there is no room.
@@ -186,10 +213,15 @@ async fn serve(
     let mut two = builder.http2();
     two.timer(TokioTimer::new()).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);
     two.max_concurrent_streams(STREAMS);
-    let service = service_fn(|mut request: http::Request<Incoming>| {
-        let in_flight = connection.request(request.version());
-        request.extensions_mut().insert(connection.clone());
-        let reply = router.call(request);
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let (mut parts, body) = request.into_parts();
+        let in_flight = connection.request(parts.version);
+        parts.extensions.insert(connection.clone());
+        // Who waits to be asked for a body is not asked.
+        if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+            tokio::spawn(discard(body));
+        }
+        let reply = router.call(http::Request::from_parts(parts, Body::empty()));
         // Held by the body, so that its request counts until all of it is handed over.
         let hold = move |error: axum::Error| {
             _ = &in_flight;

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Ending, fetch, open};
 use crate::house::{HEADER, House, RATE, SECOND, counting};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use livetape_audio::SealReason;
 use std::time::{Duration, Instant};
@@ -134,6 +134,8 @@ async fn clients_that_take_nothing_are_cut_off() {
     let (rest, ending) = slow.rest(&mut reply).await;
     assert_eq!(ending, Ending::Clean, "after {} bytes", heard + rest.len());
     stop.cancel();
+    let resets = "livetape_gateway_resets_total{reason=\"client_stalled\"} 2\n";
+    assert!(house.metrics.text().contains(resets), "{}", house.metrics.text());
     deck.await.unwrap();
 }
 
@@ -162,6 +164,89 @@ async fn a_starved_http_2_body_is_cut_off_too() {
     let ended = tokio::time::timeout(Duration::from_secs(2), body.collect()).await;
     assert!(ended.expect("it is over").is_err());
     assert!(sender.is_closed(), "with its connection: a single body that is not asked for cannot be told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_starved_event_stream_is_cut_off_too() {
+    let house = House::with(|c| c.limits.patience.live = Duration::from_millis(600)).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let deck = house.record("live", MINUTE).run(stop.clone());
+    let io = TokioIo::new(TcpStream::connect(house.addr).await.unwrap());
+    let mut two = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = two.initial_stream_window_size(500).handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let events = request(&format!("http://{}/events", house.addr));
+    let body: hyper::body::Incoming = sender.send_request(events).await.unwrap().into_body();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert!(sender.is_closed());
+    drop(body);
+    // Who reads is left alone.
+    let mut sender = http2(house.addr).await;
+    let events = request(&format!("http://{}/events", house.addr));
+    let mut body = sender.send_request(events).await.unwrap().into_body();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2_500) {
+        body.frame().await.unwrap().unwrap();
+    }
+    stop.cancel();
+    deck.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_only_so_many_bodies_however_few_connections() {
+    let house = House::with(|c| c.limits.bodies = 3).await;
+    let finished = house.finished("live", MINUTE, 60 * RATE);
+    let mut deck = house.record("live", MINUTE / 2);
+    deck.play(RATE);
+    let mut sender = http2(house.addr).await;
+    let recording = format!("http://{}/recordings/{finished}/audio.wav", house.addr);
+    let live = format!("http://{}/streams/live/live.wav", house.addr);
+    let mut bodies = Vec::new();
+    for target in [&recording, &recording, &live] {
+        let reply = sender.send_request(request(target)).await.unwrap();
+        assert_eq!(reply.status(), 200);
+        bodies.push(reply.into_body());
+    }
+    for target in [&recording, &live] {
+        let reply = sender.send_request(request(target)).await.unwrap();
+        assert_eq!((reply.status().as_u16(), &reply.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        assert!(std::str::from_utf8(&body).unwrap().contains("listeners"), "{body:?}");
+    }
+    let reply = sender.send_request(request(&format!("http://{}/streams", house.addr))).await.unwrap();
+    assert_eq!(reply.status(), 200, "all else is answered");
+    bodies.pop();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let reply = sender.send_request(request(&live)).await.unwrap();
+    assert_eq!(reply.status(), 200, "room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_wants_does_not_cost_the_reply() {
+    let house = House::new().await;
+    house.finished("live", MINUTE, 100);
+    let io = TokioIo::new(TcpStream::connect(house.addr).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Full<bytes::Bytes>>(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    // More than fits into the window, so that it has to be taken; and the client waits until it is.
+    for (method, status) in [("POST", 405), ("GET", 200)] {
+        for bytes in [10, 100_000, 900_000] {
+            let request = http::Request::builder().method(method).uri(format!("http://{}/streams", house.addr));
+            let request = request.body(Full::new(vec![b'x'; bytes].into())).unwrap();
+            let reply = sender.send_request(request).await.unwrap();
+            assert_eq!(reply.status(), status, "{method} with {bytes} bytes");
+            reply.into_body().collect().await.unwrap();
+        }
+    }
+    let mut client = Client::connect(house.addr).await;
+    client
+        .send(&format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n{}", "x".repeat(500_000)))
+        .await;
+    let mut reply = client.head(false).await;
+    assert_eq!((reply.status, client.rest(&mut reply).await.1), (405, Ending::Clean));
+    let mut reply = client.request("GET", "/streams", &[]).await;
+    assert_eq!((reply.status, client.rest(&mut reply).await.1), (200, Ending::Clean), "the connection goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,7 @@ pub struct House {
     pub data: DataDir,
     pub catalogue: Arc<Catalogue>,
     pub tails: Arc<MemoryTails>,
+    pub metrics: livetape_service::Metrics,
     pub shutdown: CancellationToken,
     pub running: JoinHandle<Result<(), livetape_gateway::GatewayError>>,
     _folder: tempfile::TempDir,
@@ -72,8 +73,19 @@ impl House {
         change(&mut config);
         let gateway = Gateway::bind(config, Arc::new(library)).await.unwrap();
         let (addr, shutdown) = (gateway.local_addr(), CancellationToken::new());
+        let metrics = gateway.metrics();
         let running = tokio::spawn(gateway.run(shutdown.clone()));
-        Self { addr, data, catalogue, tails, shutdown, running, _folder: folder }
+        Self { addr, data, catalogue, tails, metrics, shutdown, running, _folder: folder }
+    }
+
+    /// Another gateway over the same folder, as after a restart; where it listens.
+    pub async fn restarted(&self) -> SocketAddr {
+        let library = DirLibrary::new(self.data.clone(), self.catalogue.clone(), self.tails.clone());
+        let config = GatewayConfig::new("127.0.0.1:0".parse().unwrap());
+        let gateway = Gateway::bind(config, Arc::new(library)).await.unwrap();
+        let addr = gateway.local_addr();
+        tokio::spawn(gateway.run(self.shutdown.clone()));
+        addr
     }
 
     /// Begins a recording that started so long ago.
@@ -82,6 +94,11 @@ impl House {
     }
 
     pub fn record_as(&self, stream: &str, ago: Duration, spec: Spec) -> Deck {
+        self.record_by(stream, ago, now().earlier(ago), spec)
+    }
+
+    /// Begins a recording whose source has a clock of its own.
+    pub fn record_by(&self, stream: &str, ago: Duration, clock: WallTime, spec: Spec) -> Deck {
         let started = now().earlier(ago);
         let n = IDS.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 10];
@@ -100,12 +117,12 @@ impl House {
             seal: None,
         };
         let mut writer = TapeWriter::create(&self.data, recording.clone()).unwrap();
-        writer.note(Entry::Anchor(Anchor { frame: Frame::ZERO, time: started })).unwrap();
+        writer.note(Entry::Anchor(Anchor { frame: Frame::ZERO, time: clock })).unwrap();
         self.catalogue.insert(recording.clone());
         let deck = Deck {
             id: recording.id,
             writer,
-            time: started,
+            time: clock,
             data: self.data.clone(),
             catalogue: self.catalogue.clone(),
             tails: self.tails.clone(),
@@ -157,6 +174,12 @@ impl Deck {
         self.time = to;
     }
 
+    /// The source's clock is set: the next frame has this time of day.
+    pub fn set_clock(&mut self, time: WallTime) {
+        self.writer.note(Entry::Anchor(Anchor { frame: Frame::new(self.frames()), time })).unwrap();
+        self.time = time;
+    }
+
     pub fn frames(&self) -> u64 {
         self.writer.written().end().get()
     }
@@ -172,7 +195,8 @@ impl Deck {
     }
 
     pub fn seal(&mut self, reason: SealReason, next: Option<RecordingId>) -> RecordingId {
-        let sealed = self.writer.seal(reason, next, self.time).unwrap();
+        let ended = self.writer.timeline().latest_before(self.writer.written().end()).unwrap_or(self.time);
+        let sealed = self.writer.seal(reason, next, ended).unwrap();
         self.tails.publish(self.id, sealed.sealed_tail(self.data.generation()).unwrap());
         self.catalogue.insert(sealed);
         self.tails.forget(self.id);

@@ -1,8 +1,8 @@
 //! JSON, the page, and which other origins may ask.
 
 use crate::client::{fetch, json};
-use crate::house::{House, RATE};
-use livetape_audio::SealReason;
+use crate::house::{House, RATE, now, spec};
+use livetape_audio::{RecordingId, SealReason};
 use livetape_gateway::{Gateway, GatewayConfig, GatewayError};
 use std::time::Duration;
 
@@ -74,6 +74,49 @@ async fn streams_and_recordings() {
         assert_eq!(got, status, "{target}");
         assert!(body["hint"].as_str().is_some_and(|h| !h.is_empty()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_are_listed_by_the_clock_of_their_source() {
+    let house = House::new().await;
+    let long_ago = now().earlier(100 * MINUTE);
+    let mut slow = house.record_by("live", 2 * MINUTE, long_ago, spec());
+    slow.play(10 * RATE);
+    slow.seal(SealReason::SourceEnded, None);
+    let right = house.finished("live", MINUTE, 10 * RATE);
+    let listed = async |from: livetape_audio::WallTime, seconds| {
+        let to = from.later(Duration::from_secs(seconds));
+        let (_, list) = json(house.addr, &format!("/recordings?from={from}&to={to}")).await;
+        let recordings = list["recordings"].as_array().unwrap().clone();
+        recordings.iter().map(|r| r["id"].as_str().unwrap().parse().unwrap()).collect::<Vec<RecordingId>>()
+    };
+    let fresh = house.record("live", MINUTE / 2);
+    assert_eq!(listed(long_ago.later(Duration::from_secs(2)), 3).await, [slow.id]);
+    assert_eq!(listed(now().earlier(2 * MINUTE), 65).await, [right], "the recorder's clock does not count");
+
+    house.catalogue.remove(fresh.id);
+    let mut open = house.record_by("live", MINUTE / 2, long_ago, spec());
+    open.play(5 * RATE);
+    assert_eq!(listed(long_ago, 2).await, [slow.id, open.id], "of an open one its timeline says it");
+    let (_, item) = json(house.addr, &format!("/recordings/{}", slow.id)).await;
+    assert_eq!(item["edge"], long_ago.later(Duration::from_secs(10)).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_that_cannot_be_read_hides_nothing_else() {
+    let house = House::new().await;
+    let (mut good, mut bad) = (house.record("good", MINUTE), house.record("bad", MINUTE));
+    good.play(RATE);
+    bad.play(RATE);
+    let log = house.data.path().join("bad").join(bad.id.to_string()).join("timeline.log");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let (status, streams) = json(house.addr, "/streams").await;
+    assert_eq!((status, &streams["streams"][0]["recording"]["edge"]), (200, &().into()));
+    assert_eq!(streams["streams"][1]["recording"]["edge"], good.time().to_string());
+    let (status, list) = json(house.addr, "/recordings").await;
+    assert_eq!((status, list["recordings"].as_array().unwrap().len()), (200, 2));
+    assert_eq!(json(house.addr, &format!("/recordings/{}/timeline", bad.id)).await.0, 500);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,14 +166,55 @@ async fn a_listener_goes_on_in_the_next_recording_and_ends_with_the_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_spec_ends_a_live_body_cleanly() {
+async fn another_spec_breaks_a_live_body_off() {
     let house = House::new().await;
     let mut deck = on_air(&house, 1);
     let (mut client, mut reply, _) = open(house.addr, "/streams/live/live.wav", &[], HEADER as usize).await;
     let other = house.record_as("live", Duration::ZERO, Spec::new(SampleFormat::S24, 48_000, 2).unwrap());
     deck.seal(SealReason::SpecChanged, Some(other.id));
     let (bytes, ending) = client.rest(&mut reply).await;
-    assert_eq!((bytes.len() as u64, ending), (SECOND, Ending::Clean));
+    assert_eq!((bytes.len() as u64, ending), (SECOND, Ending::Cut), "the stream goes on: its end would be a lie");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audio_from_before_the_clock_was_set_back_is_found() {
+    let house = House::new().await;
+    let hour = Duration::from_secs(3_600);
+    let wrong = now().later(hour).earlier(MINUTE);
+    let mut before = house.record_by("live", MINUTE, wrong, spec());
+    before.play(30 * RATE);
+    // Set back in the middle of a recording, and sealed an hour before its latest audio.
+    before.set_clock(wrong.earlier(hour).later(Duration::from_secs(30)));
+    before.play(10 * RATE);
+    before.seal(SealReason::SourceLost, None);
+    let mut after = house.record("live", Duration::from_secs(10));
+    after.play(10 * RATE);
+    let at = |time: livetape_audio::WallTime| format!("/streams/live/live.pcm?at={time}");
+    let (_, reply, bytes) = open(house.addr, &at(wrong.later(Duration::from_secs(20))), &[], 40).await;
+    assert_eq!(reply.header("x-livetape-recording"), Some(before.id.to_string().as_str()));
+    assert!(first_frame(&reply) == 20 * RATE && bytes == counting(20 * RATE..20 * RATE + 10));
+    let (reply, _) = fetch(house.addr, "GET", &at(now().later(hour)), &[]).await;
+    assert_eq!(reply.status, 400, "no such audio, and the time has not come");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_whose_source_has_not_come_back_is_not_live() {
+    let house = House::new().await;
+    let mut deck = on_air(&house, 5);
+    let again = house.restarted().await;
+    let state = async || crate::client::json(again, "/streams/live").await.1["state"].clone();
+    assert_eq!(state().await, "waiting");
+    let (reply, _) = fetch(again, "GET", "/streams/live/live.wav", &[]).await;
+    assert_eq!(reply.status, 503);
+    deck.play(RATE / 10);
+    open(again, "/streams/live/live.wav", &[], 44).await;
+    assert_eq!(state().await, "live", "with its first new frame");
+    // What begins while the gateway runs begins with its source.
+    deck.seal(SealReason::Rolled, None);
+    let mut next = house.record("live", Duration::ZERO);
+    let (mut client, mut reply, _) = open(again, "/streams/live/live.pcm", &[], 0).await;
+    next.play(100);
+    assert_eq!(client.take(&mut reply, 400).await.0, counting(0..100));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,4 +16,5 @@ mod events;
 mod house;
 mod listings;
 mod live;
+mod metrics;
 mod ranges;
