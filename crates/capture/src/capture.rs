@@ -1,11 +1,13 @@
 //! The capture role: runs every configured source.
 
+use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
 use crate::source_spec::{SourceSpec, SourceSpecError};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::status::Status;
 use livetape_audio::{Instance, Spec, StreamName, Title};
 use livetape_proto::Opening;
+use livetape_service::metrics::{Metrics, MetricsError};
 use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
@@ -76,6 +78,9 @@ pub enum CaptureError {
     /// There is one standard input.
     #[error("two sources want stdin, but there is only one")]
     StdinTwice,
+    /// Something cannot be counted, which is a bug.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Some sources failed; the others went on until they ended or were stopped.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Failed(Vec<SourceFailure>),
@@ -104,6 +109,7 @@ pub struct Capture {
     endpoint: Endpoint,
     config: CaptureConfig,
     statuses: Vec<watch::Sender<Status>>,
+    metrics: Metrics,
 }
 
 impl Capture {
@@ -129,14 +135,19 @@ impl Capture {
         if config.sources.iter().filter(|source| source.source == SourceSpec::Stdin).count() > 1 {
             return Err(CaptureError::StdinTwice);
         }
-        let statuses = config.sources.iter().map(|_| watch::Sender::default()).collect();
-        Ok(Self { endpoint, config, statuses })
+        let statuses: Vec<_> = config.sources.iter().map(|_| watch::Sender::default()).collect();
+        let metrics = metrics::declare(&sources(&config, &statuses))?;
+        Ok(Self { endpoint, config, statuses, metrics })
     }
 
     /// How each source is doing, now and later.
     pub fn statuses(&self) -> Vec<(StreamName, watch::Receiver<Status>)> {
-        let streams = self.config.sources.iter().map(|source| source.stream.clone());
-        streams.zip(self.statuses.iter().map(watch::Sender::subscribe)).collect()
+        sources(&self.config, &self.statuses)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// Captures until every source has ended, or until `shutdown` and the flush after it. One that fails is logged and
@@ -174,6 +185,11 @@ impl Capture {
         }
         if failed.is_empty() { Ok(()) } else { Err(CaptureError::Failed(failed)) }
     }
+}
+
+fn sources(config: &CaptureConfig, statuses: &[watch::Sender<Status>]) -> Vec<(StreamName, watch::Receiver<Status>)> {
+    let streams = config.sources.iter().map(|source| source.stream.clone());
+    streams.zip(statuses.iter().map(watch::Sender::subscribe)).collect()
 }
 
 fn endpoint(url: &str, patience: Duration) -> Result<Endpoint, CaptureError> {

@@ -13,6 +13,7 @@ mod backoff;
 mod capture;
 pub mod clock;
 mod link;
+mod metrics;
 mod random;
 mod session;
 mod source_spec;

@@ -57,3 +57,11 @@ async fn without_sources_there_is_nothing_to_run() {
     let capture = Capture::bind(CaptureConfig::new("http://127.0.0.1:1", sources)).await.unwrap();
     capture.run(CancellationToken::new()).await.unwrap();
 }
+
+#[tokio::test]
+async fn counts_for_every_source_that_runs() {
+    let sources = vec![source("a", SourceSpec::Tone), source("b", SourceSpec::None)];
+    let metrics = Capture::bind(CaptureConfig::new("http://127.0.0.1:1", sources)).await.unwrap().metrics().text();
+    assert!(metrics.contains("livetape_capture_connected{stream=\"a\"} 0\n"), "{metrics}");
+    assert!(!metrics.contains("stream=\"b\""), "{metrics}");
+}

@@ -1,0 +1,62 @@
+//! What a capture counts: each source's [`Status`], read when somebody asks. Counting costs a source nothing.
+
+use crate::status::Status;
+use livetape_audio::StreamName;
+use livetape_service::metrics::{Metrics, MetricsError};
+use tokio::sync::watch;
+
+type Sources = Vec<(StreamName, watch::Receiver<Status>)>;
+
+/// Declares everything for these sources.
+pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
+    let metrics = Metrics::default();
+    let declare = |name, help, read: fn(&Status) -> u64| {
+        let sources = sources.clone();
+        metrics.reading(name, help, "stream", move || {
+            sources.iter().map(|(stream, status)| (stream.to_string(), read(&status.borrow()))).collect()
+        })
+    };
+    declare("livetape_capture_captured_frames_total", "Frames captured.", |s| s.captured.get())?;
+    declare("livetape_capture_acknowledged_frames_total", "Frames that are durable.", |s| s.acknowledged.get())?;
+    declare("livetape_capture_missed_frames_total", "Frames that were never captured.", |s| s.missed.get())?;
+    // May go down: what was given up may turn out to be durable.
+    declare("livetape_capture_given_up_frames", "Frames given up for want of room.", |s| s.given_up.get())?;
+    declare("livetape_capture_waiting_frames", "Frames that wait for the recorder.", |s| s.waiting().get())?;
+    declare("livetape_capture_connected", "1 while the recorder takes the audio.", |s| s.connected.into())?;
+    Ok(metrics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livetape_audio::FrameCount;
+
+    #[test]
+    fn what_is_shown_is_what_is_true_when_somebody_asks() {
+        let statuses = [watch::Sender::<Status>::default(), watch::Sender::default()];
+        let names = ["a", "b"].map(|name| name.parse().unwrap());
+        let metrics = declare(&names.into_iter().zip(statuses.iter().map(watch::Sender::subscribe)).collect()).unwrap();
+        statuses[1].send_modify(|status| {
+            status.connected = true;
+            status.captured = FrameCount::new(1_000);
+            status.acknowledged = FrameCount::new(700);
+            status.given_up = FrameCount::new(100);
+            status.missed = FrameCount::new(30);
+        });
+        let text = metrics.text();
+        for line in [
+            "# TYPE livetape_capture_captured_frames_total counter",
+            "# TYPE livetape_capture_given_up_frames gauge",
+            "livetape_capture_captured_frames_total{stream=\"a\"} 0",
+            "livetape_capture_captured_frames_total{stream=\"b\"} 1000",
+            "livetape_capture_acknowledged_frames_total{stream=\"b\"} 700",
+            "livetape_capture_given_up_frames{stream=\"b\"} 100",
+            "livetape_capture_missed_frames_total{stream=\"b\"} 30",
+            "livetape_capture_waiting_frames{stream=\"b\"} 200",
+            "livetape_capture_connected{stream=\"a\"} 0",
+            "livetape_capture_connected{stream=\"b\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+    }
+}
