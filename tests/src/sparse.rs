@@ -49,6 +49,9 @@ impl Sparse {
             instance,
             segment_frames: Recording::default_segment_frames(spec),
             seal: None,
+            notes: Default::default(),
+            locked: false,
+            titled: false,
         };
         Ok(sparse::sparse_sealed_or_open(dir, recording, frames, sealed)?)
     }

@@ -71,6 +71,9 @@ pub(crate) async fn create(
         instance: opening.instance,
         segment_frames: Recording::default_segment_frames(opening.spec),
         seal: None,
+        notes: Default::default(),
+        locked: false,
+        titled: false,
     };
     let dir = shared.dir.clone();
     Ok(tokio::task::spawn_blocking(move || TapeWriter::create(&dir, recording)).await?)

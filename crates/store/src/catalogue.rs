@@ -275,6 +275,9 @@ mod tests {
             epoch: Epoch(1),
             instance: Instance::default(),
             segment_frames: FrameCount::new(1),
+            notes: Default::default(),
+            locked: false,
+            titled: false,
             seal: end.map(|end| Seal {
                 end: Frame::ZERO,
                 earliest: None,

@@ -165,6 +165,14 @@ impl Disk {
         self.run(Op::Remove, path, || fs::remove_dir(path))
     }
 
+    /// Bytes that an ordinary user may still write on the file system of `path`.
+    pub(crate) fn free_bytes(&self, path: &Path) -> Result<u64, StoreError> {
+        self.run(Op::Read, path, || {
+            let stat = rustix::fs::statvfs(path)?;
+            Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        })
+    }
+
     /// Replaces a file's content so that at every moment, power cuts included, it has the old or the new one.
     pub(crate) fn replace(&self, path: &Path, content: &[u8]) -> Result<(), StoreError> {
         let mut temporary = path.as_os_str().to_owned();

@@ -93,6 +93,12 @@ pub enum StoreError {
         /// Which.
         id: RecordingId,
     },
+    /// The recording is not finished.
+    #[error("recording {id} is being recorded: seal it first")]
+    Open {
+        /// Which.
+        id: RecordingId,
+    },
     /// A write or sync failed before; what is on disk after the durable end is not known.
     #[error("recording {id} failed to write before: rewind it first")]
     NotRewound {

@@ -252,6 +252,9 @@ mod tests {
             instance: Instance([0xAB; 16]),
             segment_frames: FrameCount::new(441_000),
             seal: None,
+            notes: Default::default(),
+            locked: false,
+            titled: false,
         }
     }
 

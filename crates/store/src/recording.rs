@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use livetape_audio::{
-    Durable, Entry, Epoch, Frame, FrameCount, Generation, Instance, RecordingId, SealReason, SourceName, Spec,
+    Durable, Entry, Epoch, Frame, FrameCount, Generation, Instance, Notes, RecordingId, SealReason, SourceName, Spec,
     StreamName, Tail, Timeline, Title, WallTime,
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,15 @@ pub struct Recording {
     /// How it ended; `None` while it grows.
     #[serde(default)]
     pub seal: Option<Seal>,
+    /// What those who keep it want to remember.
+    #[serde(default)]
+    pub notes: Notes,
+    /// Whether nobody may delete it, retention included.
+    #[serde(default)]
+    pub locked: bool,
+    /// Whether the title was given by those who keep it: sources do not change it then.
+    #[serde(default)]
+    pub titled: bool,
 }
 
 /// How a recording ended.

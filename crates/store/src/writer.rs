@@ -4,6 +4,7 @@ use crate::data_dir::DataDir;
 use crate::error::StoreError;
 use crate::format::{self, RECORDING, TIMELINE};
 use crate::growing::Growing;
+use crate::keeping::Edit;
 use crate::recording::{Recording, Seal, earliest};
 use crate::segment::Segment;
 use bytes::Bytes;
@@ -246,7 +247,7 @@ impl TapeWriter {
         Ok(mark)
     }
 
-    /// Writes down who pushes now. When this returns, it survives a power cut; after an error the old or the new is on
+    /// Writes down who pushes now; the title only as long as nobody else has given one. When this returns, it survives a power cut; after an error the old or the new is on
     /// disk, so a retry needs a later epoch.
     ///
     /// # Errors
@@ -261,7 +262,22 @@ impl TapeWriter {
         if self.state != State::Failed {
             self.ready()?;
         }
-        let recording = Recording { epoch, instance, source, title, ..self.recording.clone() };
+        let title = if self.recording.titled { self.recording.title.clone() } else { title };
+        self.replace(Recording { epoch, instance, source, title, ..self.recording.clone() })
+    }
+
+    /// Writes down what those who keep the recording say about it. As durable as [`TapeWriter::update`].
+    ///
+    /// # Errors
+    /// As [`TapeWriter::update`].
+    pub fn edit(&mut self, edit: Edit) -> Result<(), StoreError> {
+        if self.state != State::Failed {
+            self.ready()?;
+        }
+        self.replace(edit.of(&self.recording))
+    }
+
+    fn replace(&mut self, recording: Recording) -> Result<(), StoreError> {
         self.describe(&recording)?;
         self.recording = recording;
         Ok(())

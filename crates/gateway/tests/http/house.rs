@@ -115,6 +115,9 @@ impl House {
             // Short, so that every test reads across segments.
             segment_frames: FrameCount::new(100_003),
             seal: None,
+            notes: Default::default(),
+            locked: false,
+            titled: false,
         };
         let mut writer = TapeWriter::create(&self.data, recording.clone()).unwrap();
         writer.note(Entry::Anchor(Anchor { frame: Frame::ZERO, time: clock })).unwrap();

@@ -43,6 +43,9 @@ pub fn recording(n: u8, segment_frames: u64) -> Recording {
         instance: Instance([n; 16]),
         segment_frames: FrameCount::new(segment_frames),
         seal: None,
+        notes: Default::default(),
+        locked: false,
+        titled: false,
     }
 }
 
