@@ -5,13 +5,9 @@
 use livetape_service::logging::{self, Format, LogSettings};
 use livetape_service::traces::{self, PER_SECOND, TARGET};
 use livetape_service::{TraceContext, propagation};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::Span as Exported;
+use livetape_testkit::otlp::Collector;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tonic::metadata::MetadataMap;
 use tracing::info_span;
@@ -20,24 +16,6 @@ const SECRET: &str = "geheim";
 const ROLE: &str = "LIVETAPE_TEST_TRACES";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-00";
-
-/// What a collector got: exports, and the key that came with the last one.
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<(Vec<ExportTraceServiceRequest>, Option<String>)>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        let key = request.metadata().get("api-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-        let mut got = self.0.lock().unwrap();
-        got.0.push(request.into_inner());
-        got.1 = key;
-        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
-    }
-}
 
 /// Runs `child` in its own process.
 fn run(role: &str, otlp: Option<&str>) -> Output {
@@ -56,54 +34,37 @@ fn run(role: &str, otlp: Option<&str>) -> Output {
 
 #[test]
 fn a_collector_sees_what_was_asked_for_with_its_parents() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (collector, inside) = (Collector::default(), runtime.enter());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let incoming = tonic::transport::server::TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
-    let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
-    runtime.spawn(server.serve_with_incoming(incoming));
-    drop(inside);
-
+    let collector = Collector::start();
     let started = Instant::now();
-    run("exports", Some(&url));
+    run("exports", Some(collector.url()));
     let possible = (started.elapsed().as_secs() as usize + 2) * PER_SECOND as usize;
 
-    let (exports, key) = collector.0.lock().unwrap().clone();
-    assert_eq!(key.as_deref(), Some(SECRET), "what the collector asks for came with it");
-    let resources: Vec<_> = exports.into_iter().flat_map(|export| export.resource_spans).collect();
-    let resource = resources[0].resource.clone().unwrap();
-    let attribute = |name: &str| {
-        let found = resource.attributes.iter().find(|a| a.key == name).and_then(|a| a.value.clone()?.value);
-        found.unwrap_or_else(|| panic!("no attribute {name} in {resource:?}"))
-    };
-    assert_eq!(attribute("service.name"), Value::StringValue("livetape-recorder".into()));
-    assert_eq!(attribute("service.namespace"), Value::StringValue("livetape".into()));
-    assert!(matches!(attribute("host.name"), Value::StringValue(name) if !name.is_empty()));
-
-    let spans: Vec<Exported> = resources.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans).collect();
+    assert_eq!(collector.key().as_deref(), Some(SECRET), "what the collector asks for came with it");
+    let spans = collector.spans();
+    assert_eq!(spans[0].of_process("service.name"), "livetape-recorder");
+    assert_eq!(spans[0].of_process("service.namespace"), "livetape");
+    assert!(!spans[0].of_process("host.name").is_empty());
     let named = |name: &str| {
-        let found: Vec<_> = spans.iter().filter(|s| s.name == name).collect();
+        let found: Vec<_> = spans.iter().filter(|s| s.span.name == name).collect();
         assert_eq!(found.len(), 1, "spans called {name}");
         found[0].clone()
     };
     let request = named("request");
-    assert_eq!(hex(&request.trace_id), "0af7651916cd43dd8448eb211c80319c");
-    assert_eq!(hex(&request.parent_span_id), "b7ad6b7169203331");
-    assert_eq!(request.trace_state, "vendor=1");
-    assert_eq!(request.events.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["the first byte"]);
+    assert_eq!(request.trace(), "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(request.parent(), "b7ad6b7169203331");
+    assert_eq!(request.span.trace_state, "vendor=1");
+    assert_eq!(request.span.events.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["the first byte"]);
 
     // A chunk, from its capture through a call to the recorder.
     let (chunk, open, durable) = (named("chunk"), named("open"), named("durable"));
-    assert!(chunk.parent_span_id.is_empty(), "it begins a trace although it was made inside another span");
+    assert!(chunk.parent().is_empty(), "it begins a trace although it was made inside another span");
     for child in [open, durable] {
-        assert_eq!((child.trace_id, child.parent_span_id), (chunk.trace_id.clone(), chunk.span_id.clone()));
+        assert_eq!((child.trace(), child.parent()), (chunk.trace(), chunk.id()));
     }
     for absent in ["source", "poll", "detail", "not recorded by its caller"] {
-        assert!(!spans.iter().any(|s| s.name == absent), "{absent}");
+        assert!(!spans.iter().any(|s| s.span.name == absent), "{absent}");
     }
-    let flood = spans.iter().filter(|s| s.name == "flood").count();
+    let flood = spans.iter().filter(|s| s.span.name == "flood").count();
     assert!((1..=possible).contains(&flood), "{flood} of 1000");
 }
 
@@ -117,10 +78,6 @@ fn a_collector_that_never_answers_does_not_hold_the_process() {
 #[test]
 fn without_a_collector_nothing_runs() {
     run("is quiet", None);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Not a test by itself: what the tests start.

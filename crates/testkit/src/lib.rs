@@ -8,6 +8,7 @@
 pub mod counting;
 pub mod grpc_source;
 pub mod http;
+pub mod otlp;
 pub mod process;
 pub mod proxy;
 pub mod pusher;
