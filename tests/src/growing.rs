@@ -12,7 +12,7 @@ pub const WAV_HEADER: u64 = 44;
 /// Bytes of one second of 48 kHz, 16 bits, stereo.
 pub const SECOND: u64 = 192_000;
 /// Patience with what should take a moment.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// A growing recording and all that makes it grow.
 #[derive(Debug)]
