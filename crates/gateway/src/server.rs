@@ -155,9 +155,9 @@ impl Connections {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
         let Ok(permit) = self.room.clone().try_acquire_owned() else {
+            context.instruments.refused.inc();
             // A new socket has room for this; if not, closing says enough.
             _ = stream.try_write(full().as_bytes());
-            context.instruments.refused.inc();
             return;
         };
         let connection = Arc::new(Connection::new());
