@@ -32,6 +32,7 @@ mod request;
 mod routes;
 mod server;
 mod tape;
+mod trace;
 
 pub use config::{GatewayConfig, GatewayError, Limits};
 pub use connection::Patience;

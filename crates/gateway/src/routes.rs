@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
 use crate::reply::{Reply, empty, text};
-use crate::{events, listing, live, page, recording};
+use crate::{events, listing, live, page, recording, trace};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -13,6 +13,7 @@ use axum::routing::get;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri, Version};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Longest path that is looked at, in bytes.
 const MAX_PATH: usize = 1_024;
@@ -41,14 +42,15 @@ async fn every_request(State(context): State<Arc<Context>>, request: Request, ne
     let origin = request.headers().get(header::ORIGIN).cloned();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut reply = answer(&context, request, next).await.into_response();
+    let span = trace::begin(&request, route.as_ref().map(MatchedPath::as_str));
+    let mut reply = answer(&context, request, next).instrument(span.clone()).await.into_response();
     if !reads {
         reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     }
     context.origins.mark(origin.as_ref(), reply.headers_mut());
     context.instruments.answered(route.as_ref().map(MatchedPath::as_str), reply.status());
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    reply
+    trace::until_last_byte(span, reply)
 }
 
 async fn answer(context: &Context, request: Request, next: Next) -> Reply {
