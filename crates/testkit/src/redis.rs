@@ -152,7 +152,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// Three nodes that share all slots.
+/// Three nodes that share all slots. What is not of a node that went away goes on.
 ///
 /// # Errors
 /// When they do not find together.
@@ -161,7 +161,9 @@ pub fn cluster() -> Result<Vec<RedisServer>> {
         .map(|_| {
             // By default nodes speak to each other on port + 10000, which may not exist.
             let bus = free_port()?.to_string();
-            RedisServer::with(["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"])
+            let whole = ["--cluster-require-full-coverage", "no"];
+            let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
+            RedisServer::with(cluster.into_iter().chain(whole))
         })
         .collect::<Result<Vec<_>>>()?;
     let mut create = spawn::command("redis-cli");

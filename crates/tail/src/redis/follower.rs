@@ -4,7 +4,7 @@
 //! follow a recording never notice by which way its tail came. Not here: asking the recorder.
 
 use super::config::RedisConfig;
-use super::link::{Backoff, COMMAND_TIMEOUT, Link, is_broken, limited, subscribe};
+use super::link::{Backoff, COMMAND_TIMEOUT, Link, limited, subscribe};
 use super::trouble::Trouble;
 use super::wire::{self, CHANNEL, TIME_TO_LIVE, Unreadable};
 use crate::{MemoryTails, TailWatch, Watch};
@@ -247,7 +247,7 @@ async fn read_key(config: &RedisConfig, link: &mut Option<Link>, id: RecordingId
         None => Link::connect(config).await?,
     };
     let answer = connected.send(&wire::read(id)).await;
-    if !answer.as_ref().is_err_and(is_broken) {
+    if answer.is_ok() {
         *link = Some(connected);
     }
     answer

@@ -8,12 +8,14 @@ use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, Value};
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one command may take.
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take until commands can be sent: name, connection, login, and who is the master.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// When a connection to a cluster is given up.
+const LOST: Duration = Duration::from_secs(5);
 
 /// Where commands go. Clones share a connection and its commands do not wait for each other.
 #[derive(Clone)]
@@ -66,6 +68,22 @@ impl Link {
         })
         .await
     }
+
+    /// Whether another connection may do better after this error. What a server answers to one command says nothing
+    /// about the connection, but a replica stays one, and who is not logged in stays so. A cluster's connection finds
+    /// its own way around nodes that are away, unless nothing has `worked` for long.
+    pub(super) fn is_broken(&self, error: &RedisError, worked: Instant) -> bool {
+        if matches!(self, Self::Cluster(_)) {
+            return worked.elapsed() > LOST;
+        }
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => {
+                matches!(error.code(), Some("READONLY" | "NOAUTH" | "MASTERDOWN"))
+            }
+            ErrorKind::UnexpectedReturnType => false,
+            _ => true,
+        }
+    }
 }
 
 /// A connection that listens to a channel. In a cluster any node tells everything; `attempt` chooses it.
@@ -117,18 +135,6 @@ pub(super) async fn limited<T>(
         let error = std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no {what} within {limit:?}"));
         Err(error.into())
     })
-}
-
-/// Whether another connection may do better. What a server answers about one command says nothing about the
-/// connection, but a replica stays one, and who is not logged in stays so.
-pub(super) fn is_broken(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Server(_) | ErrorKind::Extension => {
-            matches!(error.code(), Some("READONLY" | "NOAUTH" | "MASTERDOWN" | "CLUSTERDOWN"))
-        }
-        ErrorKind::UnexpectedReturnType => false,
-        _ => true,
-    }
 }
 
 /// Waits longer after each failure in a row: 100 ms to 2 s.

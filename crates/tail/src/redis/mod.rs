@@ -5,6 +5,7 @@
 //! Redis may be away, empty, paused, full or somebody else's at any time: recordings are never delayed, watchers never
 //! see a wrong tail, and [`RedisFollower::silent`] says when to ask the recorder itself.
 
+mod board;
 mod config;
 mod follower;
 mod link;

@@ -1,16 +1,16 @@
 //! The recorder's side: says to Redis how far the open recordings go, from a task of its own. What Redis misses while
 //! it is away is not kept in a queue: the newest tail of each recording says all.
 
+use super::board::Board;
 use super::config::RedisConfig;
-use super::link::{Backoff, Link, is_broken};
+use super::link::{Backoff, Link};
 use super::trouble::Trouble;
-use super::wire::{self, Outcome, TIME_TO_LIVE};
+use super::wire::{self, Outcome};
 use crate::Publisher;
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use livetape_audio::{RecordingId, Tail};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,23 +29,11 @@ pub struct RedisPublisher {
     task: AbortHandle,
 }
 
-/// The newest tail of each recording: as many as are open, and for a minute those that were sealed while Redis was away.
 #[derive(Default)]
 struct Shared {
-    tails: Mutex<HashMap<RecordingId, Said>>,
+    board: Mutex<Board>,
     wake: Notify,
     works: AtomicBool,
-}
-
-/// What is to be said about a recording.
-struct Said {
-    tail: Tail,
-    /// To be sent in the next round.
-    due: bool,
-    /// Redis has answered to this very tail.
-    answered: bool,
-    /// Nobody needs it any more as soon as it was said once.
-    forgotten: Option<Instant>,
 }
 
 impl RedisPublisher {
@@ -65,7 +53,7 @@ impl RedisPublisher {
     /// Waits until Redis has heard the newest of everything, at most for `limit`. For a recorder that stops.
     pub async fn flush(&self, limit: Duration) {
         let heard = async {
-            while self.shared.with(|tails| tails.values().any(|said| !said.answered)) {
+            while !self.shared.with(|board| board.all_answered()) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -81,62 +69,19 @@ impl Drop for RedisPublisher {
 
 impl Publisher for RedisPublisher {
     fn publish(&self, recording: RecordingId, tail: Tail) {
-        self.shared.with(|tails| match tails.entry(recording) {
-            Entry::Vacant(place) => {
-                place.insert(Said { tail, due: true, answered: false, forgotten: None });
-            }
-            Entry::Occupied(mut said) => {
-                let said = said.get_mut();
-                if !said.tail.may_become(&tail) {
-                    tracing::error!(%recording, current = ?said.tail, refused = ?tail, "a tail may not go back");
-                } else if said.tail != tail {
-                    (said.tail, said.due, said.answered) = (tail, true, false);
-                }
-            }
-        });
+        self.shared.with(|board| board.put(recording, tail));
         self.shared.wake.notify_one();
     }
 
     fn forget(&self, recording: RecordingId) {
-        self.shared.with(|tails| match tails.get_mut(&recording) {
-            Some(said) if !said.answered => said.forgotten = Some(Instant::now()),
-            _ => drop(tails.remove(&recording)),
-        });
+        self.shared.with(|board| board.forget(recording));
     }
 }
 
 impl Shared {
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<RecordingId, Said>) -> R) -> R {
-        // The map is whole between any two statements, so a panic elsewhere cannot have broken it.
-        f(&mut self.tails.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Says everything again; gives up what was forgotten long ago.
-    fn refresh(&self) {
-        self.with(|tails| {
-            tails.retain(|_, said| said.forgotten.is_none_or(|at| at.elapsed() < TIME_TO_LIVE));
-            tails.values_mut().for_each(|said| said.due = true);
-        });
-    }
-
-    fn take_due(&self) -> Vec<(RecordingId, Tail)> {
-        self.with(|tails| {
-            let due =
-                tails.iter_mut().filter_map(|(id, said)| std::mem::take(&mut said.due).then_some((*id, said.tail)));
-            due.collect()
-        })
-    }
-
-    fn answered(&self, recording: RecordingId, tail: &Tail) {
-        self.with(|tails| {
-            let Entry::Occupied(mut said) = tails.entry(recording) else { return };
-            if said.get().tail == *tail {
-                said.get_mut().answered = true;
-                if said.get().forgotten.is_some() {
-                    said.remove();
-                }
-            }
-        });
+    fn with<R>(&self, f: impl FnOnce(&mut Board) -> R) -> R {
+        // A panic elsewhere can at worst have left a tail unsaid until the next refresh.
+        f(&mut self.board.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -144,13 +89,13 @@ async fn run(config: RedisConfig, shared: Arc<Shared>) {
     let mut trouble = Trouble::new(config.to_string(), "tails are not published");
     let mut backoff = Backoff::new();
     loop {
+        shared.with(Board::restart);
         let error = match Link::connect(&config).await {
             Ok(link) => publish_until_broken(&link, &shared, &mut trouble, &mut backoff).await,
             Err(error) => error,
         };
         shared.works.store(false, Ordering::Relaxed);
         trouble.failed(&error);
-        shared.refresh();
         backoff.wait().await;
     }
 }
@@ -163,29 +108,33 @@ async fn publish_until_broken(
 ) -> RedisError {
     let mut refresh = tokio::time::interval(REFRESH);
     refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut under_way = FuturesUnordered::new();
+    let mut worked = Instant::now();
     loop {
-        tokio::select! {
-            _ = refresh.tick() => shared.refresh(),
-            () = shared.wake.notified() => {}
-        }
-        let updates = shared.take_due().into_iter().map(|(id, tail)| {
+        while under_way.len() < AT_ONCE
+            && let Some((id, tail)) = shared.with(Board::next)
+        {
             let link = link.clone();
-            async move { (id, tail, update(link, id, &tail).await) }
-        });
-        let mut updates = futures::stream::iter(updates).buffer_unordered(AT_ONCE);
-        while let Some((id, tail, outcome)) = updates.next().await {
-            match outcome {
-                Ok(outcome) => {
-                    shared.answered(id, &tail);
-                    shared.works.store(true, Ordering::Relaxed);
-                    trouble.over();
-                    backoff.reset();
-                    complain(trouble, id, &tail, outcome);
-                }
-                Err(error) if is_broken(&error) => return error,
-                Err(error) => {
-                    shared.works.store(false, Ordering::Relaxed);
-                    trouble.failed(&error);
+            under_way.push(async move { (id, tail, update(link, id, &tail).await) });
+        }
+        tokio::select! {
+            _ = refresh.tick() => shared.with(Board::refresh),
+            () = shared.wake.notified() => {}
+            Some((id, tail, outcome)) = under_way.next() => {
+                shared.with(|board| board.done(id, &tail, outcome.is_ok()));
+                match outcome {
+                    Ok(outcome) => {
+                        worked = Instant::now();
+                        shared.works.store(true, Ordering::Relaxed);
+                        trouble.over();
+                        backoff.reset();
+                        complain(trouble, id, &tail, outcome);
+                    }
+                    Err(error) if link.is_broken(&error, worked) => return error,
+                    Err(error) => {
+                        shared.works.store(false, Ordering::Relaxed);
+                        trouble.failed(&error);
+                    }
                 }
             }
         }
