@@ -2,18 +2,21 @@
 //!
 //! Well means that the process answers at all: whoever restarts it for less would only make a passing trouble worse.
 //! Ready means that every named condition holds. Each connection is good for one request and lasts a few seconds, there
-//! are few at once, and whatever is not such a request costs no more. Not here: what a role needs to be ready.
+//! are few at once, and whatever is not such a request costs no more. On a loopback address only loopback names are
+//! answered, so that no web page reads along under a name that it points here. Not here: what a role needs to be ready.
 
 use crate::metrics::Metrics;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http::uri::Authority;
 use http::{StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -110,7 +113,9 @@ impl OpsListener {
         }
         let error = |source| OpsError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(error)?;
-        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router: router(readiness, metrics) })
+        let router = router(readiness, metrics);
+        let router = if anonymous { router } else { router.layer(from_fn(only_local)) };
+        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router })
     }
 
     /// The address that it listens on.
@@ -165,6 +170,22 @@ pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
         .route("/readyz", get(async |State(readiness): State<Readiness>| ready(&readiness)).with_state(readiness))
         .route("/metrics", get(async |State(metrics): State<Metrics>| exposition(&metrics)).with_state(metrics))
         .fallback(async || text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
+}
+
+async fn only_local(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST);
+    // HTTP/1.0 has no Host, and no browser speaks it.
+    if host.is_none_or(|host| host.to_str().is_ok_and(is_local)) {
+        return next.run(request).await;
+    }
+    text(StatusCode::MISDIRECTED_REQUEST, "ask by a loopback address or by localhost\n")
+}
+
+fn is_local(host: &str) -> bool {
+    host.parse::<Authority>().is_ok_and(|host| {
+        let name = host.host().trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    })
 }
 
 fn ready(readiness: &Readiness) -> Response {

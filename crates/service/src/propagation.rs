@@ -83,18 +83,16 @@ pub fn to_metadata(span: &Span, metadata: &mut MetadataMap) {
     }
 }
 
-/// The context of `span` as a `traceparent`, if it is recorded.
+/// The context of `span` as a `traceparent`, if traces are exported.
 pub fn to_text(span: &Span) -> Option<String> {
     fields(span).remove(TRACEPARENT)
 }
 
-/// What is to be carried; nothing if the span is not recorded, so that the other side decides for itself.
+/// What is to be carried. It says so too if the span is not recorded: then the other side does not record its part.
 fn fields(span: &Span) -> HashMap<String, String> {
     let mut fields = Fields(HashMap::new());
     let context = span.context();
-    if context.span().span_context().is_sampled() {
-        TraceContextPropagator::new().inject_context(&context, &mut fields);
-    }
+    TraceContextPropagator::new().inject_context(&context, &mut fields);
     fields.0
 }
 

@@ -148,6 +148,8 @@ fn work() {
 
     let ignored = info_span!(target: TARGET, parent: None, "not recorded by its caller");
     TraceContext::from_text(UNSAMPLED).adopt(&ignored);
+    let onward = propagation::to_text(&ignored).unwrap();
+    assert!(onward[..36] == UNSAMPLED[..36] && onward.ends_with("-00"), "{onward}");
     ignored.in_scope(|| ());
     let garbage =
         ["", "00", "00-zz-zz-01", &"0".repeat(100_000), "00-00000000000000000000000000000000-b7ad6b7169203331-01"];

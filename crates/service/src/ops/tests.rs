@@ -29,7 +29,7 @@ async fn send(addr: SocketAddr, bytes: &[u8]) -> String {
 }
 
 async fn get(addr: SocketAddr, path: &str) -> String {
-    send(addr, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await
+    send(addr, format!("GET {path} HTTP/1.1\r\nHost: localhost:9464\r\n\r\n").as_bytes()).await
 }
 
 #[tokio::test]
@@ -52,7 +52,19 @@ async fn says_how_it_is() {
     assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
     assert!(answer.contains("\nlivetape_test_total 3\n"), "{answer}");
     assert!(get(addr, "/").await.starts_with("HTTP/1.1 404 "));
-    assert!(send(addr, b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await.contains(" 405 "));
+    assert!(
+        send(addr, b"POST /healthz HTTP/1.1\r\nHost: localhost:9464\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .contains(" 405 ")
+    );
+
+    for (host, status) in
+        [("127.0.0.1", 200), ("[::1]:9464", 200), ("LOCALHOST", 200), ("evil.example", 421), ("@", 421)]
+    {
+        let answer = send(addr, format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+    }
+    assert!(send(addr, b"GET /metrics HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200 "));
 
     shutdown.cancel();
     task.await.unwrap();
