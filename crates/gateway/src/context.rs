@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::pulse::Pulses;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Context {
@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) event_streams: Arc<Semaphore>,
     /// One permit for each body of media: it may have a file open.
     pub(crate) bodies: Arc<Semaphore>,
+    /// Whether the library knows what there is.
+    pub(crate) ready: watch::Sender<bool>,
     /// Cancelled when bodies that wait for new audio have to end.
     pub(crate) drain: CancellationToken,
 }

@@ -1,35 +1,31 @@
 //! The library of a data folder on this machine.
 
 use crate::library::{FrameReader, Library, ReadError};
+use crate::timelines::{READS, Timelines};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, Generation, RecordingId, StreamName, Tail, Timeline};
-use livetape_store::{Catalogue, DataDir, Page, Query, Recording, StoreError, TapeReader, TimelineFollower};
+use livetape_store::{Catalogue, DataDir, Page, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::{TailWatch, Watch};
-use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Timelines that are kept open; the one that was not used for longest makes room.
-const OPEN_TIMELINES: usize = 256;
-/// Timelines that are read at once; each takes a file descriptor meanwhile.
-const TIMELINE_READS: usize = 64;
+/// Largest description of a recording that is looked at, in bytes.
+const MAX_DESCRIPTION: u64 = 1 << 20;
 
 /// Recordings in a folder, their catalogue, and who tells how far the growing ones go.
 pub struct DirLibrary {
     dir: DataDir,
     catalogue: Arc<Catalogue>,
     tails: Arc<dyn Watch>,
-    timelines: Mutex<Timelines>,
+    timelines: Timelines<OpenTimeline>,
     reads: Arc<Semaphore>,
-}
-
-#[derive(Default)]
-struct Timelines {
-    uses: u64,
-    open: HashMap<RecordingId, (u64, Arc<tokio::sync::Mutex<OpenTimeline>>)>,
+    /// Whether the catalogue knows how the files are cut.
+    knows_files: bool,
 }
 
 struct OpenTimeline {
@@ -40,29 +36,28 @@ struct OpenTimeline {
 impl DirLibrary {
     /// What `catalogue` lists, read from `dir`, as far as `tails` says.
     pub fn new(dir: DataDir, catalogue: Arc<Catalogue>, tails: Arc<dyn Watch>) -> Self {
-        Self { dir, catalogue, tails, timelines: Mutex::default(), reads: Arc::new(Semaphore::new(TIMELINE_READS)) }
+        let reads = Arc::new(Semaphore::new(READS));
+        Self { dir, catalogue, tails, timelines: Timelines::default(), reads, knows_files: true }
+    }
+
+    /// What a recorder elsewhere on this machine lists, which `catalogue` mirrors, read from its folder.
+    pub fn mirrored(dir: DataDir, catalogue: Arc<Catalogue>, tails: Arc<dyn Watch>) -> Self {
+        Self { knows_files: false, ..Self::new(dir, catalogue, tails) }
     }
 
     fn open_timeline(&self, recording: &Recording) -> Arc<tokio::sync::Mutex<OpenTimeline>> {
-        let mut timelines = self.timelines.lock().unwrap_or_else(PoisonError::into_inner);
-        timelines.uses += 1;
-        let uses = timelines.uses;
-        if let Some((used, open)) = timelines.open.get_mut(&recording.id) {
-            *used = uses;
-            return open.clone();
-        }
-        if timelines.open.len() >= OPEN_TIMELINES
-            && let Some(oldest) = timelines.open.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id)
-        {
-            timelines.open.remove(&oldest);
-        }
-        let open = Arc::new(tokio::sync::Mutex::new(OpenTimeline {
-            follower: Some(TimelineFollower::open(&self.dir, recording)),
-            upto: None,
-        }));
-        timelines.open.insert(recording.id, (uses, open.clone()));
-        open
+        let begin = || OpenTimeline { follower: Some(TimelineFollower::open(&self.dir, recording)), upto: None };
+        self.timelines.open(recording.id, begin)
     }
+}
+
+/// How far a recording goes, as far as anybody says.
+pub(crate) fn known_tail(tails: &dyn Watch, catalogue: &Catalogue, id: RecordingId) -> Option<TailWatch> {
+    // In this order: a sealed recording is in the catalogue before its tail is forgotten.
+    tails.watch(id).or_else(|| {
+        let tail = catalogue.get(id)?.sealed_tail(Generation::default())?;
+        Some(TailWatch::fixed(tail))
+    })
 }
 
 impl Library for DirLibrary {
@@ -83,11 +78,7 @@ impl Library for DirLibrary {
     }
 
     fn tail(&self, id: RecordingId) -> Option<TailWatch> {
-        // In this order: a sealed recording is in the catalogue before its tail is forgotten.
-        self.tails.watch(id).or_else(|| {
-            let tail = self.catalogue.get(id)?.sealed_tail(Generation::default())?;
-            Some(TailWatch::fixed(tail))
-        })
+        known_tail(&*self.tails, &self.catalogue, id)
     }
 
     fn timeline(&self, recording: Arc<Recording>, tail: Tail) -> BoxFuture<'_, Result<Arc<Timeline>, ReadError>> {
@@ -120,28 +111,53 @@ impl Library for DirLibrary {
     }
 
     fn reader(&self, recording: &Recording) -> Box<dyn FrameReader> {
-        Box::new(DirReader(Some(TapeReader::open(&self.dir, recording)), self.dir.clone(), recording.clone()))
+        let tape = self.knows_files.then(|| TapeReader::open(&self.dir, recording));
+        Box::new(DirReader { tape, dir: self.dir.clone(), recording: recording.clone(), knows_files: self.knows_files })
     }
 }
 
-/// The reader, the folder and the recording to make it again if a reading was given up half way.
-struct DirReader(Option<TapeReader>, DataDir, Recording);
+/// The tape, and what is needed to open it: first of all if the catalogue does not know how its files are cut, and again
+/// when a reading was given up half way.
+struct DirReader {
+    tape: Option<TapeReader>,
+    dir: DataDir,
+    recording: Recording,
+    knows_files: bool,
+}
 
 impl FrameReader for DirReader {
     fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Bytes, ReadError>> {
-        let mut reader = self.0.take().unwrap_or_else(|| TapeReader::open(&self.1, &self.2));
+        let tape = self.tape.take();
+        let (dir, recording, knows_files) = (self.dir.clone(), self.recording.clone(), self.knows_files);
         async move {
             let read = tokio::task::spawn_blocking(move || {
-                let result = reader.read(frames);
-                (reader, result)
+                let mut tape = match tape {
+                    Some(tape) => tape,
+                    None if knows_files => TapeReader::open(&dir, &recording),
+                    None => TapeReader::open(&dir, &described(&dir, &recording)?),
+                };
+                let result = tape.read(frames).map_err(|e| read_error("frames", Box::new(e)));
+                Ok((tape, result))
             });
-            let (reader, result): (_, Result<Bytes, StoreError>) =
-                read.await.map_err(|e| read_error("frames", Box::new(e)))?;
-            self.0 = Some(reader);
-            result.map_err(|e| read_error("frames", Box::new(e)))
+            let (tape, result) = read.await.map_err(|e| read_error("frames", Box::new(e)))??;
+            self.tape = Some(tape);
+            result
         }
         .boxed()
     }
+}
+
+/// The recording as its own folder describes it.
+fn described(dir: &DataDir, recording: &Recording) -> Result<Recording, ReadError> {
+    let path = dir.path().join(recording.stream.as_str()).join(recording.id.to_string()).join("recording.json");
+    let what = |e: Box<dyn std::error::Error + Send + Sync>| read_error(&path.display().to_string(), e);
+    let file = File::open(&path).map_err(|e| what(e.into()))?;
+    let described: Recording =
+        serde_json::from_reader(BufReader::new(file.take(MAX_DESCRIPTION))).map_err(|e| what(e.into()))?;
+    if described.id != recording.id || described.spec != recording.spec {
+        return Err(what("it describes another recording: is this the folder of this recorder?".into()));
+    }
+    Ok(described)
 }
 
 fn read_error(what: &str, source: Box<dyn std::error::Error + Send + Sync>) -> ReadError {
@@ -180,6 +196,9 @@ mod tests {
             instance: Instance::default(),
             segment_frames: FrameCount::new(8_000),
             seal: None,
+            notes: Default::default(),
+            locked: false,
+            titled: false,
         }
     }
 
@@ -234,20 +253,6 @@ mod tests {
         let tail = room.record(10);
         drop(room.library.timeline(shared.clone(), tail).now_or_never());
         assert_eq!(room.library.timeline(shared, tail).await.unwrap().entries().len(), 4);
-    }
-
-    #[tokio::test]
-    async fn only_so_many_timelines_are_kept() {
-        let room = room();
-        for n in 0..=u8::MAX {
-            room.library.open_timeline(&recording(n));
-        }
-        room.library.open_timeline(&recording(0));
-        let other = Recording { id: RecordingId::new(1, &[9; 10]), ..recording(0) };
-        room.library.open_timeline(&other);
-        let open = &room.library.timelines.lock().unwrap().open;
-        assert_eq!(open.len(), OPEN_TIMELINES);
-        assert!(open.contains_key(&recording(0).id) && !open.contains_key(&recording(1).id), "the least used went");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use axum::routing::get;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri, Version};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::Instrument;
 
 /// Longest path that is looked at, in bytes.
@@ -68,6 +69,10 @@ async fn answer(context: &Context, request: Request, next: Next) -> Reply {
             return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, "use GET or HEAD"));
         }
     }
+    if !*context.ready.borrow() && (path.starts_with("/streams") || path.starts_with("/recordings")) {
+        let error = "the gateway does not know yet what there is: the recorder has not told";
+        return Err(Problem::later(error, "try again in a moment", Duration::from_secs(1)));
+    }
     if path.len() > MAX_PATH {
         let error = format!("the path is longer than {MAX_PATH} bytes");
         return Err(Problem::new(StatusCode::URI_TOO_LONG, error, "no address here is that long"));
@@ -88,6 +93,9 @@ fn options(context: &Context, asked: &HeaderMap) -> Response {
 async fn ready(State(context): State<Arc<Context>>) -> Response {
     if context.drain.is_cancelled() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "shutting down\n");
+    }
+    if !*context.ready.borrow() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "waiting for the recorder\n");
     }
     text(StatusCode::OK, "text/plain", "ready\n")
 }

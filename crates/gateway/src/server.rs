@@ -9,6 +9,7 @@ use crate::edge::Edges;
 use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::pulse::{self, Pulses};
+use crate::remote::Remote;
 use crate::routes;
 use axum::Router;
 use axum::body::Body;
@@ -26,9 +27,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// How often connections are looked at.
 const SWEEP: Duration = Duration::from_millis(500);
@@ -48,6 +49,7 @@ pub struct Gateway {
     drain: Duration,
     connections: Connections,
     context: Arc<Context>,
+    remote: Option<Remote>,
 }
 
 /// Everybody who is connected, and what they talk to.
@@ -64,6 +66,23 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]: an address that others can reach without a permission, a bad setting, an address in use.
     pub async fn bind(config: GatewayConfig, library: Arc<dyn Library>) -> Result<Self, GatewayError> {
+        Self::over(config, library, None).await
+    }
+
+    /// As [`Gateway::bind`], over a recorder elsewhere. It need not be there yet: until it has told what there is, streams
+    /// and recordings are answered by 503, and the gateway is not ready.
+    ///
+    /// # Errors
+    /// As [`Gateway::bind`].
+    pub async fn bind_remote(config: GatewayConfig, remote: Remote) -> Result<Self, GatewayError> {
+        Self::over(config, remote.library(), Some(remote)).await
+    }
+
+    async fn over(
+        config: GatewayConfig,
+        library: Arc<dyn Library>,
+        remote: Option<Remote>,
+    ) -> Result<Self, GatewayError> {
         let origins = config.check()?;
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
@@ -78,6 +97,7 @@ impl Gateway {
             instruments: Instruments::new()?,
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
+            ready: watch::Sender::new(remote.is_none()),
             drain: CancellationToken::new(),
         });
         context.pulses.begin(&*context.library);
@@ -92,7 +112,13 @@ impl Gateway {
                 tasks: TaskTracker::new(),
             },
             context,
+            remote,
         })
+    }
+
+    /// Whether it knows what there is, now and later.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.context.ready.subscribe()
     }
 
     /// What it counts.
@@ -111,8 +137,10 @@ impl Gateway {
     /// # Errors
     /// When a part of the gateway ended that never should.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), GatewayError> {
-        let Self { listener, drain, connections, context, .. } = self;
+        let Self { listener, drain, connections, context, remote, .. } = self;
         let pulse = tokio::spawn(pulse::watch(context.clone()));
+        // Until the end of the drain: listeners may still be told of the last frames.
+        let _remote = AbortOnDropHandle::new(tokio::spawn(follow(remote, context.clone())));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = connections.accept(&listener, &context) => {}
@@ -188,6 +216,18 @@ impl Connections {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|connection| connection.upgrade().inspect(|c| act(c)).is_some());
     }
+}
+
+/// Keeps the library up to date, if it is of a recorder elsewhere.
+async fn follow(remote: Option<Remote>, context: Arc<Context>) {
+    let Some(remote) = remote else { return };
+    let begin = async {
+        remote.known().await;
+        // What is there now was there before.
+        context.pulses.begin(&*context.library);
+        context.ready.send_replace(true);
+    };
+    tokio::join!(remote.follow(), begin);
 }
 
 fn semaphore(permits: usize) -> Arc<Semaphore> {

@@ -1,0 +1,120 @@
+//! The calls that keep a mirror up to date. They never end by themselves: a recorder that is away is looked for until
+//! it is back, and what was known stays meanwhile.
+
+use super::link::{PATIENCE, Tries, within};
+use super::mirror::CatalogueMirror;
+use livetape_proto::v1;
+use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
+use livetape_proto::v1::tape_service_client::TapeServiceClient;
+use livetape_proto::v1::watch_catalogue_response::Change;
+use livetape_tail::redis::{RedisFollower, SILENCE};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// A call for tails that tells nothing for so long is made anew: what is open is refreshed every 2 s.
+const DEAF: Duration = Duration::from_secs(30);
+/// How often it is looked at whether Redis tells everything.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Keeps the catalogue up to date.
+pub(crate) async fn catalogue(channel: Channel, mirror: &CatalogueMirror) {
+    let mut tries = Tries::new("the recorder's catalogue is followed");
+    loop {
+        let ended = watch_catalogue(channel.clone(), mirror, &mut tries).await;
+        tries.failed(&ended).await;
+    }
+}
+
+async fn watch_catalogue(channel: Channel, mirror: &CatalogueMirror, tries: &mut Tries) -> Status {
+    let mut client = CatalogueServiceClient::new(channel);
+    let mut changes = match within(PATIENCE, client.watch_catalogue(v1::WatchCatalogueRequest {})).await {
+        Ok(changes) => changes.into_inner(),
+        Err(status) => return status,
+    };
+    let mut complete = false;
+    loop {
+        // Then nothing may change for years, and the connection's own probes tell whether anybody is there.
+        let change = match complete {
+            true => changes.message().await,
+            false => within(PATIENCE, changes.message()).await,
+        };
+        match change {
+            Ok(Some(v1::WatchCatalogueResponse { change })) => {
+                complete = match &change {
+                    Some(Change::Complete(_)) => true,
+                    Some(Change::Begins(_)) => false,
+                    _ => complete,
+                };
+                mirror.change(change);
+                if complete {
+                    tries.works();
+                }
+            }
+            Ok(None) => return over(),
+            Err(status) => return status,
+        }
+    }
+}
+
+/// Keeps tails up to date; with Redis only while Redis does not.
+pub(crate) async fn tails(channel: Channel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
+    let mut tries = Tries::new("the recorder's tails are followed");
+    loop {
+        while !is_needed(mirror, redis) {
+            sleep(LOOK).await;
+        }
+        if let Some(ended) = watch_tails(channel.clone(), mirror, redis, &mut tries).await {
+            tries.failed(&ended).await;
+        }
+    }
+}
+
+/// Whether there is anything of which Redis says nothing.
+fn is_needed(mirror: &CatalogueMirror, redis: Option<&RedisFollower>) -> bool {
+    redis.is_none_or(|redis| mirror.open().into_iter().any(|id| !redis.is_fresh(id)))
+}
+
+/// Returns why the call broke off, or nothing when it is not needed any more or should be made anew.
+async fn watch_tails(
+    channel: Channel,
+    mirror: &CatalogueMirror,
+    redis: Option<&RedisFollower>,
+    tries: &mut Tries,
+) -> Option<Status> {
+    let mut client = TapeServiceClient::new(channel);
+    let all = v1::WatchTailRequest { recording_id: String::new() };
+    let mut tails = match within(PATIENCE, client.watch_tail(all)).await {
+        Ok(tails) => tails.into_inner(),
+        Err(status) => return Some(status),
+    };
+    let (mut heard, mut needed, mut looked) = (Instant::now(), Instant::now(), Instant::now());
+    loop {
+        tokio::select! {
+            tail = tails.message() => match tail {
+                Ok(Some(v1::WatchTailResponse { tail })) => {
+                    tries.works();
+                    heard = Instant::now();
+                    tail.into_iter().for_each(|tail| mirror.tail(tail));
+                }
+                Ok(None) => return Some(over()),
+                Err(status) => return Some(status),
+            },
+            () = sleep(LOOK) => {}
+        }
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            if is_needed(mirror, redis) {
+                needed = looked;
+            }
+            if heard.elapsed() > DEAF || needed.elapsed() > SILENCE {
+                return None;
+            }
+        }
+    }
+}
+
+fn over() -> Status {
+    Status::unavailable("the recorder has ended the call")
+}

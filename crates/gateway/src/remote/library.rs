@@ -1,0 +1,194 @@
+//! The library of a recorder elsewhere: frames and timelines by its calls, lists and tails from the mirror.
+
+use super::link::{PATIENCE, channel, limited, whole, within};
+use super::{CatalogueMirror, RemoteError};
+use crate::dir::known_tail;
+use crate::library::{FrameReader, Library, ReadError};
+use crate::timelines::{READS, Timelines};
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, StreamName, Tail, Timeline};
+use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
+use livetape_proto::v1::tape_service_client::TapeServiceClient;
+use livetape_proto::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, v1};
+use livetape_store::{Catalogue, Page, Query, Recording};
+use livetape_tail::{TailWatch, Watch};
+use std::ops::Range;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// Entries of a timeline in one answer, and its largest size: an entry is shorter than 4 KiB on disk.
+const ENTRIES: u32 = 1_000;
+const MAX_ENTRIES_BYTES: usize = 8 << 20;
+
+/// Recordings of a recorder elsewhere.
+pub struct RecorderLibrary {
+    tapes: TapeServiceClient<Channel>,
+    timelines_of: CatalogueServiceClient<Channel>,
+    catalogue: Arc<Catalogue>,
+    tails: Arc<dyn Watch>,
+    timelines: Timelines<OpenTimeline>,
+    reads: Arc<Semaphore>,
+}
+
+struct OpenTimeline {
+    timeline: Arc<Timeline>,
+    /// Entries that were taken in, or left out because they are not understood here.
+    taken: u64,
+    upto: Option<Tail>,
+}
+
+impl RecorderLibrary {
+    /// What `mirror` lists, read through the recorder at `url`, as far as `tails` says. Has connections of its own, so
+    /// that audio never delays news. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`RemoteError::Url`].
+    pub fn new(url: &str, mirror: &CatalogueMirror, tails: Arc<dyn Watch>) -> Result<Self, RemoteError> {
+        Ok(Self {
+            tapes: TapeServiceClient::new(channel(url)?).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            timelines_of: CatalogueServiceClient::new(channel(url)?).max_decoding_message_size(MAX_ENTRIES_BYTES),
+            catalogue: mirror.catalogue(),
+            tails,
+            timelines: Timelines::default(),
+            reads: Arc::new(Semaphore::new(READS)),
+        })
+    }
+}
+
+impl Library for RecorderLibrary {
+    fn streams(&self) -> Vec<StreamName> {
+        self.catalogue.streams()
+    }
+    fn list(&self, query: &Query) -> Page {
+        self.catalogue.list(query)
+    }
+    fn recording(&self, id: RecordingId) -> Option<Arc<Recording>> {
+        self.catalogue.get(id)
+    }
+    fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>> {
+        self.catalogue.latest(stream)
+    }
+    fn previous(&self, id: RecordingId) -> Option<Arc<Recording>> {
+        self.catalogue.previous(id)
+    }
+    fn tail(&self, id: RecordingId) -> Option<TailWatch> {
+        known_tail(&*self.tails, &self.catalogue, id)
+    }
+
+    fn timeline(&self, recording: Arc<Recording>, tail: Tail) -> BoxFuture<'_, Result<Arc<Timeline>, ReadError>> {
+        let begin = || OpenTimeline { timeline: Arc::new(Timeline::new(recording.spec)), taken: 0, upto: None };
+        let open = self.timelines.open(recording.id, begin);
+        async move {
+            let mut open = open.lock_owned().await;
+            if open.upto.is_some_and(|upto| upto.end >= tail.end && (upto.is_sealed() || !tail.is_sealed())) {
+                return Ok(open.timeline.clone());
+            }
+            let _reading = self.reads.acquire().await;
+            let read = open.read_on(self.timelines_of.clone(), recording.id, &tail).await;
+            read.map_err(|status| read_error("a timeline", status))?;
+            open.upto = Some(tail);
+            Ok(open.timeline.clone())
+        }
+        .boxed()
+    }
+
+    fn reader(&self, recording: &Recording) -> Box<dyn FrameReader> {
+        Box::new(RecorderReader { tapes: self.tapes.clone(), id: recording.id, spec: recording.spec })
+    }
+}
+
+impl OpenTimeline {
+    /// Takes in entries about frames before the tail's end, or all of a sealed recording.
+    async fn read_on(
+        &mut self,
+        mut client: CatalogueServiceClient<Channel>,
+        id: RecordingId,
+        tail: &Tail,
+    ) -> Result<(), Status> {
+        loop {
+            let request = v1::ListTimelineRequest { recording_id: id.into(), after: self.taken, limit: ENTRIES };
+            let page = within(PATIENCE, client.list_timeline(limited(request))).await?.into_inner();
+            if page.entries.is_empty() {
+                return Ok(());
+            }
+            for entry in page.entries {
+                // The recorder knows more than the tail that is asked about.
+                if !tail.is_sealed() && Frame::new(entry.frame) >= tail.end {
+                    return Ok(());
+                }
+                self.taken += 1;
+                match Entry::try_from(entry) {
+                    // What is out of order cannot be placed.
+                    Ok(entry) => _ = Arc::make_mut(&mut self.timeline).push(entry),
+                    Err(error) => tracing::debug!(%error, recording = %id, "an entry is not understood here"),
+                }
+            }
+            if page.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+struct RecorderReader {
+    tapes: TapeServiceClient<Channel>,
+    id: RecordingId,
+    spec: Spec,
+}
+
+impl FrameReader for RecorderReader {
+    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Bytes, ReadError>> {
+        async move {
+            let (most, _) = self.spec.frames_in(u64::from(MAX_BLOCK_BYTES));
+            let count = frames.end.since(frames.start).min(most.max(FrameCount::new(1)));
+            let read = within(PATIENCE, self.some(frames.start, count)).await;
+            read.map_err(|status| read_error("frames", status))
+        }
+        .boxed()
+    }
+}
+
+impl RecorderReader {
+    /// These frames, or the first of them.
+    async fn some(&mut self, first: Frame, count: FrameCount) -> Result<Bytes, Status> {
+        let request = v1::ReadFramesRequest {
+            recording_id: self.id.into(),
+            first_frame: first.get(),
+            frame_count: count.get(),
+            follow: false,
+        };
+        let mut blocks = self.tapes.read_frames(limited(request)).await?.into_inner();
+        let (mut next, end) = (first, first + count);
+        let (mut all, mut rest) = (Bytes::new(), BytesMut::new());
+        while let Some(block) = blocks.message().await? {
+            let (frames, over) = self.spec.frames_in(block.pcm.len() as u64);
+            if block.first_frame != next.get() || over != 0 || next + frames > end {
+                let (from, bytes) = (block.first_frame, block.pcm.len());
+                let what = format!("asked for frames {next} to {end}, the recorder gave {bytes} bytes from {from} on");
+                return Err(Status::data_loss(what));
+            }
+            next = next + frames;
+            if all.is_empty() {
+                all = block.pcm;
+            } else {
+                rest.extend_from_slice(&block.pcm);
+            }
+        }
+        if all.is_empty() {
+            return Err(Status::data_loss(format!("the recorder gave no frames from {first} on")));
+        }
+        if !rest.is_empty() {
+            all = [all, rest.freeze()].concat().into();
+        }
+        Ok(all)
+    }
+}
+
+fn read_error(what: &str, status: Status) -> ReadError {
+    let why = whole(&status);
+    ReadError { what: format!("{what} of a recording could not be read: {why}"), source: Some(Box::new(status)) }
+}

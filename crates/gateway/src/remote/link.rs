@@ -1,0 +1,136 @@
+//! The way to the recorder: addresses, settings of connections, patience, and waiting between tries.
+
+use std::error::Error;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// How long a connection, or one answer, may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection is probed this often, and given up when a probe is not answered for as long.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Room for PCM that is under way: the default of 64 KiB stalls on a real network.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Shortest and longest wait between two tries.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Why a recorder cannot be followed: a setting is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// Not an address of a recorder.
+    #[error("{0:?} is not the address of a recorder: write it as http://recorder:7070 (LIVETAPE_RECORDER_URL)")]
+    Url(String),
+    /// The data folder cannot be read.
+    #[error(
+        "the data folder cannot be read: {0}; give the folder of the recorder, or read through it (LIVETAPE_READ=recorder)"
+    )]
+    Dir(#[from] livetape_store::StoreError),
+}
+
+/// A connection that is made when it is needed, and made again when it broke. Needs a tokio runtime.
+pub(crate) fn channel(url: &str) -> Result<Channel, RemoteError> {
+    let wrong = || RemoteError::Url(url.chars().take(200).collect());
+    if !url.starts_with("http://") {
+        return Err(wrong());
+    }
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| wrong())?;
+    Ok(endpoint
+        .connect_timeout(PATIENCE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .connect_lazy())
+}
+
+/// A request that the recorder, too, gives up in time.
+pub(crate) fn limited<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(PATIENCE);
+    request
+}
+
+/// What an answer comes to, if it comes in time.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let late = |_| Status::deadline_exceeded(format!("the recorder has not answered for {patience:?}"));
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+}
+
+/// Code and text of a status, and of what caused it.
+pub(crate) fn whole(status: &Status) -> String {
+    let mut text = format!("{:?}: {}", status.code(), status.message());
+    let mut cause = status.source();
+    for _ in 0..8 {
+        let Some(error) = cause else { break };
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text.chars().take(500).collect()
+}
+
+/// Something that is tried until it works, and how often that was said.
+pub(crate) struct Tries {
+    what: &'static str,
+    failing: bool,
+    next: Duration,
+}
+
+impl Tries {
+    pub(crate) const fn new(what: &'static str) -> Self {
+        Self { what, failing: false, next: FIRST_WAIT }
+    }
+
+    /// It works.
+    pub(crate) fn works(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            tracing::info!("{} again", self.what);
+        }
+        self.next = FIRST_WAIT;
+    }
+
+    /// It does not. Said once, then waited for: longer each time, up to 2 s, and never in step with others.
+    pub(crate) async fn failed(&mut self, why: &Status) {
+        let error = whole(why);
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(error, "{} not", self.what);
+        } else {
+            tracing::warn!(error, "{} not; it is tried until it works", self.what);
+        }
+        let wait = self.next;
+        self.next = wait.saturating_mul(2).min(LONGEST_WAIT);
+        let unit = f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX);
+        tokio::time::sleep(wait.mul_f64(0.5 + unit / 2.0)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses() {
+        assert!(channel("http://127.0.0.1:7070").is_ok());
+        for bad in ["", "127.0.0.1:7070", "https://recorder:7070", "http://", "http://a b"] {
+            let error = channel(bad).err().map(|e| e.to_string());
+            assert!(error.is_some_and(|e| e.contains("http://recorder:7070")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_status_tells_its_cause() {
+        let status = Status::from_error(Box::new(std::io::Error::other("cable")));
+        assert!(whole(&status).contains("cable"), "{}", whole(&status));
+        assert!(whole(&Status::not_found("x".repeat(5_000))).len() <= 500);
+    }
+}

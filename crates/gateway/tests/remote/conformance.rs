@@ -1,0 +1,159 @@
+//! What every library of a recorder elsewhere has to do.
+
+use crate::recorder::{Recorder, counting};
+use livetape_audio::{Frame, RecordingId, Tail};
+use livetape_gateway::{Library, Reading, Remote, RemoteConfig};
+use livetape_store::Query;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// For what takes a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is there.
+pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            match look() {
+                Some(found) => return found,
+                None => sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+pub fn config(recorder: &Recorder, reading: Reading) -> RemoteConfig {
+    RemoteConfig { recorder_url: recorder.url(), reading, redis: None }
+}
+
+async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec<u8> {
+    let mut reader = library.reader(&library.recording(id).unwrap());
+    let (mut at, mut all) = (frames.start, Vec::new());
+    while at < frames.end {
+        let bytes = reader.read(Frame::new(at)..Frame::new(frames.end)).await.unwrap();
+        assert!(!bytes.is_empty() && bytes.len() % 4 == 0);
+        at += bytes.len() as u64 / 4;
+        all.extend(bytes);
+    }
+    assert_eq!(at, frames.end, "never more than was asked for");
+    all
+}
+
+async fn entries(library: &dyn Library, id: RecordingId, tail: Tail) -> usize {
+    library.timeline(library.recording(id).unwrap(), tail).await.unwrap().entries().len()
+}
+
+async fn conforms(mut recorder: Recorder, reading: Reading) {
+    let desk = recorder.desk.clone();
+    let (old, open) = (desk.record("a"), desk.record("b"));
+    desk.play(old, 200);
+    desk.seal(old, true);
+    desk.play(open, 120_000);
+    let remote = Arc::new(Remote::new(config(&recorder, reading)).unwrap());
+    let following = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.follow().await }
+    });
+    timeout(PATIENCE, remote.known()).await.unwrap();
+    let library = &*remote.library();
+
+    // What there is.
+    assert_eq!(library.streams(), desk.catalogue.streams());
+    let ids = |library: &dyn Library| {
+        let page = library.list(&Query { limit: 10, ..Query::default() });
+        page.recordings.iter().map(|recording| recording.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(library), [old, open]);
+    assert_eq!(library.recording(old).unwrap().seal, desk.catalogue.get(old).unwrap().seal);
+
+    // How far it goes.
+    let mut tail = library.tail(open).unwrap();
+    assert_eq!((tail.current().end, tail.current().is_sealed()), (Frame::new(120_000), false));
+    let sealed = library.tail(old).unwrap().current();
+    assert_eq!((sealed.end, sealed.is_sealed()), (Frame::new(200), true));
+    assert!(library.tail(RecordingId::new(1, &[9; 10])).is_none());
+
+    // Exactly what was recorded, across segments, up to the tail.
+    assert!(read(library, open, 0..120_000).await == counting(0..120_000));
+    assert!(read(library, open, 50_020..50_022).await == counting(50_020..50_022));
+    assert!(read(library, old, 199..200).await == counting(199..200));
+    let mut reader = library.reader(&library.recording(old).unwrap());
+    assert!(reader.read(Frame::new(200)..Frame::new(201)).await.is_err(), "nothing is there");
+
+    // It grows: tail, audio, timeline.
+    assert_eq!(entries(library, open, tail.current()).await, 2);
+    let early = tail.current();
+    for n in 1..=3 {
+        desk.play(open, 10);
+        let end = Frame::new(120_000 + n * 10);
+        while tail.current().end < end {
+            assert!(timeout(PATIENCE, tail.changed()).await.unwrap());
+        }
+        assert!(read(library, open, end.get() - 15..end.get()).await == counting(end.get() - 15..end.get()));
+        assert_eq!(entries(library, open, tail.current()).await, 2 + 2 * n as usize);
+    }
+    let whole = library.timeline(library.recording(open).unwrap(), tail.current()).await.unwrap();
+    assert_eq!(whole.entries(), desk.writers()[&open].timeline().entries());
+    assert_eq!(entries(library, open, early).await, 8, "what is known is not forgotten");
+
+    // A next one of the same stream; the first is sealed without a word to those who watch tails.
+    let next = desk.record("b");
+    desk.seal(open, false);
+    assert!(timeout(PATIENCE, tail.changed()).await.unwrap());
+    assert_eq!((tail.current().end, tail.current().is_sealed()), (Frame::new(120_030), true));
+    until("the next one", || library.recording(next).and(library.tail(next))).await;
+    assert_eq!(library.latest(&"b".parse().unwrap()).unwrap().id, next);
+    assert_eq!(library.previous(next).unwrap().id, open);
+    assert!(read(library, open, 119_000..120_030).await == counting(119_000..120_030));
+    assert_eq!(entries(library, open, tail.current()).await, 8);
+
+    // The recorder is away: what is known stays. It comes back, and what changed meanwhile is known.
+    let mut tail = library.tail(next).unwrap();
+    recorder.stop();
+    desk.play(next, 5);
+    desk.delete(old);
+    let newest = desk.record("c");
+    assert_eq!(ids(library), [old, open, next]);
+    recorder.start();
+    until("the newest", || library.recording(newest)).await;
+    until("one is gone", || library.recording(old).is_none().then_some(())).await;
+    while tail.current().end < Frame::new(5) {
+        assert!(timeout(PATIENCE, tail.changed()).await.unwrap());
+    }
+    assert!(read(library, next, 0..5).await == counting(0..5));
+
+    // Deleted: gone from the list, and not to be read any more.
+    let gone = library.recording(open).unwrap();
+    desk.delete(open);
+    until("it is gone", || library.recording(open).is_none().then_some(())).await;
+    assert!(library.tail(open).is_none());
+    let error = library.reader(&gone).read(Frame::new(0)..Frame::new(10)).await.unwrap_err();
+    assert!(error.to_string().contains("could not be read"), "{error}");
+    following.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_a_recorder_conforms() {
+    let recorder = Recorder::new();
+    let folder = recorder.folder();
+    conforms(recorder, Reading::Dir(folder)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorder_conforms() {
+    conforms(Recorder::new(), Reading::Recorder).await;
+}
+
+#[tokio::test]
+async fn settings_are_checked() {
+    let remote = |url: &str, reading| {
+        Remote::new(RemoteConfig { recorder_url: url.into(), reading, redis: None }).err().map(|e| e.to_string())
+    };
+    let url = "http://127.0.0.1:1";
+    assert_eq!(remote(url, Reading::Recorder), None, "it may come later");
+    assert!(remote("recorder:7070", Reading::Recorder).unwrap().contains("LIVETAPE_RECORDER_URL"));
+    assert!(remote(url, Reading::Dir("/nowhere/at/all".into())).unwrap().contains("/nowhere/at/all"));
+}

@@ -1,0 +1,18 @@
+//! A gateway over a recorder elsewhere: both ways to read it, and what happens when the recorder comes and goes. The
+//! recorder of these tests keeps real tapes in a real folder and speaks real gRPC; it has no sources.
+
+#![allow(unreachable_pub, reason = "modules of one test program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that unwraps says all there is to say"
+)]
+
+#[path = "../http/client.rs"]
+#[allow(dead_code, reason = "shared with the tests over HTTP")]
+mod client;
+mod conformance;
+mod gateway;
+mod recorder;
+mod services;
