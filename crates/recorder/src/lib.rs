@@ -8,16 +8,26 @@
 //!
 //! Not here: HTTP, listeners, sources. Nothing waits for whoever reads.
 
+mod archive;
+mod board;
 mod call;
+mod catalogue_service;
+mod changes;
 mod committer;
+mod describe;
+mod export;
 mod incoming;
 pub mod ingest;
+mod lookup;
 mod metrics;
 mod open_tape;
+mod outlet;
 mod recorder;
+mod server;
 mod service;
 mod stream;
 mod streams;
 mod tape;
+mod tape_service;
 
 pub use recorder::{Recorder, RecorderConfig};

@@ -1,18 +1,18 @@
 //! The recorder role: configuration, recovery, serving, stopping.
 
+use crate::archive::Archive;
+use crate::board::Board;
 use crate::committer::Committer;
 use crate::incoming::incoming;
 use crate::ingest::Position;
 use crate::metrics::Instruments;
 use crate::open_tape::OpenTape;
-use crate::service::Ingest;
+use crate::server;
 use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, Tail};
-use livetape_proto::MAX_MESSAGE_BYTES;
-use livetape_proto::v1::ingest_service_server::IngestServiceServer;
 use livetape_service::{Metrics, Tasks};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
@@ -73,6 +73,7 @@ impl Recorder {
         let (path, disk) = (config.data_dir.clone(), config.disk.clone());
         let (dir, recordings) = tokio::task::spawn_blocking(move || {
             let dir = DataDir::open(&path, disk)?;
+            dir.tidy();
             let scan = dir.scan()?;
             for problem in &scan.problems {
                 tracing::warn!(path = %problem.path.display(), what = %problem.what, "left as it is: not a recording");
@@ -86,8 +87,8 @@ impl Recorder {
         let instruments = Arc::new(Instruments::new()?);
         let shared = Arc::new(Shared {
             dir,
-            catalogue: Arc::new(Catalogue::default()),
-            tails,
+            archive: Archive::default(),
+            tails: Board::new(tails),
             committer: Committer::start(config.sync_interval, Arc::clone(&instruments))?,
             resume_window: config.resume_window,
             roll_after: config.roll_after,
@@ -105,7 +106,7 @@ impl Recorder {
 
     /// The recordings, kept up to date while the recorder runs.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        Arc::clone(&self.shared.catalogue)
+        Arc::clone(&self.shared.archive.all)
     }
 
     /// What it counts.
@@ -129,16 +130,7 @@ impl Recorder {
             streams.resume(open);
         }
         let calls = TaskTracker::new();
-        let instruments = Arc::clone(&self.shared.instruments);
-        let ingest = Ingest::new(Arc::clone(&streams), calls.clone(), instruments, shutdown.clone());
-        let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(10)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-            // Room for seconds of PCM on the way: the default of 64 KiB stalls on a real network.
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(4 << 20)
-            .add_service(ingest);
+        let server = server::router(&self.shared, &streams, &calls, &shutdown).await?;
         let incoming = incoming(self.listener);
         let (stopping, all_ended) = (shutdown.clone(), CancellationToken::new());
         let ended = all_ended.clone();
@@ -172,7 +164,7 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
     let mut open = Vec::new();
     for recording in recordings {
         let next = newest.get(&recording.stream).copied().filter(|&id| id != recording.id);
-        shared.catalogue.insert(recording.clone());
+        shared.archive.insert(recording.clone());
         if recording.seal.is_none() {
             open.extend(recover_one(shared, recording, next));
         }
@@ -186,7 +178,7 @@ fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>)
         Ok(recovered) => recovered,
         Err(error) => {
             tracing::error!(%stream, recording = %id, %error, "cannot be recovered and is left as it is");
-            shared.catalogue.remove(id);
+            shared.archive.remove(id);
             return None;
         }
     };
@@ -207,7 +199,7 @@ fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>)
 fn reopen(shared: &Shared, tape: TapeWriter) -> OpenTape {
     let (id, end) = (tape.recording().id, tape.durable().end());
     let mut open = shared.open_tape(tape);
-    let before = shared.catalogue.previous(id).filter(|_| end == Frame::ZERO);
+    let before = shared.archive.all.previous(id).filter(|_| end == Frame::ZERO);
     if let Some(before) = before.filter(|before| before.seal.is_some_and(|seal| seal.next == Some(id)))
         && let Some(tail) = before.sealed_tail(shared.dir.generation())
     {

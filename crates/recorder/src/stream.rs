@@ -4,6 +4,8 @@
 //! source, to the length store, to the catalogue. Commands come through a bounded queue; while the disk is behind,
 //! they wait there, and the source waits behind them. Not here: gRPC, bytes on disk, time of day of frames.
 
+use crate::archive::Archive;
+use crate::board::Board;
 use crate::call::{Call, CallId, Command, Opened, Verdict};
 use crate::committer::{Committed, Committer};
 use crate::ingest::{Decision, Message, Position, Refusal};
@@ -13,8 +15,7 @@ use crate::tape::{self, OpenError};
 use bytes::Bytes;
 use livetape_audio::{Epoch, SealReason, StreamName, Tail};
 use livetape_proto::Opening;
-use livetape_store::{Catalogue, DataDir, StoreError, TapeWriter};
-use livetape_tail::Publisher;
+use livetape_store::{DataDir, StoreError, TapeWriter};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -30,8 +31,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What all streams of a recorder share.
 pub(crate) struct Shared {
     pub(crate) dir: DataDir,
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) tails: Arc<dyn Publisher>,
+    pub(crate) archive: Archive,
+    pub(crate) tails: Board,
     pub(crate) committer: Committer,
     pub(crate) resume_window: Duration,
     pub(crate) roll_after: Duration,
@@ -166,7 +167,7 @@ impl Stream {
         let (writing, progress) = Call::new(call, next, Arc::clone(&self.shared.instruments));
         (open.call, open.deadline) = (Some(writing), None);
         let wrote = open.tape.as_ref().and_then(|tape| tape.timeline().written_by(opening.instance, next));
-        let resume = tape::resume(&self.shared.catalogue, &opening, recording, wrote);
+        let resume = tape::resume(&self.shared.archive.all, &opening, recording, wrote);
         tracing::info!(stream = %self.name, %recording, %epoch, %next, source = %opening.source, "source connected");
         Ok(Ok(Opened { recording, epoch, next, resume, progress }))
     }
@@ -203,7 +204,7 @@ impl Stream {
             return Ok(Err(error.into()));
         }
         open.ingest.opened(epoch, (opening.instance, opening.source.clone()));
-        self.shared.catalogue.insert(open.recording.clone());
+        self.shared.archive.insert(open.recording.clone());
         Ok(Ok(()))
     }
 
@@ -220,7 +221,7 @@ impl Stream {
     }
 
     fn next_epoch(&self) -> Epoch {
-        let stored = || self.shared.catalogue.latest(&self.name).map(|last| last.epoch);
+        let stored = || self.shared.archive.latest(&self.name).map(|last| last.epoch);
         self.open.as_ref().map(|open| open.ingest.epoch()).or_else(stored).unwrap_or_default().next()
     }
 

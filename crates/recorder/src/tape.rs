@@ -57,7 +57,7 @@ pub(crate) async fn create(
 ) -> anyhow::Result<Result<TapeWriter, StoreError>> {
     let started = now();
     // Ids of a stream rise even when the clock is set back: listings go by them.
-    let last = shared.catalogue.latest(&opening.stream).map_or(0, |last| last.id.unix_millis() + 1);
+    let last = shared.archive.latest(&opening.stream).map_or(0, |last| last.id.unix_millis() + 1);
     let mut random = [0; 10];
     random.copy_from_slice(&uuid::Uuid::new_v4().into_bytes()[..10]);
     let recording = Recording {
@@ -82,7 +82,7 @@ pub(crate) async fn create(
 /// Makes a new recording known.
 pub(crate) fn introduce(shared: &Shared, recording: &Recording) {
     shared.tails.publish(recording.id, Tail::open(Durable(Frame::ZERO), shared.dir.generation()));
-    shared.catalogue.insert(recording.clone());
+    shared.archive.insert(recording.clone());
 }
 
 /// Seals a tape. The end is told by the clock of its source, like everything on its timeline.
@@ -110,7 +110,7 @@ pub(crate) fn announce(shared: &Shared, sealed: Recording) {
     tracing::info!(stream = %sealed.stream, recording = %sealed.id, end = %seal.end, reason = seal.reason.as_str(), "sealed");
     let id = sealed.id;
     shared.tails.publish(id, tail);
-    shared.catalogue.insert(sealed);
+    shared.archive.insert(sealed);
     shared.tails.forget(id);
 }
 

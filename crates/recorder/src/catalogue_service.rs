@@ -1,0 +1,181 @@
+//! `livetape.v1.CatalogueService`: what there is, and what changes about it.
+
+use crate::describe;
+use crate::lookup::{self, blocking, unread};
+use crate::outlet::{Answers, Outlet, Outlets};
+use crate::stream::Shared;
+use livetape_audio::{NameError, StreamName, WallTime};
+use livetape_proto::v1::watch_catalogue_response::Change;
+use livetape_proto::v1::{self, WatchCatalogueResponse};
+use livetape_store::{Query, Recording, TimelineFollower};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// Most bytes of a page: what clients take unless they are told otherwise is four times that.
+const PAGE_BYTES: usize = 1 << 20;
+/// Recordings that a watcher is told of from one look at the catalogue.
+const PAGE: usize = 256;
+
+pub(crate) struct Catalogues {
+    shared: Arc<Shared>,
+    outlets: Outlets,
+}
+
+impl Catalogues {
+    pub(crate) const fn new(shared: Arc<Shared>, outlets: Outlets) -> Self {
+        Self { shared, outlets }
+    }
+}
+
+fn invalid(error: &NameError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// A page's length: what was asked for, within limits.
+fn limit(asked: u32, usual: u32, most: u32) -> Result<usize, Status> {
+    match asked {
+        0 => Ok(usual as usize),
+        n if n <= most => Ok(n as usize),
+        n => Err(Status::invalid_argument(format!("limit {n}: at most {most} come in one page"))),
+    }
+}
+
+/// What fits into a page, but at least one; and whether that is not all.
+fn page<T: prost::Message>(items: impl Iterator<Item = T>, limit: usize) -> (Vec<T>, bool) {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for item in items {
+        bytes += item.encoded_len() + 8;
+        if page.len() == limit || (bytes > PAGE_BYTES && !page.is_empty()) {
+            return (page, true);
+        }
+        page.push(item);
+    }
+    (page, false)
+}
+
+#[tonic::async_trait]
+impl v1::catalogue_service_server::CatalogueService for Catalogues {
+    type WatchCatalogueStream = Answers<WatchCatalogueResponse>;
+
+    async fn list_streams(
+        &self,
+        request: Request<v1::ListStreamsRequest>,
+    ) -> Result<Response<v1::ListStreamsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = limit(request.limit, 100, 1000)?;
+        let names = self.shared.archive.all.streams().into_iter().filter(|name| *name.as_str() > *request.after);
+        let latest = |name| self.shared.archive.latest(&name).map(|latest| (name, latest));
+        let describe = |(name, latest): (StreamName, Arc<Recording>)| v1::Stream {
+            name: name.into(),
+            latest: Some(describe::recording(&latest)),
+        };
+        let (streams, more) = page(names.filter_map(latest).map(describe), limit);
+        let next = streams.last().filter(|_| more).map(|stream| stream.name.clone());
+        Ok(Response::new(v1::ListStreamsResponse { streams, next }))
+    }
+
+    async fn list_recordings(
+        &self,
+        request: Request<v1::ListRecordingsRequest>,
+    ) -> Result<Response<v1::ListRecordingsResponse>, Status> {
+        let request = request.into_inner();
+        let query = Query {
+            stream: match request.stream.as_str() {
+                "" => None,
+                name => Some(name.parse().map_err(|e| invalid(&e))?),
+            },
+            from: request.from_unix_ns.map(WallTime::from_unix_nanos),
+            to: request.to_unix_ns.map(WallTime::from_unix_nanos),
+            after: request.after_id.map(|id| id.parse()).transpose().map_err(|e| invalid(&e))?,
+            limit: limit(request.limit, 100, 1000)?,
+        };
+        let found = self.shared.archive.all.list(&query);
+        let described = found.recordings.iter().map(|recording| describe::recording(recording));
+        let (recordings, more) = page(described, query.limit);
+        let next = recordings.last().filter(|_| more || found.next.is_some()).map(|recording| recording.id.clone());
+        Ok(Response::new(v1::ListRecordingsResponse { recordings, next }))
+    }
+
+    async fn get_recording(
+        &self,
+        request: Request<v1::GetRecordingRequest>,
+    ) -> Result<Response<v1::GetRecordingResponse>, Status> {
+        let recording = lookup::recording(&self.shared, &request.into_inner().recording_id)?;
+        let tail = lookup::tail(&self.shared, recording.id)?;
+        let tail = Some((recording.id, tail).into());
+        Ok(Response::new(v1::GetRecordingResponse { recording: Some(describe::recording(&recording)), tail }))
+    }
+
+    async fn list_timeline(
+        &self,
+        request: Request<v1::ListTimelineRequest>,
+    ) -> Result<Response<v1::ListTimelineResponse>, Status> {
+        let request = request.into_inner();
+        let limit = limit(request.limit, 1000, 5000)?;
+        let after = usize::try_from(request.after).unwrap_or(usize::MAX);
+        let recording = lookup::recording(&self.shared, &request.recording_id)?;
+        let tail = lookup::tail(&self.shared, recording.id)?;
+        let mut follower = TimelineFollower::open(&self.shared.dir, &recording);
+        let (follower, outcome) = blocking(move || {
+            let outcome = follower.refresh(&tail);
+            (follower, outcome)
+        })
+        .await?;
+        outcome.map_err(|error| unread(recording.id, &error))?;
+        let rest = follower.timeline().entries().get(after..).unwrap_or_default();
+        let (entries, more) = page(rest.iter().cloned().map(v1::Entry::from), limit);
+        let next = more.then(|| request.after.saturating_add(entries.len() as u64));
+        Ok(Response::new(v1::ListTimelineResponse { entries, next }))
+    }
+
+    async fn watch_catalogue(
+        &self,
+        request: Request<v1::WatchCatalogueRequest>,
+    ) -> Result<Response<Self::WatchCatalogueStream>, Status> {
+        let shared = Arc::clone(&self.shared);
+        Ok(Response::new(self.outlets.answer(request.metadata(), |outlet| watch(shared, outlet))))
+    }
+}
+
+async fn watch(shared: Arc<Shared>, outlet: Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
+    loop {
+        let mut seen = shared.archive.changes.now();
+        say(&outlet, Change::Begins(v1::CatalogueBegins {})).await?;
+        everything(&shared, &outlet).await?;
+        say(&outlet, Change::Complete(v1::CatalogueComplete {})).await?;
+        // A watcher that was too slow for the changes gets everything anew.
+        while let Ok((ids, now)) = shared.archive.changes.since(seen) {
+            for id in ids {
+                say(
+                    &outlet,
+                    match shared.archive.get(id) {
+                        Some(recording) => Change::Recording(describe::recording(&recording)),
+                        None => Change::RemovedRecordingId(id.into()),
+                    },
+                )
+                .await?;
+            }
+            seen = now;
+            shared.archive.changes.after(seen).await;
+        }
+    }
+}
+
+/// All that there is, page by page: what is added behind the place that was reached comes as a change, if not here.
+async fn everything(shared: &Shared, outlet: &Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
+    let mut query = Query { limit: PAGE, ..Query::default() };
+    loop {
+        let page = shared.archive.all.list(&query);
+        for recording in page.recordings {
+            say(outlet, Change::Recording(describe::recording(&recording))).await?;
+        }
+        query.after = page.next;
+        if query.after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn say(outlet: &Outlet<WatchCatalogueResponse>, change: Change) -> Result<(), Status> {
+    outlet.send(WatchCatalogueResponse { change: Some(change) }).await
+}

@@ -1,0 +1,62 @@
+//! What calls ask about recordings, and how they are refused.
+
+use crate::stream::Shared;
+use livetape_audio::{NameError, RecordingId, Tail};
+use livetape_store::{Recording, StoreError};
+use livetape_tail::TailWatch;
+use std::sync::Arc;
+use tonic::Status;
+
+/// A recording by its id as it came.
+pub(crate) fn recording(shared: &Shared, id: &str) -> Result<Arc<Recording>, Status> {
+    let id: RecordingId = id.parse().map_err(|e: NameError| Status::invalid_argument(e.to_string()))?;
+    shared.archive.get(id).ok_or_else(|| gone(id))
+}
+
+/// There is no such recording, or not any more.
+pub(crate) fn gone(id: RecordingId) -> Status {
+    Status::not_found(format!("there is no recording {id}: it was deleted, or never was; list what there is"))
+}
+
+/// Follows a recording's tail, whether it is open or sealed.
+pub(crate) fn follow(shared: &Shared, id: RecordingId) -> Result<TailWatch, Status> {
+    // First the tails: a recording that is sealed in between is in the catalogue as sealed.
+    match shared.tails.watch(id) {
+        Some(watch) => Ok(watch),
+        None => sealed_tail(shared, id).map(TailWatch::fixed),
+    }
+}
+
+/// How far a recording goes.
+pub(crate) fn tail(shared: &Shared, id: RecordingId) -> Result<Tail, Status> {
+    shared.tails.get(id).map_or_else(|| sealed_tail(shared, id), Ok)
+}
+
+fn sealed_tail(shared: &Shared, id: RecordingId) -> Result<Tail, Status> {
+    let recording = shared.archive.get(id).ok_or_else(|| gone(id))?;
+    let tail = recording.sealed_tail(shared.dir.generation());
+    tail.ok_or_else(|| Status::unavailable(format!("recording {id} could not be recovered; see the recorder's log")))
+}
+
+/// Something could not be read from the disk.
+pub(crate) fn unread(id: RecordingId, error: &StoreError) -> Status {
+    match error {
+        error if error.is_missing() => gone(id),
+        StoreError::Damaged { .. } => {
+            tracing::error!(recording = %id, %error, "damaged");
+            Status::data_loss(format!("recording {id} is damaged on disk: run verify on it"))
+        }
+        error => {
+            tracing::error!(recording = %id, %error, "cannot be read");
+            Status::unavailable(format!("recording {id} cannot be read at the moment; ask again later"))
+        }
+    }
+}
+
+/// Work on the disk, where blocking is allowed.
+pub(crate) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Status> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        tracing::error!(error = %e, "work on the disk was broken off");
+        Status::internal("work on the disk was broken off; ask again")
+    })
+}

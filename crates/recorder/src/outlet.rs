@@ -1,0 +1,224 @@
+//! Answers that are many messages, at the pace of who reads them.
+//!
+//! At most one message waits for the reader. A reader that takes none for too long, a deadline that passes, and the end
+//! of the recorder end the call, and what waited is given up: so nobody holds more than one message, nor for ever.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+/// How long a reader may take nothing.
+const STALL: Duration = Duration::from_secs(60);
+/// How long the last word may wait for a reader that is slow.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a streaming call answers with.
+pub(crate) type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+/// A message that waits, and can be taken back.
+type Parcel<T> = Arc<Mutex<Option<Result<T, Status>>>>;
+
+fn take<T>(parcel: &Parcel<T>) -> Option<Result<T, Status>> {
+    // An option is whole at any time.
+    parcel.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Where a call puts its messages.
+pub(crate) struct Outlet<T> {
+    parcels: mpsc::Sender<Parcel<T>>,
+    /// The message that was put there last.
+    last: Arc<Mutex<Option<Parcel<T>>>>,
+    stall: Duration,
+}
+
+/// Room for one message.
+pub(crate) struct Room<'a, T> {
+    permit: mpsc::Permit<'a, Parcel<T>>,
+    last: &'a Mutex<Option<Parcel<T>>>,
+}
+
+impl<T> Room<'_, T> {
+    pub(crate) fn fill(self, message: Result<T, Status>) {
+        let parcel = Arc::new(Mutex::new(Some(message)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&parcel));
+        self.permit.send(parcel);
+    }
+}
+
+impl<T> Outlet<T> {
+    /// Waits until the reader has taken what came before. Only then the next message is made.
+    ///
+    /// # Errors
+    /// When the reader takes nothing, or has gone.
+    pub(crate) async fn room(&self) -> Result<Room<'_, T>, Status> {
+        let late = |_| Status::aborted(format!("nothing was read for {:?}; ask again", self.stall));
+        let permit = timeout(self.stall, self.parcels.reserve()).await.map_err(late)?;
+        let permit = permit.map_err(|_| Status::cancelled("the reader has gone"))?;
+        Ok(Room { permit, last: &self.last })
+    }
+
+    /// Sends a message that is at hand.
+    pub(crate) async fn send(&self, message: T) -> Result<(), Status> {
+        self.room().await?.fill(Ok(message));
+        Ok(())
+    }
+
+    /// The last word: instead of a message that still waits, if one does.
+    async fn end(self, status: Status) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(parcel) = last {
+            let mut waiting = parcel.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.is_some() {
+                *waiting = Some(Err(status));
+                return;
+            }
+        }
+        if let Ok(Ok(room)) = timeout(FAREWELL, self.room()).await {
+            room.fill(Err(status));
+        }
+    }
+}
+
+/// What calls need from the recorder.
+#[derive(Clone)]
+pub(crate) struct Outlets {
+    calls: TaskTracker,
+    shutdown: CancellationToken,
+    stall: Duration,
+}
+
+impl Outlets {
+    /// Calls are tracked by `calls` and end with `shutdown`.
+    pub(crate) const fn new(calls: TaskTracker, shutdown: CancellationToken) -> Self {
+        Self { calls, shutdown, stall: STALL }
+    }
+
+    /// Answers a call by `work`, until the deadline that its `metadata` names.
+    pub(crate) fn answer<T, W>(&self, metadata: &MetadataMap, work: impl FnOnce(Outlet<T>) -> W) -> Answers<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<(), Status>> + Send + 'static,
+    {
+        let (parcels, outgoing) = mpsc::channel(1);
+        let outlet = |parcels| Outlet { parcels, last: Arc::default(), stall: self.stall };
+        let ours = outlet(parcels.clone());
+        let working = work(Outlet { last: Arc::clone(&ours.last), ..outlet(parcels) });
+        let (shutdown, deadline) = (self.shutdown.clone(), deadline(metadata));
+        self.calls.spawn(async move {
+            let outcome = tokio::select! {
+                outcome = working => outcome,
+                () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; ask again later")),
+                () = passed(deadline) => Err(Status::deadline_exceeded("the deadline of the call has passed")),
+                () = ours.parcels.closed() => return,
+            };
+            if let Err(status) = outcome {
+                ours.end(status).await;
+            }
+        });
+        ReceiverStream::new(outgoing).filter_map(|parcel| std::future::ready(take(&parcel))).boxed()
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the caller wants the call to be over. The library sees to it only until the first message.
+fn deadline(metadata: &MetadataMap) -> Option<Instant> {
+    let limit = time_limit(metadata.get("grpc-timeout")?.to_str().ok()?)?;
+    Instant::now().checked_add(limit)
+}
+
+/// `grpc-timeout`: at most 8 digits and a unit.
+fn time_limit(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let n = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(n * 3600)),
+        "M" => Some(Duration::from_secs(n * 60)),
+        "S" => Some(Duration::from_secs(n)),
+        "m" => Some(Duration::from_millis(n)),
+        "u" => Some(Duration::from_micros(n)),
+        "n" => Some(Duration::from_nanos(n)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::Code;
+
+    fn outlets(stall: Duration) -> Outlets {
+        Outlets { stall, ..Outlets::new(TaskTracker::new(), CancellationToken::new()) }
+    }
+
+    fn counting(outlets: &Outlets, limit: Option<&'static str>) -> Answers<u32> {
+        let mut metadata = MetadataMap::new();
+        if let Some(limit) = limit {
+            metadata.insert("grpc-timeout", limit.parse().unwrap());
+        }
+        outlets.answer(&metadata, |outlet| async move {
+            for n in 0.. {
+                outlet.send(n).await?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn over(outlets: &Outlets) {
+        outlets.calls.close();
+        timeout(Duration::from_secs(20), outlets.calls.wait()).await.expect("the call ends");
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_is_given_up_and_told() {
+        let outlets = outlets(Duration::from_millis(50));
+        let mut answers = counting(&outlets, None);
+        assert_eq!(answers.next().await.unwrap().unwrap(), 0);
+        over(&outlets).await;
+        assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::Aborted, "instead of what waited");
+        assert!(answers.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn deadlines_stops_and_leaving_end_a_call() {
+        let outlets = outlets(STALL);
+        let late = counting(&outlets, Some("20m"));
+        let left = counting(&outlets, Some("1H"));
+        let mut stopped = counting(&outlets, None);
+        let deadline = late.filter(|answer| std::future::ready(answer.is_err())).next().await;
+        assert_eq!(deadline.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+        drop(left);
+        outlets.shutdown.cancel();
+        over(&outlets).await;
+        while let Some(answer) = stopped.next().await {
+            assert!(answer.is_ok_and(|n| n == 0) || stopped.next().await.is_none());
+        }
+    }
+
+    #[test]
+    fn time_limits() {
+        let seconds = |text| time_limit(text).map(|limit| limit.as_secs_f64());
+        assert_eq!(["2H", "3M", "4S", "500m"].map(seconds), [Some(7200.0), Some(180.0), Some(4.0), Some(0.5)]);
+        assert_eq!(["99999999H", "1000000u", "0n"].map(seconds), [Some(359_999_996_400.0), Some(1.0), Some(0.0)]);
+        for bad in ["", "S", "é", "5", "5s", "-1S", "123456789S", "1.5S"] {
+            assert_eq!(time_limit(bad), None, "{bad}");
+        }
+    }
+}

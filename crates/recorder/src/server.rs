@@ -1,0 +1,56 @@
+//! The services of the recorder on one gRPC server: limits, health, reflection.
+
+use crate::catalogue_service::Catalogues;
+use crate::outlet::Outlets;
+use crate::service::Ingest;
+use crate::stream::Shared;
+use crate::streams::Streams;
+use crate::tape_service::Tapes;
+use livetape_proto::v1::catalogue_service_server::CatalogueServiceServer;
+use livetape_proto::v1::ingest_service_server::IngestServiceServer;
+use livetape_proto::v1::tape_service_server::TapeServiceServer;
+use livetape_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::Router;
+
+/// Most bytes of a request that carries no audio.
+const MAX_REQUEST: usize = 64 << 10;
+/// Most calls at once in one connection. A gateway has one for each of its listeners.
+const MAX_CALLS: u32 = 2048;
+
+/// Everything that the recorder serves.
+pub(crate) async fn router(
+    shared: &Arc<Shared>,
+    streams: &Arc<Streams>,
+    calls: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Router> {
+    let outlets = Outlets::new(calls.clone(), shutdown.clone());
+    let instruments = Arc::clone(&shared.instruments);
+    let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone());
+    let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
+    let tapes = Tapes::new(Arc::clone(shared), outlets);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<IngestServiceServer<Ingest>>().await;
+    reporter.set_serving::<CatalogueServiceServer<Catalogues>>().await;
+    reporter.set_serving::<TapeServiceServer<Tapes>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Ok(tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        // Room for seconds of PCM on the way: the default of 64 KiB stalls on a real network.
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .max_concurrent_streams(MAX_CALLS)
+        .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
+        .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))
+        .add_service(health)
+        .add_service(reflection))
+}

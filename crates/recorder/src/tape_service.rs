@@ -1,0 +1,201 @@
+//! `livetape.v1.TapeService`: tails, frames, files. Each call reads for itself, and never past the tail.
+
+use crate::export;
+use crate::lookup::{self, blocking, follow, unread};
+use crate::outlet::{Answers, Outlet, Outlets};
+use crate::stream::Shared;
+use livetape_audio::{Frame, FrameCount, RecordingId};
+use livetape_proto::v1::{self, ReadFramesResponse, WatchTailResponse};
+use livetape_proto::{MAX_BLOCK_BYTES, v1::ExportResponse};
+use livetape_store::{Recording, TapeReader};
+use livetape_tail::TailWatch;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::{Request, Response, Status};
+
+/// How often a tail is told that has not moved.
+const REFRESH: Duration = Duration::from_secs(2);
+
+pub(crate) struct Tapes {
+    shared: Arc<Shared>,
+    outlets: Outlets,
+}
+
+impl Tapes {
+    pub(crate) const fn new(shared: Arc<Shared>, outlets: Outlets) -> Self {
+        Self { shared, outlets }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::tape_service_server::TapeService for Tapes {
+    type WatchTailStream = Answers<WatchTailResponse>;
+    type ReadFramesStream = Answers<ReadFramesResponse>;
+    type ExportStream = Answers<ExportResponse>;
+
+    async fn watch_tail(
+        &self,
+        request: Request<v1::WatchTailRequest>,
+    ) -> Result<Response<Self::WatchTailStream>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let shared = Arc::clone(&self.shared);
+        if request.recording_id.is_empty() {
+            return Ok(Response::new(self.outlets.answer(&metadata, |outlet| all_tails(shared, outlet))));
+        }
+        let id = lookup::recording(&self.shared, &request.recording_id)?.id;
+        let watch = follow(&self.shared, id)?;
+        Ok(Response::new(self.outlets.answer(&metadata, |outlet| one_tail(shared, id, watch, outlet))))
+    }
+
+    async fn read_frames(
+        &self,
+        request: Request<v1::ReadFramesRequest>,
+    ) -> Result<Response<Self::ReadFramesStream>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let recording = lookup::recording(&self.shared, &request.recording_id)?;
+        let first = Frame::new(request.first_frame);
+        let end = match request.frame_count {
+            0 => Frame::new(u64::MAX),
+            n => first + FrameCount::new(n),
+        };
+        let mut tail = follow(&self.shared, recording.id)?;
+        let now = tail.current();
+        if first > now.end && (now.is_sealed() || !request.follow) {
+            let text = format!("frame {first} is not recorded: the recording ends at {}", now.end);
+            return Err(Status::out_of_range(text));
+        }
+        let read = Read { tape: Tape::new(Arc::clone(&self.shared), &recording), tail, follow: request.follow };
+        Ok(Response::new(self.outlets.answer(&metadata, |outlet| read.frames(first..end, outlet))))
+    }
+
+    async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let recording = lookup::recording(&self.shared, &request.recording_id)?;
+        let file = export::plan(&self.shared, &recording, &request).await?;
+        let tape = Tape::new(Arc::clone(&self.shared), &recording);
+        Ok(Response::new(self.outlets.answer(&metadata, |outlet| file.send(tape, outlet))))
+    }
+}
+
+/// Reads one recording, a block at a time.
+pub(crate) struct Tape {
+    shared: Arc<Shared>,
+    pub(crate) recording: Recording,
+    reader: Option<TapeReader>,
+}
+
+impl Tape {
+    fn new(shared: Arc<Shared>, recording: &Recording) -> Self {
+        Self { shared, recording: recording.clone(), reader: None }
+    }
+
+    /// The first of these frames that are durable: at least one, and as many as fit into a block.
+    pub(crate) async fn block(&mut self, frames: Range<Frame>) -> Result<bytes::Bytes, Status> {
+        let most = self.recording.spec.frames_in(u64::from(MAX_BLOCK_BYTES)).0;
+        let frames = frames.start..frames.end.min(frames.start + most);
+        let (id, reader) = (self.recording.id, self.reader.take());
+        let mut reader = reader.unwrap_or_else(|| TapeReader::open(&self.shared.dir, &self.recording));
+        let (reader, block) = blocking(move || {
+            let block = reader.read(frames);
+            (reader, block)
+        })
+        .await?;
+        self.reader = Some(reader);
+        block.map_err(|error| unread(id, &error))
+    }
+}
+
+/// A call of `ReadFrames`.
+struct Read {
+    tape: Tape,
+    tail: TailWatch,
+    follow: bool,
+}
+
+impl Read {
+    async fn frames(mut self, mut frames: Range<Frame>, outlet: Outlet<ReadFramesResponse>) -> Result<(), Status> {
+        while !frames.is_empty() {
+            let tail = self.tail.current();
+            if frames.start < tail.end {
+                let room = outlet.room().await?;
+                let pcm = self.tape.block(frames.start..frames.end.min(tail.end)).await?;
+                let first_frame = frames.start.get();
+                frames.start = frames.start + self.tape.recording.spec.frames_in(pcm.len() as u64).0;
+                room.fill(Ok(ReadFramesResponse { first_frame, pcm }));
+            } else if tail.is_sealed() || !self.follow {
+                break;
+            } else if !self.tail.changed().await {
+                // Sealed, and forgotten before that was seen.
+                self.tail = follow(&self.tape.shared, self.tape.recording.id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn one_tail(
+    shared: Arc<Shared>,
+    id: RecordingId,
+    mut watch: TailWatch,
+    outlet: Outlet<WatchTailResponse>,
+) -> Result<(), Status> {
+    loop {
+        let room = outlet.room().await?;
+        let tail = watch.current();
+        room.fill(Ok(WatchTailResponse { tail: Some((id, tail).into()) }));
+        if tail.is_sealed() {
+            return Ok(());
+        }
+        if let Ok(false) = timeout(REFRESH, watch.changed()).await {
+            watch = follow(&shared, id)?;
+        }
+    }
+}
+
+/// Tails of all open recordings, and of those that were open when they were told last, once more as sealed.
+async fn all_tails(shared: Arc<Shared>, outlet: Outlet<WatchTailResponse>) -> Result<(), Status> {
+    let mut open = HashSet::new();
+    loop {
+        let (mut seen, refresh) = (shared.tails.changes.now(), Instant::now() + REFRESH);
+        let all: HashSet<_> = shared.tails.ids().into_iter().chain(open.iter().copied()).collect();
+        for id in all {
+            tell(&shared, id, &mut open, &outlet).await?;
+        }
+        while timeout_at(refresh, shared.tails.changes.after(seen)).await.is_ok() {
+            let Ok((ids, now)) = shared.tails.changes.since(seen) else { break };
+            for id in ids {
+                tell(&shared, id, &mut open, &outlet).await?;
+            }
+            seen = now;
+        }
+    }
+}
+
+async fn tell(
+    shared: &Shared,
+    id: RecordingId,
+    open: &mut HashSet<RecordingId>,
+    outlet: &Outlet<WatchTailResponse>,
+) -> Result<(), Status> {
+    let room = outlet.room().await?;
+    let tail = match shared.tails.get(id) {
+        Some(tail) => {
+            open.insert(id);
+            tail
+        }
+        // Sealed while it was watched; unless it is deleted already.
+        None if open.remove(&id) => match lookup::tail(shared, id) {
+            Ok(tail) => tail,
+            Err(_) => return Ok(()),
+        },
+        None => return Ok(()),
+    };
+    if tail.is_sealed() {
+        open.remove(&id);
+    }
+    room.fill(Ok(WatchTailResponse { tail: Some((id, tail).into()) }));
+    Ok(())
+}
