@@ -4,6 +4,7 @@ use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
 use crate::source_spec::{SourceSpec, SourceSpecError};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
+use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
 use crate::status::Status;
 use livetape_audio::{Instance, Spec, StreamName, Title};
 use livetape_proto::Opening;
@@ -29,16 +30,24 @@ pub struct CaptureConfig {
     pub recorder_url: String,
     /// The sources; none twice on one stream.
     pub sources: Vec<SourceConfig>,
-    /// Most bytes of audio of each source that wait for the recorder: 8 MiB to 64 GiB.
+    /// Most bytes of audio of each source that wait for the recorder in memory: 8 MiB to 64 GiB.
     pub queue_bytes: u64,
+    /// Where audio goes that waits for longer than a second, and survives the process; without it memory has to do.
+    pub spool: Option<SpoolConfig>,
     /// How long to wait for what.
     pub timing: Timing,
 }
 
 impl CaptureConfig {
-    /// With the usual limits: 16 MiB of waiting audio for each source.
+    /// With the usual limits: 16 MiB of waiting audio for each source, and no spool.
     pub fn new(recorder_url: impl Into<String>, sources: Vec<SourceConfig>) -> Self {
-        Self { recorder_url: recorder_url.into(), sources, queue_bytes: 16 << 20, timing: Timing::default() }
+        Self {
+            recorder_url: recorder_url.into(),
+            sources,
+            queue_bytes: 16 << 20,
+            spool: None,
+            timing: Timing::default(),
+        }
     }
 }
 
@@ -64,6 +73,17 @@ pub enum CaptureError {
     /// Out of range.
     #[error("{0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
     QueueBytes(u64),
+    /// Out of range.
+    #[error("a spool of {0} bytes: {min} to {max} are possible", min = MAX_BYTES.start(), max = MAX_BYTES.end())]
+    SpoolBytes(u64),
+    /// A stream's spool cannot be had.
+    #[error("stream {stream}: {error}")]
+    Spool {
+        /// The stream.
+        stream: StreamName,
+        /// Why.
+        error: SpoolError,
+    },
     /// A source cannot make that audio.
     #[error("stream {stream}: {error}")]
     Source {
@@ -108,6 +128,8 @@ impl fmt::Display for SourceFailure {
 pub struct Capture {
     endpoint: Endpoint,
     config: CaptureConfig,
+    /// A spool's folder for each source, locked from the start.
+    spools: Vec<Option<Folder>>,
     statuses: Vec<watch::Sender<Status>>,
     metrics: Metrics,
 }
@@ -135,9 +157,10 @@ impl Capture {
         if config.sources.iter().filter(|source| source.source == SourceSpec::Stdin).count() > 1 {
             return Err(CaptureError::StdinTwice);
         }
+        let spools = spools(&config)?;
         let statuses: Vec<_> = config.sources.iter().map(|_| watch::Sender::default()).collect();
         let metrics = metrics::declare(&sources(&config, &statuses))?;
-        Ok(Self { endpoint, config, statuses, metrics })
+        Ok(Self { endpoint, config, spools, statuses, metrics })
     }
 
     /// How each source is doing, now and later.
@@ -157,13 +180,15 @@ impl Capture {
     /// [`CaptureError::Failed`] with every source that failed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), CaptureError> {
         let (mut tasks, mut streams) = (JoinSet::new(), std::collections::HashMap::new());
-        for (source, status) in self.config.sources.into_iter().zip(self.statuses) {
+        let max_bytes = self.config.spool.as_ref().map_or(0, |spool| spool.max_bytes);
+        for ((source, spool), status) in self.config.sources.into_iter().zip(self.spools).zip(self.statuses) {
             let stream = source.stream.clone();
             let session = Session {
                 endpoint: self.endpoint.clone(),
                 opening: opening(&source),
                 timing: self.config.timing.clone(),
                 queue_bytes: self.config.queue_bytes,
+                spool: spool.map(|folder| (folder, max_bytes)),
                 status,
             };
             let span = tracing::info_span!("source", %stream, source = %source.source);
@@ -190,6 +215,20 @@ impl Capture {
 fn sources(config: &CaptureConfig, statuses: &[watch::Sender<Status>]) -> Vec<(StreamName, watch::Receiver<Status>)> {
     let streams = config.sources.iter().map(|source| source.stream.clone());
     streams.zip(statuses.iter().map(watch::Sender::subscribe)).collect()
+}
+
+/// Takes the folder of each source's spool, before anything begins.
+fn spools(config: &CaptureConfig) -> Result<Vec<Option<Folder>>, CaptureError> {
+    let Some(spool) = &config.spool else { return Ok(config.sources.iter().map(|_| None).collect()) };
+    if !MAX_BYTES.contains(&spool.max_bytes) {
+        return Err(CaptureError::SpoolBytes(spool.max_bytes));
+    }
+    let lock = |source: &SourceConfig| {
+        let stream = &source.stream;
+        let folder = Folder::lock(&spool.dir, stream);
+        folder.map(Some).map_err(|error| CaptureError::Spool { stream: stream.clone(), error })
+    };
+    config.sources.iter().map(lock).collect()
 }
 
 fn endpoint(url: &str, patience: Duration) -> Result<Endpoint, CaptureError> {

@@ -1,8 +1,8 @@
 //! One call to the recorder after another: open, send, take acknowledgements, until it breaks.
 
 use crate::session::{SessionError, Shared, Timing};
-use crate::uplink::{Outgoing, Uplink};
-use livetape_audio::{Durable, Epoch, Frame, RecordingId};
+use crate::uplink::{Outgoing, Uplink, UplinkError};
+use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Answer;
 use livetape_proto::v1::ingest_service_client::IngestServiceClient;
@@ -37,7 +37,7 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     opening: Opening,
     timing: Timing,
-    /// Where the first answer to an open goes.
+    /// Where the number of the first captured frame goes, when the recorder has answered an open.
     first: Option<oneshot::Sender<Frame>>,
 }
 
@@ -51,9 +51,9 @@ impl Link {
         endpoint: Endpoint,
         opening: Opening,
         timing: Timing,
-        first: oneshot::Sender<Frame>,
+        first: Option<oneshot::Sender<Frame>>,
     ) -> Self {
-        Self { endpoint, opening, timing, first: Some(first) }
+        Self { endpoint, opening, timing, first }
     }
 
     /// Opens the stream and delivers. `Ok` when the recorder has sealed the recording at the source's end, or when
@@ -138,14 +138,16 @@ impl Link {
         let resume = opened.resume_frame.map(Frame::new);
         // Gaps and headers of messages need room too, which the limit on messages leaves.
         let most = u64::from(opened.max_append_bytes.min(livetape_proto::MAX_APPEND_BYTES));
-        shared
-            .with(|uplink| uplink.opened(Epoch(opened.epoch), next, resume, most))
-            .map_err(|error| Trouble::Final(error.into()))?;
+        let opens = |uplink: &mut Uplink| {
+            uplink.opened(Epoch(opened.epoch), recording, next, resume, most)?;
+            Ok(uplink.upcoming())
+        };
+        let upcoming = shared.with(opens).map_err(|error: UplinkError| Trouble::Final(error.into()))?;
         tracing::info!(%recording, epoch = opened.epoch, %next, "the stream is open");
         self.opening.resume = Some(recording);
         if let Some(first) = self.first.take() {
             // Nobody waits any more if the source was stopped meanwhile.
-            let _ = first.send(next);
+            let _ = first.send(upcoming);
         }
         Ok(())
     }
@@ -166,6 +168,7 @@ fn acknowledge(shared: &Shared, durable: u64) -> Result<bool, Trouble> {
 
 fn ended(shared: &Shared) -> Result<(), Trouble> {
     if shared.with(|uplink| uplink.is_settled()) {
+        shared.with(Uplink::finished);
         return Ok(());
     }
     Err(passing("the recorder has ended the recording before all of it was durable"))
@@ -200,11 +203,11 @@ fn request(message: Outgoing) -> v1::IngestRequest {
             captured_at_unix_ns: time.unix_nanos(),
             pcm,
         }),
-        Outgoing::Gap { epoch, at, lost } => Request::Gap(v1::Gap {
+        Outgoing::Gap { epoch, at, frames, reason } => Request::Gap(v1::Gap {
             epoch: epoch.0,
             at_frame: at.get(),
-            lost_frames: Some(lost.frames.get()),
-            reason: v1::GapReason::from(lost.reason).into(),
+            lost_frames: frames.map(FrameCount::get),
+            reason: v1::GapReason::from(reason).into(),
         }),
         Outgoing::End { epoch, at } => Request::End(v1::End { epoch: epoch.0, at_frame: at.get() }),
     })

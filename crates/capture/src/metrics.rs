@@ -22,6 +22,8 @@ pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
     // May go down: what was given up may turn out to be durable.
     declare("livetape_capture_given_up_frames", "Frames given up for want of room.", |s| s.given_up.get())?;
     declare("livetape_capture_waiting_frames", "Frames that wait for the recorder.", |s| s.waiting().get())?;
+    declare("livetape_capture_spooled_frames", "Of these, frames in the spool.", |s| s.spooled.get())?;
+    declare("livetape_capture_spooled_bytes", "Bytes of audio in the spool.", |s| s.spooled_bytes)?;
     declare("livetape_capture_connected", "1 while the recorder takes the audio.", |s| s.connected.into())?;
     Ok(metrics)
 }
@@ -42,6 +44,8 @@ mod tests {
             status.acknowledged = FrameCount::new(700);
             status.given_up = FrameCount::new(100);
             status.missed = FrameCount::new(30);
+            status.spooled = FrameCount::new(50);
+            status.spooled_bytes = 200;
         });
         let text = metrics.text();
         for line in [
@@ -53,6 +57,8 @@ mod tests {
             "livetape_capture_given_up_frames{stream=\"b\"} 100",
             "livetape_capture_missed_frames_total{stream=\"b\"} 30",
             "livetape_capture_waiting_frames{stream=\"b\"} 200",
+            "livetape_capture_spooled_frames{stream=\"b\"} 50",
+            "livetape_capture_spooled_bytes{stream=\"b\"} 200",
             "livetape_capture_connected{stream=\"a\"} 0",
             "livetape_capture_connected{stream=\"b\"} 1",
         ] {

@@ -2,21 +2,25 @@
 //!
 //! Capture goes on while the connection is away. When the process is asked to stop, capture stops at once and what is
 //! not acknowledged gets a bounded time to arrive; the recording is not ended by that. It is ended when the source ends
-//! by itself.
+//! by itself. With a spool, what has not arrived by then stays there, and the next process begins with it: as the same
+//! source, with a gap for the time in between, or before anything else if the source has ended or its audio has
+//! another shape now.
 
 use crate::backoff::Backoff;
 use crate::link::{Link, Trouble};
 use crate::random::Random;
 use crate::sources::{Piece, Source, SourceError};
+use crate::spool::{Folder, Identity, Spool};
 use crate::status::Status;
-use crate::uplink::{Uplink, UplinkError};
-use livetape_audio::Frame;
+use crate::uplink::{Restored, Store, Uplink, UplinkError};
+use livetape_audio::{Frame, Spec};
 use livetape_proto::Opening;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -64,9 +68,14 @@ pub enum SessionError {
     Refused(String),
 }
 
+/// A source that is known from before begins without the recorder's next frame if that does not come within this time.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What capture and connection share.
 pub(crate) struct Shared {
     uplink: Mutex<Uplink>,
+    /// Whether the uplink uses the disk.
+    spooled: bool,
     /// Something was pushed, or `draining` was set.
     pub(crate) changed: Notify,
     /// Nothing more will be captured, and the recording is not to be ended.
@@ -76,17 +85,28 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(uplink: Uplink, status: watch::Sender<Status>) -> Self {
-        Self { uplink: Mutex::new(uplink), changed: Notify::new(), draining: AtomicBool::new(false), status }
+        let spooled = uplink.has_store();
+        let uplink = Mutex::new(uplink);
+        Self { uplink, spooled, changed: Notify::new(), draining: AtomicBool::new(false), status }
     }
 
-    /// Does something with the uplink and shows the outcome. Never held across a wait.
+    /// Does something with the uplink and shows the outcome. Never held across a wait. With a spool, the disk may take
+    /// its time.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Uplink) -> T) -> T {
-        // The uplink is whole between any two calls, so a panic elsewhere cannot have broken it.
-        let mut uplink = self.uplink.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = act(&mut uplink);
-        let status = uplink.status();
-        self.status.send_if_modified(|shown| std::mem::replace(shown, status) != status);
-        outcome
+        let act = || {
+            // The uplink is whole between any two calls, so a panic elsewhere cannot have broken it.
+            let mut uplink = self.uplink.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = act(&mut uplink);
+            let status = uplink.status();
+            self.status.send_if_modified(|shown| std::mem::replace(shown, status) != status);
+            outcome
+        };
+        let spread = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if self.spooled && spread() { tokio::task::block_in_place(act) } else { act() }
+    }
+
+    fn into_uplink(self) -> Uplink {
+        self.uplink.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is nothing left to do.
@@ -111,8 +131,10 @@ pub(crate) struct Session {
     pub(crate) endpoint: Endpoint,
     pub(crate) opening: Opening,
     pub(crate) timing: Timing,
-    /// Most bytes of audio that wait for the recorder.
+    /// Most bytes of audio that wait for the recorder in memory.
     pub(crate) queue_bytes: u64,
+    /// The spool's folder, and the most bytes in it.
+    pub(crate) spool: Option<(Folder, u64)>,
     pub(crate) status: watch::Sender<Status>,
 }
 
@@ -121,18 +143,120 @@ enum Capturing {
     Stopped,
 }
 
+/// What became of audio from before a restart.
+enum Delivered {
+    /// It is durable. The store is empty again, if it can be used.
+    All(Option<Box<dyn Store>>),
+    /// It stays where it is.
+    Stopped,
+}
+
 impl Session {
     /// Runs until the source has ended and the recording is sealed, or until `shutdown` and the flush after it.
-    pub(crate) async fn run(self, source: impl Source, shutdown: CancellationToken) -> Result<(), SessionError> {
-        let shared = Shared::new(Uplink::new(source.spec(), self.queue_bytes), self.status);
+    pub(crate) async fn run(mut self, source: impl Source, shutdown: CancellationToken) -> Result<(), SessionError> {
+        let (spool, before) = match self.spool.take() {
+            Some((folder, max_bytes)) => self.open_spool(folder, max_bytes).await.unzip(),
+            None => (None, None),
+        };
+        let mut store: Option<Box<dyn Store>> = spool.map(|spool| Box::new(spool) as _);
+        let mut before = before.flatten();
+        let over = before.take_if(|(identity, before)| before.ended || identity.spec != source.spec());
+        if let Some(((identity, restored), old)) = over.zip(store.take()) {
+            match self.deliver_before(old, identity, restored, &shutdown).await? {
+                Delivered::All(cleared) => store = cleared,
+                Delivered::Stopped => return Ok(()),
+            }
+        }
+        let uplink = self.uplink(source.spec(), store, before);
+        self.run_with(uplink, source, shutdown).await
+    }
+
+    fn uplink(&mut self, spec: Spec, store: Option<Box<dyn Store>>, before: Option<(Identity, Restored)>) -> Uplink {
+        let uplink = Uplink::new(spec, self.queue_bytes);
+        let Some(mut store) = store else { return uplink };
+        let Some((identity, restored)) = before else {
+            store.begin(self.opening.instance, spec);
+            return uplink.with_store(store, None);
+        };
+        self.opening.instance = identity.instance;
+        self.opening.resume = restored.numbers.recording;
+        let mut uplink = uplink.with_store(store, Some(restored));
+        let frames = uplink.status().waiting();
+        tracing::info!(%frames, "going on after a restart: what was captured before is sent first, then a gap");
+        uplink.restarted();
+        uplink
+    }
+
+    /// The spool and what it holds; without one if it cannot be used, because live audio cannot wait.
+    async fn open_spool(&self, folder: Folder, max_bytes: u64) -> Option<(Spool, Option<(Identity, Restored)>)> {
+        let fresh = Identity { instance: self.opening.instance, spec: self.opening.spec };
+        let opened = tokio::task::spawn_blocking(move || Spool::open(folder, max_bytes, fresh)).await;
+        match opened {
+            Ok(Ok(opened)) => Some(opened),
+            Ok(Err(error)) => {
+                tracing::error!("{error}; capturing without a spool, with memory alone");
+                None
+            }
+            Err(panic) => {
+                tracing::error!("looking through the spool failed: {panic}; capturing with memory alone");
+                None
+            }
+        }
+    }
+
+    /// Delivers what a process before has left and what this one cannot go on with, as that source.
+    async fn deliver_before(
+        &self,
+        store: Box<dyn Store>,
+        identity: Identity,
+        restored: Restored,
+        shutdown: &CancellationToken,
+    ) -> Result<Delivered, SessionError> {
+        let Identity { instance, spec } = identity;
+        let ended = restored.ended;
+        let opening = Opening { instance, spec, resume: restored.numbers.recording, ..self.opening.clone() };
+        let uplink = Uplink::new(spec, self.queue_bytes).with_store(store, Some(restored));
+        let frames = uplink.status().waiting();
+        if ended || !frames.is_zero() {
+            tracing::warn!(%frames, %spec, ended, "audio from before a restart goes first; capturing begins after it");
+        }
+        let shared = Shared::new(uplink, self.status.clone());
+        if !ended {
+            shared.drain();
+        }
+        let mut link = Link::new(self.endpoint.clone(), opening, self.timing.clone(), None);
+        tokio::select! {
+            delivered = keep_delivering(&mut link, &shared, &self.timing) => delivered?,
+            () = shutdown.cancelled() => return Ok(Delivered::Stopped),
+        }
+        let mut store = shared.into_uplink().into_store();
+        if let Some(Err(error)) = store.as_mut().map(|store| store.clear()) {
+            tracing::error!("{error}; capturing without a spool, with memory alone");
+            store = None;
+        }
+        Ok(Delivered::All(store))
+    }
+
+    async fn run_with(
+        self,
+        uplink: Uplink,
+        source: impl Source,
+        shutdown: CancellationToken,
+    ) -> Result<(), SessionError> {
+        // Numbers of a process before say about where the recorder is.
+        let known = self.opening.resume.map(|_| uplink.upcoming());
+        let shared = Shared::new(uplink, self.status);
         let (opened, first) = oneshot::channel();
-        let mut link = Link::new(self.endpoint, self.opening, self.timing.clone(), opened);
+        let mut link = Link::new(self.endpoint, self.opening, self.timing.clone(), Some(opened));
         let mut deliver = pin!(keep_delivering(&mut link, &shared, &self.timing));
 
         let captured = tokio::select! {
-            captured = capture(source, first, &shared, &shutdown) => captured,
+            captured = capture(source, first_number(first, known), &shared, &shutdown) => captured,
             // It ends by itself only when going on is pointless.
-            delivered = &mut deliver => return delivered,
+            delivered = &mut deliver => {
+                shared.with(|uplink| uplink.save_all(None));
+                return delivered;
+            }
         };
         match captured {
             Ok(Capturing::Ended) => {
@@ -148,8 +272,12 @@ impl Session {
         let delivered = tokio::select! {
             delivered = deliver => delivered,
             () = late => {
-                let waiting = shared.with(|uplink| uplink.status()).waiting();
-                tracing::warn!(frames = %waiting, "stopped before the recorder had acknowledged everything");
+                let status = shared.with(|uplink| {
+                    uplink.save_all(None);
+                    uplink.status()
+                });
+                let (frames, spooled) = (status.waiting(), status.spooled);
+                tracing::warn!(%frames, %spooled, "stopped before the recorder had acknowledged everything");
                 Ok(())
             }
         };
@@ -158,10 +286,21 @@ impl Session {
     }
 }
 
+/// The number of the first frame: as the recorder says; if that is away, as it is `known` from before.
+async fn first_number(first: oneshot::Receiver<Frame>, known: Option<Frame>) -> Option<Frame> {
+    match known {
+        None => first.await.ok(),
+        Some(known) => match tokio::time::timeout(BEGIN_PATIENCE, first).await {
+            Ok(first) => first.ok(),
+            Err(_) => Some(known),
+        },
+    }
+}
+
 /// Moves what the source yields into the uplink, from the moment at which the recorder has said its next frame.
 async fn capture(
     mut source: impl Source,
-    first: oneshot::Receiver<Frame>,
+    first: impl Future<Output = Option<Frame>>,
     shared: &Shared,
     shutdown: &CancellationToken,
 ) -> Result<Capturing, SessionError> {
@@ -169,7 +308,7 @@ async fn capture(
         biased;
         () = shutdown.cancelled() => return Ok(Capturing::Stopped),
         // The sender lives as long as the connection is tried, and this future is dropped with it.
-        Ok(first) = first => source.begin(first),
+        Some(first) = first => source.begin(first),
         else => return Ok(Capturing::Stopped),
     }
     let mut given_up = shared.with(|uplink| uplink.status()).given_up;
@@ -180,7 +319,7 @@ async fn capture(
             piece = source.next() => piece?,
         };
         match piece {
-            Some(Piece::Audio(chunk)) => shared.with(|uplink| uplink.push(chunk))?,
+            Some(Piece::Audio(chunk)) => shared.with(|uplink| uplink.push(chunk, Instant::now()))?,
             Some(Piece::Gap(lost)) => {
                 tracing::warn!(frames = %lost.frames, reason = lost.reason.as_str(), "audio was lost before it was captured");
                 shared.with(|uplink| uplink.gap(lost));

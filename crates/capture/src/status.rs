@@ -7,7 +7,7 @@ use livetape_audio::FrameCount;
 pub struct Status {
     /// Whether the recorder has the stream open for it now.
     pub connected: bool,
-    /// Frames captured.
+    /// Frames captured, or found in the spool when it began.
     pub captured: FrameCount,
     /// Frames that are durable at the recorder.
     pub acknowledged: FrameCount,
@@ -15,10 +15,14 @@ pub struct Status {
     pub given_up: FrameCount,
     /// Frames that were never captured because the source was read too late.
     pub missed: FrameCount,
+    /// Frames that wait in the spool.
+    pub spooled: FrameCount,
+    /// Bytes of audio that wait in the spool.
+    pub spooled_bytes: u64,
 }
 
 impl Status {
-    /// Frames that wait for the recorder.
+    /// Frames that wait for the recorder, in memory and in the spool.
     pub fn waiting(&self) -> FrameCount {
         self.captured - self.acknowledged - self.given_up
     }

@@ -1,22 +1,39 @@
 //! What was captured and is not acknowledged yet: numbered, kept, sent again, and given up when it is too much.
 //!
 //! ```text
-//!   oldest                                                newest
-//!   [ sent: numbered, waits for its ack ][ unsent: no number yet ]  <- push
+//!   oldest                                            newest
+//!   [ in the store, if there is one ][ in memory          ]  <- push
+//!          durable ^     ^ sent up to here: the cursor
 //! ```
 //!
-//! Frames get their numbers when they are sent, because audio that is given up before takes none. A number stays
-//! until the recorder has answered a new open: then everything below `resume_frame` is durable and dropped, and the
-//! rest is numbered anew. A gap counts as settled when a frame behind it was acknowledged, so it is sent again until
-//! then. Not here: clocks, sockets, tasks, waiting.
+//! Audio goes from memory to the store when the recorder is away, when it is not acknowledged in time, and when memory
+//! is full. It goes away when it is durable, or at a bound, the oldest first, whether it was sent or not: what is
+//! under way may still arrive, and then it was not lost. Audio that is missing before the cursor's next frame is a gap
+//! of known length. After each open everything that is not durable is sent again under the numbers of the new call.
+//! Not here: clocks, sockets, tasks, waiting, files.
 
 mod gaps;
+mod numbers;
+mod shelf;
+mod store;
 
-use crate::sources::{Chunk, Lost, Piece};
+pub use numbers::{Numbers, Place, Stretch};
+pub use store::{Held, Missing, Record, Restored, Store};
+
+use crate::sources::{Chunk, Lost};
 use crate::status::Status;
 use bytes::Bytes;
-use livetape_audio::{Durable, Epoch, Frame, FrameCount, GapReason, Spec, WallTime};
+use gaps::Gaps;
+use livetape_audio::{Durable, Epoch, Frame, FrameCount, GapReason, RecordingId, Spec, WallTime};
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What is unacknowledged for longer goes to the store.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a store that failed is left alone.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// Most bytes of audio in one record of the store.
+const MOST_STORED: u64 = 1 << 20;
 
 /// What goes to the recorder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +55,10 @@ pub enum Outgoing {
         epoch: Epoch,
         /// First frame after the gap.
         at: Frame,
-        /// What is missing.
-        lost: Lost,
+        /// How much is missing, if known.
+        frames: Option<FrameCount>,
+        /// Why.
+        reason: GapReason,
     },
     /// Nothing will follow.
     End {
@@ -87,97 +106,150 @@ struct Line {
     end_sent: bool,
 }
 
-/// Something that has a number.
-#[derive(Clone, Debug)]
-struct Sent {
-    at: Frame,
-    what: What,
+#[derive(Debug)]
+struct Waiting {
+    held: Held,
+    since: Instant,
 }
 
-#[derive(Clone, Debug)]
-enum What {
-    Audio(Chunk),
-    /// Audio that was sent and then given up: parts of it may turn out to be durable.
-    GivenUp(FrameCount),
-    Gap(Lost),
+/// A store, and how it does.
+#[derive(Debug)]
+struct Shelf {
+    store: Box<dyn Store>,
+    /// The numbers that it knows.
+    numbers: Numbers,
+    /// When it failed, while it does.
+    failed: Option<Instant>,
 }
 
 /// The state machine. One for each source.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Uplink {
     spec: Spec,
     limit: u64,
     line: Option<Line>,
-    /// Number of the next frame to be sent.
-    next: Frame,
-    sent: VecDeque<Sent>,
-    unsent: VecDeque<Piece>,
-    /// Of all audio in `sent` and `unsent`.
+    numbers: Numbers,
+    /// The next frame to be sent.
+    cursor: Place,
+    /// The next frame to be captured.
+    end: Place,
+    gaps: Gaps,
+    memory: VecDeque<Waiting>,
+    /// Of all audio in `memory`.
     bytes: u64,
+    shelf: Option<Shelf>,
+    /// The numbers are of a process before, which may have sent more than is known here.
+    restored: bool,
     ending: bool,
     captured: FrameCount,
-    given_up: FrameCount,
+    acknowledged: FrameCount,
     missed: FrameCount,
 }
 
 impl Uplink {
-    /// An empty one for audio of the shape `spec` that keeps at most `limit` bytes of it.
+    /// An empty one for audio of the shape `spec` that keeps at most `limit` bytes of it in memory.
     pub const fn new(spec: Spec, limit: u64) -> Self {
         Self {
             spec,
             limit,
             line: None,
-            next: Frame::ZERO,
-            sent: VecDeque::new(),
-            unsent: VecDeque::new(),
+            numbers: Numbers { recording: None, durable: Place::ZERO, until: None, stretches: Vec::new() },
+            cursor: Place::ZERO,
+            end: Place::ZERO,
+            gaps: Gaps::new(),
+            memory: VecDeque::new(),
             bytes: 0,
+            shelf: None,
+            restored: false,
             ending: false,
             captured: FrameCount::ZERO,
-            given_up: FrameCount::ZERO,
+            acknowledged: FrameCount::ZERO,
             missed: FrameCount::ZERO,
         }
     }
 
-    /// The recorder has opened the stream: it goes on with frame `next`. `resume` is the same frame in the numbers
-    /// used until now, if the recorder knows them; what is before it is durable. It takes `most` bytes at once.
+    /// Also keeps audio in `store`, beginning with what that kept from a process before.
+    #[must_use]
+    pub fn with_store(mut self, store: Box<dyn Store>, restored: Option<Restored>) -> Self {
+        if let Some(restored) = restored {
+            let Restored { numbers, gaps, end, ended } = restored;
+            self.captured = end.since(numbers.durable);
+            (self.cursor, self.end, self.ending) = (end, end, ended);
+            self.gaps = Gaps::restored(gaps);
+            self.numbers = numbers;
+            self.restored = true;
+        }
+        self.shelf = Some(Shelf { store, numbers: self.numbers.clone(), failed: None });
+        self
+    }
+
+    /// Whether it keeps audio in a store too.
+    pub const fn has_store(&self) -> bool {
+        self.shelf.is_some()
+    }
+
+    /// The store, for another uplink.
+    pub fn into_store(self) -> Option<Box<dyn Store>> {
+        self.shelf.map(|shelf| shelf.store)
+    }
+
+    /// The process is another one now, and what was to be captured meanwhile is missing.
+    pub fn restarted(&mut self) {
+        self.gaps.push(Missing { at: self.end, frames: None, reason: GapReason::SourceRestarted });
+        // The process before may have sent more than it has kept; under these places comes something else now.
+        self.numbers.until = Some(self.numbers.until.unwrap_or(self.end));
+        self.save_numbers(None);
+        self.save_gaps(None);
+    }
+
+    /// The recorder has opened the stream: `recording` goes on with frame `next`. `resume` is the same frame in the
+    /// numbers used until now, if the recorder knows them; what is before it is durable. It takes `most` bytes at once.
     ///
     /// # Errors
     /// If `most` is less than a frame.
-    pub fn opened(&mut self, epoch: Epoch, next: Frame, resume: Option<Frame>, most: u64) -> Result<(), UplinkError> {
+    pub fn opened(
+        &mut self,
+        epoch: Epoch,
+        recording: RecordingId,
+        next: Frame,
+        resume: Option<Frame>,
+        most: u64,
+    ) -> Result<(), UplinkError> {
         let (frames, _) = self.spec.frames_in(most);
         if frames.is_zero() {
             return Err(UplinkError::Narrow { max: most, frame: u64::from(self.spec.frame_bytes()) });
         }
         // A recorder that has more than it was sent talks of somebody else's audio: then nothing of ours is known to
         // be durable, and sending it twice is better than losing it.
+        let sent = self.numbers.number(self.cursor);
         match resume {
-            Some(resume) if resume > self.next => {
-                tracing::warn!(%resume, sent = %self.next, "the recorder has audio of somebody else: nothing is dropped");
+            Some(resume) if resume > sent && !self.restored => {
+                tracing::warn!(%resume, %sent, "the recorder has audio of somebody else: nothing is dropped");
             }
             Some(resume) => self.settle(resume),
             None => {}
         }
-        let mut pieces = VecDeque::with_capacity(self.sent.len() + self.unsent.len());
-        for sent in std::mem::take(&mut self.sent) {
-            let piece = match sent.what {
-                What::Audio(chunk) => Piece::Audio(chunk),
-                What::GivenUp(frames) => Piece::Gap(Lost { frames, reason: GapReason::Overflow }),
-                What::Gap(lost) => Piece::Gap(lost),
-            };
-            gaps::join(&mut pieces, piece);
-        }
-        for piece in std::mem::take(&mut self.unsent) {
-            gaps::join(&mut pieces, piece);
-        }
-        self.unsent = pieces;
-        self.next = next;
+        self.restored = false;
+        self.cursor = self.numbers.durable;
+        self.gaps.again();
+        self.numbers.recording = Some(recording);
+        self.numbers.until = None;
+        self.numbers.stretches = vec![Stretch { from: self.cursor, number: next }];
         self.line = Some(Line { epoch, most: frames, end_sent: false });
+        // Before anything is sent under these numbers, a process after this one has to know them.
+        self.save_numbers(None);
         Ok(())
     }
 
+    /// The number that the next captured frame will get, as far as is known.
+    pub fn upcoming(&self) -> Frame {
+        self.numbers.number(self.numbers.durable) + self.waiting()
+    }
+
     /// The call is broken. Numbers are kept: the recorder may still have written what was sent.
-    pub const fn disconnected(&mut self) {
+    pub fn disconnected(&mut self) {
         self.line = None;
+        self.save(None);
     }
 
     /// The recorder says that all frames before `durable` survive a power cut. Returns whether that was news.
@@ -185,97 +257,111 @@ impl Uplink {
     /// # Errors
     /// If these frames were never sent.
     pub fn acknowledged(&mut self, durable: Durable) -> Result<bool, UplinkError> {
-        if durable.end() > self.next {
-            return Err(UplinkError::NeverSent { durable, next: self.next });
+        let next = self.numbers.number(self.cursor);
+        if durable.end() > next {
+            return Err(UplinkError::NeverSent { durable, next });
         }
-        let before = (self.bytes, self.sent.len());
+        let before = self.numbers.durable;
         self.settle(durable.end());
-        Ok(before != (self.bytes, self.sent.len()))
+        Ok(self.numbers.durable > before)
     }
 
     /// Drops what is durable: everything before frame `end`, and the gaps before a frame that is.
     fn settle(&mut self, end: Frame) {
-        while let Some(mut sent) = self.sent.pop_front() {
-            let done = end.since(sent.at);
-            let rest = match sent.what {
-                _ if done.is_zero() => Some(sent.what),
-                What::Gap(_) => None,
-                What::GivenUp(frames) => {
-                    self.given_up = self.given_up - done.min(frames);
-                    Some(frames - done).filter(|rest| !rest.is_zero()).map(What::GivenUp)
-                }
-                What::Audio(chunk) => {
-                    let (durable, rest) = self.split(chunk, done);
-                    self.bytes -= durable.pcm.len() as u64;
-                    rest.map(What::Audio)
-                }
-            };
-            if let Some(what) = rest {
-                sent = Sent { at: sent.at.max(end), what };
-                self.sent.push_front(sent);
-                return;
+        let place = self.numbers.place(end).min(self.cursor);
+        let news = self.numbers.number(place).since(self.numbers.number(self.numbers.durable));
+        if place <= self.numbers.durable {
+            return;
+        }
+        self.acknowledged = self.acknowledged + news;
+        self.numbers.settle(place);
+        self.gaps.settle(place);
+        while let Some(mut first) = self.memory.pop_front() {
+            self.bytes -= first.held.chunk.pcm.len() as u64;
+            if first.held.end(self.spec) > place {
+                first.held = first.held.from(place, self.spec);
+                self.bytes += first.held.chunk.pcm.len() as u64;
+                self.memory.push_front(first);
+                break;
             }
         }
-    }
-
-    /// The first `frames` frames of a chunk, and what is left.
-    fn split(&self, mut chunk: Chunk, frames: FrameCount) -> (Chunk, Option<Chunk>) {
-        let bytes = usize::try_from(self.spec.bytes(frames)).unwrap_or(usize::MAX);
-        if bytes >= chunk.pcm.len() {
-            return (chunk, None);
+        if let Some(shelf) = &mut self.shelf {
+            shelf.store.release(&self.numbers);
         }
-        let rest = chunk.pcm.split_off(bytes);
-        let time = chunk.time.after_frames(frames, self.spec);
-        (chunk, Some(Chunk { time, pcm: rest }))
     }
 
     /// The next message, if the stream is open and there is one. Counts as sent from now on.
     pub fn next_to_send(&mut self) -> Option<Outgoing> {
         let line = self.line?;
-        let (epoch, at) = (line.epoch, self.next);
-        match self.unsent.pop_front() {
-            Some(Piece::Audio(chunk)) => {
-                let (chunk, rest) = self.split(chunk, line.most);
-                if let Some(rest) = rest {
-                    self.unsent.push_front(Piece::Audio(rest));
-                }
-                self.next = at + chunk.frames(self.spec);
-                self.sent.push_back(Sent { at, what: What::Audio(chunk.clone()) });
-                Some(Outgoing::Append { epoch, first: at, time: chunk.time, pcm: chunk.pcm })
-            }
-            Some(Piece::Gap(lost)) => {
-                self.sent.push_back(Sent { at, what: What::Gap(lost) });
-                Some(Outgoing::Gap { epoch, at, lost })
-            }
-            None if self.ending && !line.end_sent => {
-                self.line = Some(Line { end_sent: true, ..line });
-                Some(Outgoing::End { epoch, at })
-            }
-            None => None,
+        let epoch = line.epoch;
+        let at = self.numbers.number(self.cursor);
+        if let Some(Missing { frames, reason, .. }) = self.gaps.next_to_send(self.cursor) {
+            return Some(Outgoing::Gap { epoch, at, frames, reason });
         }
+        if self.cursor < self.end {
+            let Some(held) = self.audio().filter(|held| held.at == self.cursor) else {
+                return Some(self.jump(epoch, at));
+            };
+            let bytes = usize::try_from(self.spec.bytes(line.most)).unwrap_or(usize::MAX);
+            let mut chunk = held.chunk;
+            chunk.pcm.truncate(bytes);
+            self.cursor = self.cursor + chunk.frames(self.spec);
+            return Some(Outgoing::Append { epoch, first: at, time: chunk.time, pcm: chunk.pcm });
+        }
+        (self.ending && !line.end_sent).then(|| {
+            self.line = Some(Line { end_sent: true, ..line });
+            Outgoing::End { epoch, at }
+        })
+    }
+
+    /// The audio at the cursor, or the first after it.
+    fn audio(&mut self) -> Option<Held> {
+        let stored = self.shelf.as_mut().and_then(|shelf| shelf.store.read(self.cursor));
+        stored.or_else(|| {
+            let first = self.memory.partition_point(|waiting| waiting.held.end(self.spec) <= self.cursor);
+            Some(self.memory.get(first)?.held.clone().from(self.cursor, self.spec))
+        })
+    }
+
+    /// Over audio that was given up, to what is there.
+    fn jump(&mut self, epoch: Epoch, at: Frame) -> Outgoing {
+        let to = self.audio().map_or(self.end, |held| held.at);
+        let frames = Some(to.since(self.cursor));
+        self.cursor = to;
+        self.numbers.stretches.push(Stretch { from: to, number: at });
+        self.save_numbers(None);
+        Outgoing::Gap { epoch, at, frames, reason: GapReason::Overflow }
     }
 
     /// Whether [`Uplink::next_to_send`] has something.
     pub fn has_to_send(&self) -> bool {
-        self.line.is_some_and(|line| !self.unsent.is_empty() || (self.ending && !line.end_sent))
+        let more = self.cursor < self.end || self.gaps.has_to_send();
+        self.line.is_some_and(|line| more || (self.ending && !line.end_sent))
     }
 
     /// Whether an answer of the recorder is awaited.
     pub fn awaits_answer(&self) -> bool {
-        self.bytes > 0 || self.line.is_some_and(|line| line.end_sent)
+        !self.is_settled() || self.line.is_some_and(|line| line.end_sent)
     }
 
     /// Whether all audio that was captured is durable (or was given up).
-    pub const fn is_settled(&self) -> bool {
-        self.bytes == 0
+    pub fn is_settled(&self) -> bool {
+        self.waiting().is_zero()
     }
 
-    /// Takes in what was captured. At the limit, the oldest audio that is safe to give up is given up: what was sent
-    /// to a recorder that still listens is on its way and is kept.
+    fn spooled(&self) -> FrameCount {
+        self.shelf.as_ref().map_or(FrameCount::ZERO, |shelf| shelf.store.waiting())
+    }
+
+    fn waiting(&self) -> FrameCount {
+        self.spooled() + self.spec.frames_in(self.bytes).0
+    }
+
+    /// Takes in what was captured, as of `now`. At the limit, the oldest audio goes to the store, or is given up.
     ///
     /// # Errors
     /// If it is not whole frames.
-    pub fn push(&mut self, chunk: Chunk) -> Result<(), UplinkError> {
+    pub fn push(&mut self, chunk: Chunk, now: Instant) -> Result<(), UplinkError> {
         let bytes = chunk.pcm.len() as u64;
         let (frames, half) = self.spec.frames_in(bytes);
         if half > 0 {
@@ -286,15 +372,27 @@ impl Uplink {
         }
         self.captured = self.captured + frames;
         self.bytes += bytes;
-        self.unsent.push_back(Piece::Audio(chunk));
-        while self.bytes > self.limit && self.give_up_oldest() {}
+        self.memory.push_back(Waiting { held: Held { at: self.end, chunk }, since: now });
+        self.end = self.end + frames;
+        let late = self.memory.front().is_some_and(|w| now.saturating_duration_since(w.since) >= PATIENCE);
+        if self.line.is_none() || late || self.bytes > self.limit {
+            self.save(Some(now));
+        }
+        while self.bytes > self.limit
+            && let Some(oldest) = self.memory.pop_front()
+        {
+            self.bytes -= oldest.held.chunk.pcm.len() as u64;
+        }
         Ok(())
     }
 
     /// `lost` was not captured.
     pub fn gap(&mut self, lost: Lost) {
         self.missed = self.missed + lost.frames;
-        gaps::join(&mut self.unsent, Piece::Gap(lost));
+        self.gaps.push(Missing { at: self.end, frames: Some(lost.frames), reason: lost.reason });
+        if self.line.is_none() {
+            self.save_gaps(None);
+        }
     }
 
     /// The source has ended by itself.
@@ -302,37 +400,23 @@ impl Uplink {
         self.ending = true;
     }
 
-    fn give_up_oldest(&mut self) -> bool {
-        let given_up = if self.line.is_none() { self.give_up_sent() } else { None };
-        let given_up = given_up.or_else(|| gaps::give_up_first(&mut self.unsent, self.spec));
-        let Some(chunk) = given_up else { return false };
-        self.bytes -= chunk.pcm.len() as u64;
-        self.given_up = self.given_up + chunk.frames(self.spec);
-        true
-    }
-
-    fn give_up_sent(&mut self) -> Option<Chunk> {
-        let oldest = self.sent.iter_mut().find_map(|sent| match &sent.what {
-            What::Audio(chunk) => Some((What::GivenUp(chunk.frames(self.spec)), &mut sent.what)),
-            _ => None,
-        });
-        let (given_up, place) = oldest?;
-        match std::mem::replace(place, given_up) {
-            What::Audio(chunk) => Some(chunk),
-            _ => None,
-        }
-    }
-
     /// How it is doing.
     pub fn status(&self) -> Status {
-        let (waiting, _) = self.spec.frames_in(self.bytes);
+        let waiting = self.waiting();
         Status {
             connected: self.line.is_some(),
             captured: self.captured,
-            acknowledged: self.captured - self.given_up - waiting,
-            given_up: self.given_up,
+            acknowledged: self.acknowledged,
+            given_up: self.captured - self.acknowledged - waiting,
             missed: self.missed,
+            spooled: self.spooled(),
+            spooled_bytes: self.spec.bytes(self.spooled()),
         }
+    }
+
+    /// Bytes of audio in memory, its own and the store's.
+    pub fn held(&self) -> u64 {
+        self.bytes + self.shelf.as_ref().map_or(0, |shelf| shelf.store.held())
     }
 }
 

@@ -29,6 +29,9 @@ enum Mood {
     Deaf,
 }
 
+/// Stands for a gap of unknown length.
+const UNKNOWN: u64 = 1 << 40;
+
 #[derive(Default)]
 struct Tape {
     moods: VecDeque<Mood>,
@@ -117,7 +120,7 @@ impl Recorder {
                         durable = tape.pcm.len();
                     }
                 }
-                Request::Gap(gap) => pending += gap.lost_frames.unwrap(),
+                Request::Gap(gap) => pending += gap.lost_frames.unwrap_or(UNKNOWN),
                 Request::End(_) if matches!(mood, Mood::Silent) => {}
                 Request::End(end) => {
                     assert_eq!((end.epoch, end.at_frame), (epoch, self.tape().frames()));
@@ -216,7 +219,7 @@ fn session(url: &str, queue_bytes: u64) -> (Session, watch::Receiver<Status>) {
         title: "".parse().unwrap(),
     };
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
-    (Session { endpoint, opening, timing: timing(), queue_bytes, status }, watch)
+    (Session { endpoint, opening, timing: timing(), queue_bytes, spool: None, status }, watch)
 }
 
 /// Runs 100 pieces and the end against a recorder in these moods.

@@ -1,10 +1,38 @@
 use super::*;
-use livetape_audio::SampleFormat;
+use crate::spool::{Folder, Identity, Spool};
+use livetape_audio::{Instance, SampleFormat};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn spec() -> Spec {
     Spec::new(SampleFormat::S16, 8_000, 2).unwrap()
+}
+
+fn recording() -> RecordingId {
+    RecordingId::new(1_763_649_000_000, &[1; 10])
+}
+
+/// What is missing before a frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hole {
+    known: u64,
+    unknown: bool,
+}
+
+impl Hole {
+    fn add(&mut self, frames: Option<FrameCount>) {
+        match frames {
+            Some(frames) => self.known += frames.get(),
+            None => self.unknown = true,
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.known += other.known;
+        self.unknown |= other.unknown;
+    }
 }
 
 /// The recorder, as its contract says: frames by number, gaps that wait for the frame behind them, a durable end.
@@ -12,8 +40,8 @@ fn spec() -> Spec {
 struct Recorder {
     /// What each frame carried: which captured frame it is.
     frames: Vec<u32>,
-    gaps: BTreeMap<usize, u64>,
-    pending: u64,
+    gaps: BTreeMap<usize, Hole>,
+    pending: Option<Hole>,
     durable: usize,
     epoch: u64,
     /// The call's number of frame 0 here.
@@ -25,7 +53,7 @@ impl Recorder {
     /// Answers an open: `(epoch, next, resume)`. Everything written becomes durable first, as the contract says.
     fn open(&mut self, new_offset: u64) -> (Epoch, Frame, Frame) {
         self.durable = self.frames.len();
-        self.pending = 0;
+        self.pending = None;
         self.epoch += 1;
         let resume = Frame::new(self.offset + self.durable as u64);
         // Numbers may begin anew, as they do when the recording has rolled.
@@ -38,23 +66,25 @@ impl Recorder {
         match message {
             Outgoing::Append { epoch, first, pcm, .. } => {
                 assert_eq!((epoch.0, first), (self.epoch, next), "in order, without a hole");
-                if self.pending > 0 {
-                    *self.gaps.entry(self.frames.len()).or_default() += std::mem::take(&mut self.pending);
-                }
+                self.gap();
                 self.frames.extend(pcm.chunks(4).map(|f| u32::from_le_bytes(f.try_into().unwrap())));
             }
-            Outgoing::Gap { epoch, at, lost } => {
+            Outgoing::Gap { epoch, at, frames, .. } => {
                 assert_eq!((epoch.0, at), (self.epoch, next));
-                self.pending += lost.frames.get();
+                self.pending.get_or_insert_default().add(frames);
             }
             Outgoing::End { epoch, at } => {
                 assert_eq!((epoch.0, at), (self.epoch, next));
-                if self.pending > 0 {
-                    *self.gaps.entry(self.frames.len()).or_default() += std::mem::take(&mut self.pending);
-                }
+                self.gap();
                 self.durable = self.frames.len();
                 self.ended = true;
             }
+        }
+    }
+
+    fn gap(&mut self) {
+        if let Some(hole) = self.pending.take() {
+            self.gaps.entry(self.frames.len()).or_default().join(hole);
         }
     }
 
@@ -62,23 +92,26 @@ impl Recorder {
     fn crash(&mut self) {
         self.frames.truncate(self.durable);
         self.gaps.retain(|&at, _| at < self.durable);
-        self.pending = 0;
+        self.pending = None;
     }
 
     fn durable(&self) -> Durable {
         Durable(Frame::new(self.offset + self.durable as u64))
     }
 
-    /// Every captured frame is here exactly once and in order, or in exactly the reported gap.
-    fn check(&self, captured: u32, missed: u64) {
-        let mut expected = 0_u64;
-        for (n, &frame) in self.frames.iter().enumerate() {
-            expected += self.gaps.get(&n).copied().unwrap_or(0);
-            assert_eq!(u64::from(frame), expected, "frame {n}; gaps {:?}", self.gaps);
-            expected += 1;
+    /// Every counted frame is here exactly once and in order, or in exactly the reported gap. In a gap of unknown length
+    /// are also those that were `lost` with a process.
+    fn check(&self, counted: u32, lost: &BTreeSet<u32>) {
+        let mut expected = 0_u32;
+        for (n, frame) in self.frames.iter().copied().chain([counted]).enumerate() {
+            assert!(frame >= expected, "frame {n} is {frame}, after {expected}");
+            let hole = self.gaps.get(&n).copied().unwrap_or_default();
+            let (skipped, killed) = (u64::from(frame - expected), lost.range(expected..frame).count() as u64);
+            let fits =
+                if hole.unknown { (skipped - killed..=skipped).contains(&hole.known) } else { hole.known == skipped };
+            assert!(fits, "before frame {n}, {expected}..{frame}: {hole:?}, {killed} with a process; {:?}", self.gaps);
+            expected = frame + 1;
         }
-        expected += self.gaps.get(&self.frames.len()).copied().unwrap_or(0);
-        assert_eq!(expected, u64::from(captured) + missed, "the end; gaps {:?}", self.gaps);
     }
 }
 
@@ -89,7 +122,18 @@ struct World {
     wire: VecDeque<Outgoing>,
     counted: u32,
     missed: u64,
+    now: Instant,
+    /// The place and the first number of all that was counted, and whether it was captured.
+    history: Vec<(Place, u32, bool)>,
+    /// Numbers of what was lost with a process.
+    lost: BTreeSet<u32>,
+    kills: u32,
+    folder: Option<tempfile::TempDir>,
+    room: Arc<AtomicU64>,
 }
+
+/// Of the spool in these tests.
+const SPOOL_BYTES: u64 = 3_000;
 
 impl World {
     fn new(limit_frames: u64) -> Self {
@@ -99,31 +143,78 @@ impl World {
             wire: VecDeque::new(),
             counted: 0,
             missed: 0,
+            now: Instant::now(),
+            history: Vec::new(),
+            lost: BTreeSet::new(),
+            kills: 0,
+            folder: None,
+            room: Arc::new(AtomicU64::new(u64::MAX)),
         }
+    }
+
+    fn spooled(limit_frames: u64) -> Self {
+        let mut world = Self::new(limit_frames);
+        world.folder = Some(tempfile::tempdir().unwrap());
+        world.start();
+        world
+    }
+
+    /// A process begins, with what it finds in the spool.
+    fn start(&mut self) {
+        let mut folder = Folder::lock(self.folder.as_ref().unwrap().path(), &"live".parse().unwrap()).unwrap();
+        folder.room = Some(Arc::clone(&self.room));
+        let fresh = Identity { instance: Instance([7; 16]), spec: spec() };
+        let (spool, restored) = Spool::open(folder, SPOOL_BYTES, fresh).unwrap();
+        let restored = restored.map(|(identity, restored)| {
+            assert_eq!(identity, fresh);
+            restored
+        });
+        let again = restored.is_some();
+        let spool = Box::new(spool.sized(SPOOL_BYTES, SPOOL_BYTES / 5));
+        self.uplink = Uplink::new(spec(), self.uplink.limit).with_store(spool, restored);
+        if again {
+            self.uplink.restarted();
+        }
+    }
+
+    /// The process is gone, without a last word, and another one begins.
+    fn kill(&mut self, delivered: usize) {
+        for _ in 0..delivered {
+            self.deliver();
+        }
+        self.wire.clear();
+        let saved = self.uplink.memory.front().map_or(self.uplink.end, |first| first.held.at);
+        let ends = self.history.iter().skip(1).map(|h| h.1).chain([self.counted]);
+        for (&(place, first, captured), end) in self.history.iter().zip(ends) {
+            let skip = if captured { saved.since(place).get() } else { u64::from(place < saved) * u64::from(end) };
+            self.lost.extend(first.saturating_add(skip as u32)..end);
+        }
+        self.uplink = Uplink::new(spec(), self.uplink.limit); // the old one lets go of its folder
+        self.start();
+        self.history.clear();
+        self.kills += 1;
     }
 
     fn capture(&mut self, frames: u32) {
         let pcm: Vec<u8> = (self.counted..self.counted + frames).flat_map(u32::to_le_bytes).collect();
         let time = WallTime::default().after_frames(FrameCount::new(u64::from(self.counted)), spec());
-        self.uplink.push(Chunk { time, pcm: pcm.into() }).unwrap();
+        self.history.push((self.uplink.end, self.counted, true));
+        self.now += Duration::from_millis(10) * frames;
+        self.uplink.push(Chunk { time, pcm: pcm.into() }, self.now).unwrap();
         self.counted += frames;
         assert!(self.uplink.bytes <= self.uplink.limit, "the queue has a bound");
-        let waiting: u64 = self
-            .uplink
-            .sent
-            .iter()
-            .map(|s| if let What::Audio(c) = &s.what { c.pcm.len() as u64 } else { 0 })
-            .sum::<u64>()
-            + self
-                .uplink
-                .unsent
-                .iter()
-                .map(|p| if let Piece::Audio(c) = p { c.pcm.len() as u64 } else { 0 })
-                .sum::<u64>();
+        assert!(self.uplink.held() <= self.uplink.limit + (64 << 10), "and so has what is read from the spool");
+        let waiting: u64 = self.uplink.memory.iter().map(|waiting| waiting.held.chunk.pcm.len() as u64).sum();
         assert_eq!(waiting, self.uplink.bytes, "the count of bytes is true");
+        if let Some(folder) = &self.folder {
+            let files = std::fs::read_dir(folder.path().join("live")).unwrap();
+            let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+            assert!(bytes <= SPOOL_BYTES + 500, "the spool has a bound: {bytes}");
+        }
     }
 
     fn miss(&mut self, frames: u32) {
+        self.history.push((self.uplink.end, self.counted, false));
         self.uplink.gap(Lost { frames: FrameCount::new(u64::from(frames)), reason: GapReason::Xrun });
         self.counted += frames;
         self.missed += u64::from(frames);
@@ -131,9 +222,9 @@ impl World {
 
     fn open(&mut self, offset: u64) {
         self.wire.clear();
-        let first = self.recorder.epoch == 0;
+        let known = self.uplink.numbers.recording.is_some();
         let (epoch, next, resume) = self.recorder.open(offset);
-        self.uplink.opened(epoch, next, Some(resume).filter(|_| !first), 40).unwrap();
+        self.uplink.opened(epoch, recording(), next, Some(resume).filter(|_| known), 40).unwrap();
     }
 
     fn break_off(&mut self, delivered: usize) {
@@ -179,13 +270,14 @@ impl World {
         assert!(self.recorder.ended);
         self.acknowledge();
         assert!(self.uplink.is_settled());
-        let (captured, missed) = (self.counted - self.missed as u32, self.missed);
-        self.recorder.check(captured, missed);
+        self.recorder.check(self.counted, &self.lost);
         let status = self.uplink.status();
-        assert_eq!(status.captured.get(), u64::from(captured));
-        assert_eq!(status.acknowledged.get(), self.recorder.frames.len() as u64);
-        assert_eq!(status.missed.get(), missed);
         assert_eq!(status.waiting(), FrameCount::ZERO);
+        if self.kills == 0 {
+            assert_eq!(status.captured.get(), u64::from(self.counted) - self.missed);
+            assert_eq!(status.acknowledged.get(), self.recorder.frames.len() as u64);
+            assert_eq!(status.missed.get(), self.missed);
+        }
     }
 }
 
@@ -201,6 +293,31 @@ enum Op {
     BreakOff(usize),
     Crash,
     Open(u64),
+    /// The process of the uplink, after which so many messages still arrive.
+    Kill(usize),
+    /// So many bytes still fit on the disk.
+    Room(u64),
+}
+
+impl World {
+    fn act(&mut self, op: Op) {
+        match op {
+            Op::Capture(frames) => self.capture(frames),
+            Op::Miss(frames) => self.miss(frames),
+            Op::Send => self.send(),
+            Op::Deliver => self.deliver(),
+            Op::Sync(part) => self.sync(part),
+            Op::Acknowledge => self.acknowledge(),
+            Op::BreakOff(delivered) => self.break_off(delivered),
+            Op::Crash => {
+                self.break_off(0);
+                self.recorder.crash();
+            }
+            Op::Open(offset) => self.open(offset),
+            Op::Kill(delivered) => self.kill(delivered),
+            Op::Room(bytes) => self.room.store(bytes, Ordering::SeqCst),
+        }
+    }
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -225,22 +342,37 @@ proptest! {
         limit in 20_u64..200,
     ) {
         let mut world = World::new(limit);
-        for op in ops {
-            match op {
-                Op::Capture(frames) => world.capture(frames),
-                Op::Miss(frames) => world.miss(frames),
-                Op::Send => world.send(),
-                Op::Deliver => world.deliver(),
-                Op::Sync(part) => world.sync(part),
-                Op::Acknowledge => world.acknowledge(),
-                Op::BreakOff(delivered) => world.break_off(delivered),
-                Op::Crash => {
-                    world.break_off(0);
-                    world.recorder.crash();
-                }
-                Op::Open(offset) => world.open(offset),
-            }
-        }
+        ops.into_iter().for_each(|op| world.act(op));
+        world.finish();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn and_so_it_is_when_the_process_is_killed(
+        ops in prop::collection::vec(prop_oneof![30 => op(), 1 => (0_usize..4).prop_map(Op::Kill)], 0..300),
+        limit in 20_u64..200,
+    ) {
+        let mut world = World::spooled(limit);
+        ops.into_iter().for_each(|op| world.act(op));
+        world.finish();
+    }
+
+    #[test]
+    fn and_when_the_disk_is_full(
+        ops in prop::collection::vec(
+            prop_oneof![
+                30 => op(),
+                1 => (0_u64..3_000).prop_map(Op::Room),
+                1 => Just(Op::Room(u64::MAX)),
+            ],
+            0..300,
+        ),
+        limit in 20_u64..200,
+    ) {
+        let mut world = World::spooled(limit);
+        ops.into_iter().for_each(|op| world.act(op));
         world.finish();
     }
 }
@@ -251,7 +383,10 @@ fn sent(world: &mut World) -> Vec<String> {
     while let Some(message) = world.uplink.next_to_send() {
         out.push(match &message {
             Outgoing::Append { first, pcm, .. } => format!("{}..{}", first, first.get() + pcm.len() as u64 / 4),
-            Outgoing::Gap { at, lost, .. } => format!("gap {} at {at} {}", lost.frames, lost.reason.as_str()),
+            Outgoing::Gap { at, frames, reason, .. } => {
+                let frames = frames.map_or("?".into(), |frames| frames.to_string());
+                format!("gap {frames} at {at} {}", reason.as_str())
+            }
             Outgoing::End { at, .. } => format!("end {at}"),
         });
         world.wire.push_back(message);
@@ -280,7 +415,7 @@ fn overflow_while_away_is_one_gap_and_shrinks_by_what_was_durable() {
 }
 
 #[test]
-fn while_connected_only_what_was_not_sent_is_given_up() {
+fn what_is_under_way_is_given_up_first_and_may_arrive_nevertheless() {
     let mut world = World::new(30);
     world.open(0);
     for _ in 0..2 {
@@ -290,7 +425,60 @@ fn while_connected_only_what_was_not_sent_is_given_up() {
     for _ in 0..3 {
         world.capture(10);
     }
-    assert_eq!(sent(&mut world), ["gap 20 at 20 overflow", "20..30"]);
+    assert_eq!(world.uplink.status().given_up, FrameCount::new(20));
+    assert_eq!(sent(&mut world), ["20..30", "30..40", "40..50"]);
+    for _ in 0..2 {
+        world.deliver();
+    }
+    world.sync(20);
+    world.acknowledge();
+    assert_eq!(world.uplink.status().given_up, FrameCount::ZERO);
+    world.break_off(0);
+    world.open(0);
+    assert_eq!(sent(&mut world), ["20..30", "30..40", "40..50"]);
+    world.finish();
+}
+
+#[test]
+fn a_killed_process_goes_on_where_it_was_and_says_so() {
+    let mut world = World::spooled(100);
+    world.open(0);
+    world.capture(10);
+    assert_eq!(sent(&mut world), ["0..10"]);
+    world.break_off(1);
+    world.capture(10);
+    world.miss(5);
+    world.capture(10);
+    assert_eq!((world.uplink.bytes, world.uplink.status().spooled), (0, FrameCount::new(30)), "nothing is in memory");
+    world.kill(0);
+    assert_eq!(world.uplink.upcoming(), Frame::new(30));
+    world.capture(10);
+    world.open(500);
+    assert_eq!(
+        sent(&mut world),
+        ["510..520", "gap 5 at 520 xrun", "520..530", "gap ? at 530 source_restarted", "530..540"]
+    );
+    world.finish();
+}
+
+#[test]
+fn audio_that_is_not_acknowledged_in_time_goes_to_the_spool() {
+    let mut world = World::spooled(1_000);
+    world.open(0);
+    for n in 1..=20_u64 {
+        world.capture(10); // 100 ms by the clock of these tests
+        world.send();
+        // All of it, when the oldest is a second old.
+        let spooled = if n > 10 { 110 } else { 0 };
+        assert_eq!(world.uplink.status().spooled.get(), spooled, "after {n}");
+    }
+    assert_eq!(world.uplink.status().spooled_bytes, 440);
+    for _ in 0..20 {
+        world.deliver();
+    }
+    world.sync(1_000);
+    world.acknowledge();
+    assert_eq!(world.uplink.status().spooled, FrameCount::ZERO);
     world.finish();
 }
 
@@ -329,7 +517,7 @@ fn long_messages_are_cut_and_times_follow() {
 #[test]
 fn answers_that_cannot_be_are_refused_and_lose_nothing() {
     let mut world = World::new(100);
-    let narrow = world.uplink.opened(Epoch(1), Frame::ZERO, None, 3);
+    let narrow = world.uplink.opened(Epoch(1), recording(), Frame::ZERO, None, 3);
     assert!(matches!(narrow, Err(UplinkError::Narrow { max: 3, frame: 4 })));
     world.open(0);
     world.capture(10);
@@ -337,9 +525,9 @@ fn answers_that_cannot_be_are_refused_and_lose_nothing() {
     assert!(matches!(world.uplink.acknowledged(Durable(Frame::new(11))), Err(UplinkError::NeverSent { .. })));
     world.uplink.disconnected();
     // Somebody else has recorded far past what we sent.
-    world.uplink.opened(Epoch(9), Frame::new(5_000), Some(Frame::new(5_000)), 40).unwrap();
+    world.uplink.opened(Epoch(9), recording(), Frame::new(5_000), Some(Frame::new(5_000)), 40).unwrap();
     assert_eq!(sent(&mut world), ["5000..5010"]);
-    let half = world.uplink.push(Chunk { time: WallTime::default(), pcm: Bytes::from_static(b"abc") });
+    let half = world.uplink.push(Chunk { time: WallTime::default(), pcm: Bytes::from_static(b"abc") }, world.now);
     assert!(matches!(half, Err(UplinkError::HalfFrame { bytes: 3, .. })));
 }
 
