@@ -1,14 +1,24 @@
 //! Livetape on the command line: all roles in one process, and the tools around a data folder.
 
 mod archive;
+mod capture;
 mod export;
+mod gateway;
+mod recorder;
+mod role;
 mod run;
+mod settings;
 mod streams;
 mod verify;
 mod when;
 
 use clap::{Parser, Subcommand};
+use livetape_service::logging::{self, LogSettings};
+use livetape_service::signals;
+use livetape_service::traces::OtlpUrl;
+use std::future::Future;
 use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 
 /// A live-audio recorder that you can rewind while it is still recording.
 #[derive(Debug, Parser)]
@@ -19,12 +29,24 @@ struct Cli {
     /// What to log, as tracing directives: info, debug, livetape_store=debug, …
     #[arg(long, env = "LIVETAPE_LOG", default_value = "info", global = true)]
     log: String,
+    /// How log lines look: text for people, json for machines.
+    #[arg(long, env = "LIVETAPE_LOG_FORMAT", default_value = "text", global = true)]
+    log_format: logging::Format,
+    /// Where traces go: the gRPC address of an OpenTelemetry collector, http://HOST:4317 [default: nowhere]
+    #[arg(long, env = "LIVETAPE_OTLP_URL", value_name = "URL", global = true)]
+    otlp_url: Option<OtlpUrl>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Record and serve: capture, recorder and gateway in one process.
     Run(Box<run::RunArgs>),
+    /// Capture only: sources that push to a recorder.
+    Capture(Box<capture::CaptureArgs>),
+    /// Record only: takes audio from sources and keeps it.
+    Recorder(Box<recorder::RecorderArgs>),
+    /// Serve only: lets listen to what a recorder here or elsewhere keeps.
+    Gateway(Box<gateway::GatewayArgs>),
     /// List the streams and recordings of a data folder.
     Streams(streams::StreamsArgs),
     /// Write a view of a recording to a file.
@@ -33,19 +55,55 @@ enum Command {
     Verify(verify::VerifyArgs),
 }
 
+impl Command {
+    /// Who speaks, in traces.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Capture(_) => "livetape-capture",
+            Self::Recorder(_) => "livetape-recorder",
+            Self::Gateway(_) => "livetape-gateway",
+            _ => "livetape",
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = livetape_service::logging::init(&cli.log).and_then(|()| match cli.command {
-        Command::Run(args) => run::run(*args),
-        Command::Streams(args) => streams::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Verify(args) => verify::run(&args),
-    });
-    match outcome {
+    match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("livetape: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    let otlp = OtlpUrl::find(cli.otlp_url, |name| std::env::var(name).ok())?;
+    let log = LogSettings { filter: cli.log, format: cli.log_format, otlp, service: cli.command.name().into() };
+    let telemetry = logging::start(&log)?;
+    let outcome = match cli.command {
+        Command::Run(args) => serve(|stop| run::run(*args, stop)),
+        Command::Capture(args) => serve(|stop| capture::run(*args, stop)),
+        Command::Recorder(args) => serve(|stop| recorder::run(*args, stop)),
+        Command::Gateway(args) => serve(|stop| gateway::run(*args, stop)),
+        Command::Streams(args) => streams::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
+    };
+    telemetry.finish();
+    outcome
+}
+
+/// Runs a role until it ends or a signal asks it to.
+fn serve<F: Future<Output = anyhow::Result<()>>>(role: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        signals::watch(stop.clone())?;
+        role(stop).await
+    });
+    // A read from standard input may block for ever; nothing else is left by now.
+    runtime.shutdown_background();
+    outcome
 }

@@ -1,21 +1,46 @@
 //! Layers of settings, and what is refused.
 
+use super::capture::CaptureFlags;
+use super::gateway::GatewayFlags;
+use super::recorder::RecorderFlags;
 use super::*;
 use clap::Parser;
+use livetape_capture::{SourceConfig, SourceSpec};
+use livetape_gateway::GatewayConfig;
+use livetape_recorder::RecorderConfig;
 
 #[derive(Debug, Parser)]
 struct Line {
     #[command(flatten)]
-    args: RunArgs,
+    data: DataFlag,
+    #[command(flatten)]
+    anonymous: AnonymousFlag,
+    #[command(flatten)]
+    redis: RedisFlag,
+    #[command(flatten)]
+    recorder: RecorderFlags,
+    #[command(flatten)]
+    gateway: GatewayFlags,
+    #[command(flatten)]
+    capture: CaptureFlags,
 }
 
-fn args(line: &[&str]) -> RunArgs {
-    Line::try_parse_from([&["run"], line].concat()).unwrap().args
+struct Settings {
+    sources: Vec<SourceConfig>,
+    recorder: RecorderConfig,
+    gateway: GatewayConfig,
 }
 
 fn merged(line: &[&str], file: &str) -> Result<Settings, String> {
-    let file = toml::from_str(file).map_err(|e| e.to_string())?;
-    Settings::merge(args(line), file).map_err(|e| format!("{e:#}"))
+    let file: File = toml::from_str(file).map_err(|e| e.to_string())?;
+    let line = Line::try_parse_from([&["run"], line].concat()).map_err(|e| e.to_string())?;
+    let text = |e: anyhow::Error| format!("{e:#}");
+    line.redis.config(&file).map_err(text)?;
+    Ok(Settings {
+        sources: line.capture.sources(&file).map_err(text)?,
+        recorder: line.recorder.config(&line.data, &line.anonymous, &file).map_err(text)?,
+        gateway: line.gateway.config(&line.anonymous, &file).map_err(text)?,
+    })
 }
 
 fn streams(settings: &Settings) -> Vec<(&str, &SourceSpec, String)> {
@@ -26,7 +51,7 @@ fn streams(settings: &Settings) -> Vec<(&str, &SourceSpec, String)> {
 fn without_anything_the_time_signal_on_live() {
     let settings = merged(&[], "").unwrap();
     assert_eq!(streams(&settings), [("live", &SourceSpec::TimeSignal, "s16le;rate=48000;channels=2".into())]);
-    assert!(settings.http_addr.ip().is_loopback() && settings.grpc_addr.ip().is_loopback());
+    assert!(settings.gateway.addr.ip().is_loopback() && settings.recorder.grpc_addr.ip().is_loopback());
     assert_eq!(merged(&["--source", "none"], "").unwrap().sources[0].source, SourceSpec::None);
 }
 
@@ -34,7 +59,7 @@ fn without_anything_the_time_signal_on_live() {
 fn flags_come_before_the_file() {
     let file = "http_addr = \"127.0.0.1:1\"\nsync_interval = \"1s\"\n[[source]]\nstream = \"a\"\nsource = \"tone\"";
     let settings = merged(&["--http-addr", "127.0.0.1:2"], file).unwrap();
-    assert_eq!((settings.http_addr.port(), settings.sync_interval), (2, Duration::from_secs(1)));
+    assert_eq!((settings.gateway.addr.port(), settings.recorder.sync_interval), (2, Duration::from_secs(1)));
     assert_eq!(streams(&settings), [("a", &SourceSpec::Tone, "s16le;rate=48000;channels=2".into())]);
     let settings = merged(&["--rate", "96000"], &format!("{file}\nrate = 44100")).unwrap();
     assert_eq!(settings.sources[0].spec.rate(), 96_000);
@@ -54,19 +79,23 @@ fn what_cannot_be_is_refused_by_name() {
         (&[], "[[source]]\nstream = \"a\"\nsource = \"gramophone\"", "stream a"),
     ];
     for (line, file, word) in cases {
-        let error = merged(line, file).unwrap_err();
+        let error = merged(line, file).err().unwrap_or_default();
         assert!(error.contains(word), "{line:?} {file:?}: {error}");
     }
     for line in [["--sync-interval", "soon"], ["--stream", "../x"], ["--source", "gramophone"], ["--anonymous", "all"]]
     {
-        assert!(Line::try_parse_from([&["run"], &line[..]].concat()).is_err(), "{line:?}");
+        assert!(merged(&line, "").is_err(), "{line:?}");
     }
 }
 
 #[test]
 fn the_documented_file_says_what_is_built_in() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/livetape.toml")).unwrap();
-    assert_eq!(format!("{:?}", merged(&[], &text).unwrap()), format!("{:?}", merged(&[], "").unwrap()));
+    let [documented, built_in] = [text.as_str(), ""].map(|file| merged(&[], file).unwrap());
+    assert_eq!(format!("{:?}", documented.gateway), format!("{:?}", built_in.gateway));
+    let of = |r: &RecorderConfig| (r.data_dir.clone(), r.grpc_addr, r.sync_interval, r.resume_window, r.roll_after);
+    assert_eq!(of(&documented.recorder), of(&built_in.recorder));
+    assert_eq!(streams(&documented), streams(&built_in));
     // The commented source is a valid one.
     let source: String = text
         .lines()

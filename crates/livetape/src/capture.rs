@@ -1,0 +1,43 @@
+//! `livetape capture`: sources that push to a recorder, here or elsewhere.
+
+use crate::role::{self, Role};
+use crate::settings::capture::CaptureFlags;
+use crate::settings::{AnonymousFlag, FileFlag, OpsFlag, RecorderUrlFlag};
+use anyhow::Context;
+use livetape_capture::Capture;
+use tokio_util::sync::CancellationToken;
+
+/// Flags of `livetape capture`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct CaptureArgs {
+    #[command(flatten)]
+    capture: CaptureFlags,
+    #[command(flatten)]
+    recorder: RecorderUrlFlag,
+    #[command(flatten)]
+    anonymous: AnonymousFlag,
+    #[command(flatten)]
+    ops: OpsFlag,
+    #[command(flatten)]
+    file: FileFlag,
+}
+
+/// Captures until `stop`, or until every source has ended by itself.
+pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let file = args.file.load()?;
+    let config = args.capture.config(args.recorder.url(&file), &file)?;
+    let to = config.recorder_url.clone();
+    let capture = Capture::bind(config).await.context("capture")?;
+    let ops = role::ops(Some(args.ops.config(&args.anonymous, &file)), capture.metrics()).await?;
+    let mut said = vec![("Recorder", to)];
+    said.extend(ops.as_ref().map(|ops| ("Ops", role::url(ops.local_addr()))));
+    role::announce(&said)?;
+
+    let ops = ops.map(|ops| Role::ops(ops, &stop));
+    let capture = Role::capture(capture, &stop);
+    let ended = capture.ended();
+    tokio::select! { () = stop.cancelled() => {}, () = ended => {} }
+    let outcome = capture.stop().await;
+    role::stop_ops(ops).await?;
+    outcome
+}

@@ -1,0 +1,53 @@
+//! `livetape gateway`: serves listeners from a recorder here or elsewhere.
+
+use crate::role::{self, Role};
+use crate::settings::gateway::{GatewayFlags, ReadFlag};
+use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
+use anyhow::Context;
+use livetape_gateway::{Gateway, Remote, RemoteConfig};
+use tokio_util::sync::CancellationToken;
+
+/// Flags of `livetape gateway`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    gateway: GatewayFlags,
+    #[command(flatten)]
+    read: ReadFlag,
+    #[command(flatten)]
+    recorder: RecorderUrlFlag,
+    #[command(flatten)]
+    data: DataFlag,
+    #[command(flatten)]
+    redis: RedisFlag,
+    #[command(flatten)]
+    anonymous: AnonymousFlag,
+    #[command(flatten)]
+    ops: OpsFlag,
+    #[command(flatten)]
+    file: FileFlag,
+}
+
+/// Serves until `stop`.
+pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let file = args.file.load()?;
+    let config = args.gateway.config(&args.anonymous, &file)?;
+    let remote = RemoteConfig {
+        recorder_url: args.recorder.url(&file),
+        reading: args.read.reading(&args.data, &file),
+        redis: args.redis.config(&file)?,
+    };
+    let remote = Remote::new(remote).context("gateway")?;
+    let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
+    let ops = role::ops(Some(args.ops.config(&args.anonymous, &file)), gateway.metrics()).await?;
+    let mut said = vec![("Listen", format!("{}/", role::url(gateway.local_addr())))];
+    said.extend(ops.as_ref().map(|ops| ("Ops", role::url(ops.local_addr()))));
+    role::announce(&said)?;
+
+    let ops = ops.map(|ops| Role::ops(ops, &stop));
+    let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));
+    stop.cancelled().await;
+    let outcome = gateway.stop().await;
+    role::stop_ops(ops).await?;
+    outcome
+}

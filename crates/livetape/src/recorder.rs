@@ -1,0 +1,48 @@
+//! `livetape recorder`: takes audio from sources, keeps it, tells how far it goes.
+
+use crate::role::{self, Role};
+use crate::settings::recorder::RecorderFlags;
+use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RedisFlag};
+use anyhow::Context;
+use livetape_recorder::Recorder;
+use livetape_tail::{MemoryTails, Publisher};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Flags of `livetape recorder`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct RecorderArgs {
+    #[command(flatten)]
+    recorder: RecorderFlags,
+    #[command(flatten)]
+    data: DataFlag,
+    #[command(flatten)]
+    redis: RedisFlag,
+    #[command(flatten)]
+    anonymous: AnonymousFlag,
+    #[command(flatten)]
+    ops: OpsFlag,
+    #[command(flatten)]
+    file: FileFlag,
+}
+
+/// Records until `stop`.
+pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let file = args.file.load()?;
+    let config = args.recorder.config(&args.data, &args.anonymous, &file)?;
+    let redis = role::publish_to(args.redis.config(&file)?);
+    let tails: Arc<dyn Publisher> = Arc::new(MemoryTails::default());
+    let publishers: Vec<Arc<dyn Publisher>> = redis.into_iter().chain([tails]).collect();
+    let recorder = Recorder::bind(config, Arc::new(publishers)).await.context("recorder")?;
+    let ops = role::ops(Some(args.ops.config(&args.anonymous, &file)), recorder.metrics()).await?;
+    let mut said = vec![("Ingest", role::url(recorder.local_addr()))];
+    said.extend(ops.as_ref().map(|ops| ("Ops", role::url(ops.local_addr()))));
+    role::announce(&said)?;
+
+    let ops = ops.map(|ops| Role::ops(ops, &stop));
+    let recorder = Role::start("recorder", &stop, |shutdown| recorder.run(shutdown));
+    stop.cancelled().await;
+    let outcome = recorder.stop().await;
+    role::stop_ops(ops).await?;
+    outcome
+}

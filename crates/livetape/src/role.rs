@@ -1,0 +1,141 @@
+//! A role that runs in this process: started by name, stopped by its own token, never lost. And what all of them say
+//! and share.
+
+use anyhow::{Context, anyhow};
+use livetape_capture::{Capture, CaptureError, SessionError};
+use livetape_service::ops::OpsConfig;
+use livetape_service::{Metrics, OpsListener, Readiness};
+use livetape_tail::Publisher;
+use livetape_tail::redis::{RedisConfig, RedisPublisher};
+use std::future::Future;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running role.
+pub(crate) struct Role {
+    name: &'static str,
+    shutdown: CancellationToken,
+    ended: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Role {
+    /// Runs a role that ends only when it is asked to; ending before that stops everything.
+    pub(crate) fn start<F, E>(
+        name: &'static str,
+        all: &CancellationToken,
+        run: impl FnOnce(CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
+    {
+        Self::spawn(name, all, run, |asked, outcome| match outcome {
+            Ok(()) if !asked => Err(anyhow!("ended unasked")),
+            outcome => outcome,
+        })
+    }
+
+    /// Runs sources, which may also end by themselves; only a failure stops everything.
+    pub(crate) fn capture(capture: Capture, all: &CancellationToken) -> Self {
+        let run = |shutdown| async { unless_replaced(capture.run(shutdown).await) };
+        Self::spawn("capture", all, run, |_, outcome| outcome)
+    }
+
+    /// Runs the listener for those who watch the process.
+    pub(crate) fn ops(ops: OpsListener, all: &CancellationToken) -> Self {
+        Self::start("ops", all, |shutdown| async {
+            ops.run(shutdown).await;
+            anyhow::Ok(())
+        })
+    }
+
+    fn spawn<F, E>(
+        name: &'static str,
+        all: &CancellationToken,
+        run: impl FnOnce(CancellationToken) -> F,
+        judge: impl FnOnce(bool, anyhow::Result<()>) -> anyhow::Result<()> + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
+    {
+        let (shutdown, ended, all) = (CancellationToken::new(), CancellationToken::new(), all.clone());
+        let work = tokio::spawn(run(shutdown.clone()));
+        let (asked, end) = (shutdown.clone(), ended.clone().drop_guard());
+        let running = tokio::spawn(async move {
+            let _end = end;
+            let outcome = work.await.map_err(anyhow::Error::from).and_then(|outcome| outcome.map_err(Into::into));
+            let outcome = judge(asked.is_cancelled(), outcome);
+            if let Err(error) = &outcome {
+                tracing::error!("{name}: {error:#}");
+                all.cancel();
+            }
+            outcome
+        });
+        Self { name, shutdown, ended, running }
+    }
+
+    /// Waits until the role has ended.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + use<> {
+        self.ended.clone().cancelled_owned()
+    }
+
+    /// Asks the role to end and waits for it. Roles bound their own waiting.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        self.running.await?.context(self.name)
+    }
+}
+
+/// Another program that takes a stream over is no reason to stop serving it.
+fn unless_replaced(outcome: Result<(), CaptureError>) -> Result<(), CaptureError> {
+    match outcome {
+        Err(CaptureError::Failed(mut failed)) => {
+            failed.retain(|source| !matches!(source.error, Some(SessionError::Superseded(_))));
+            if failed.is_empty() { Ok(()) } else { Err(CaptureError::Failed(failed)) }
+        }
+        outcome => outcome,
+    }
+}
+
+/// Starts telling Redis how far recordings go, if there is one.
+pub(crate) fn publish_to(redis: Option<RedisConfig>) -> Option<Arc<dyn Publisher>> {
+    redis.map(|config| Arc::new(RedisPublisher::start(config)) as _)
+}
+
+/// Listens for those who watch the process, if somebody wants to.
+pub(crate) async fn ops(config: Option<OpsConfig>, metrics: Metrics) -> anyhow::Result<Option<OpsListener>> {
+    let Some(config) = config else { return Ok(None) };
+    Ok(Some(OpsListener::bind(config, Readiness::default(), metrics).await?))
+}
+
+/// Stops the listener for those who watch the process.
+pub(crate) async fn stop_ops(ops: Option<Role>) -> anyhow::Result<()> {
+    match ops {
+        Some(ops) => ops.stop().await,
+        None => Ok(()),
+    }
+}
+
+/// The address as somebody on this machine reaches it.
+pub(crate) fn url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
+}
+
+/// Says where everything is, for people and for programs that started this one.
+pub(crate) fn announce(said: &[(&str, String)]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (what, url) in said {
+        writeln!(out, "{what}: {url}")?;
+    }
+    out.flush()
+}

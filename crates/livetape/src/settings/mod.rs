@@ -1,0 +1,193 @@
+//! Settings of the roles: flags, then the environment, then the file, then what is built in.
+//!
+//! Each role takes the groups of flags that it needs; `run` takes them all. Every key of every group has a place in the
+//! one configuration file, so that one file can serve all roles.
+
+pub(crate) mod capture;
+pub(crate) mod gateway;
+pub(crate) mod recorder;
+
+use anyhow::ensure;
+use livetape_service::ops::OpsConfig;
+use livetape_tail::redis::RedisConfig;
+use serde::Deserialize;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What only one who knows what it means should say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Anonymous {
+    /// Anyone who reaches the address may listen.
+    Listen,
+    /// Anyone who reaches the address may record.
+    Publish,
+    /// Anyone who reaches the address may see how the process is doing.
+    Watch,
+}
+
+/// A length of time in words: `100ms`, `5m`, `24h`, `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl FromStr for Span {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let span = s.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+        span.map(Self).ok_or_else(|| format!("{s:?} is not a length of time such as 100ms, 5m or 24h"))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+    fn try_from(s: String) -> Result<Self, String> {
+        s.parse()
+    }
+}
+
+/// The first of flag, file and what is built in, if it is possible.
+fn span(
+    name: &str,
+    flag: Option<Span>,
+    file: Option<Span>,
+    built_in: Duration,
+    possible: RangeInclusive<Duration>,
+) -> anyhow::Result<Duration> {
+    let Span(value) = flag.or(file).unwrap_or(Span(built_in));
+    let (least, most) = (possible.start(), possible.end());
+    ensure!(possible.contains(&value), "{name} is {value:?}; {least:?} to {most:?} are possible");
+    Ok(value)
+}
+
+const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    http_addr: Option<SocketAddr>,
+    grpc_addr: Option<SocketAddr>,
+    ops_addr: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    redis_url: Option<String>,
+    recorder_url: Option<String>,
+    read: Option<gateway::Read>,
+    hosts: Option<Vec<String>>,
+    cors_origins: Option<Vec<String>>,
+    anonymous: Option<Vec<Anonymous>>,
+    sync_interval: Option<Span>,
+    resume_window: Option<Span>,
+    roll_after: Option<Span>,
+    drain: Option<Span>,
+    spool_dir: Option<PathBuf>,
+    #[serde(default)]
+    source: Vec<capture::FileSource>,
+}
+
+/// Which file.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct FileFlag {
+    /// Commented example: docs/livetape.toml
+    #[arg(long, env = "LIVETAPE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl FileFlag {
+    /// Reads the file, if there is one.
+    pub(crate) fn load(&self) -> anyhow::Result<File> {
+        let file = self.config.as_deref().map(livetape_service::config::read_file::<File>).transpose()?;
+        Ok(file.unwrap_or_default())
+    }
+}
+
+/// Where recordings are.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct DataFlag {
+    /// Where recordings are kept [default: ./data]
+    #[arg(long, env = "LIVETAPE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataFlag {
+    /// The folder.
+    pub(crate) fn folder(&self, file: &File) -> PathBuf {
+        self.data_dir.clone().or_else(|| file.data_dir.clone()).unwrap_or_else(|| "./data".into())
+    }
+}
+
+/// What is open to everybody.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct AnonymousFlag {
+    /// Let anyone who reaches an address that is not a loopback one listen, publish, or watch
+    #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
+    anonymous: Option<Vec<Anonymous>>,
+}
+
+impl AnonymousFlag {
+    /// Whether this was said.
+    pub(crate) fn allows(&self, what: Anonymous, file: &File) -> bool {
+        self.anonymous.as_ref().or(file.anonymous.as_ref()).is_some_and(|said| said.contains(&what))
+    }
+}
+
+/// The address for whoever watches the process.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct OpsFlag {
+    /// Where /healthz, /readyz and /metrics are served [default: 127.0.0.1:9464; with `run` by the gateway alone]
+    #[arg(long, env = "LIVETAPE_OPS_ADDR", value_name = "ADDR")]
+    ops_addr: Option<SocketAddr>,
+}
+
+impl OpsFlag {
+    /// The address, if one was given.
+    pub(crate) fn given(&self, anonymous: &AnonymousFlag, file: &File) -> Option<OpsConfig> {
+        let addr = self.ops_addr.or(file.ops_addr)?;
+        Some(OpsConfig { addr, anonymous: anonymous.allows(Anonymous::Watch, file) })
+    }
+
+    /// The address, given or built in.
+    pub(crate) fn config(&self, anonymous: &AnonymousFlag, file: &File) -> OpsConfig {
+        self.given(anonymous, file).unwrap_or_default()
+    }
+}
+
+/// The length store.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct RedisFlag {
+    /// Redis that tells gateways how far recordings go; also Sentinel and Cluster, see docs/redis.md [default: none]
+    #[arg(long, env = "LIVETAPE_REDIS_URL", value_name = "URL", hide_env_values = true)]
+    redis_url: Option<String>,
+}
+
+impl RedisFlag {
+    /// Where it is, if there is one.
+    pub(crate) fn config(&self, file: &File) -> anyhow::Result<Option<RedisConfig>> {
+        let url = self.redis_url.as_deref().or(file.redis_url.as_deref()).filter(|url| !url.is_empty());
+        Ok(url.map(RedisConfig::parse).transpose()?)
+    }
+}
+
+/// The recorder that a role works with.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct RecorderUrlFlag {
+    /// Address of the recorder [default: http://127.0.0.1:7070]
+    #[arg(long, env = "LIVETAPE_RECORDER_URL", value_name = "URL")]
+    recorder_url: Option<String>,
+}
+
+impl RecorderUrlFlag {
+    /// Its address.
+    pub(crate) fn url(&self, file: &File) -> String {
+        let url = self.recorder_url.clone().or_else(|| file.recorder_url.clone());
+        url.unwrap_or_else(|| format!("http://{}", local(recorder::PORT)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
