@@ -28,16 +28,16 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     let config = args.capture.config(args.recorder.url(&file), &file)?;
     let to = config.recorder_url.clone();
     let capture = Capture::bind(config).await.context("capture")?;
-    let ops = role::ops(Some(args.ops.config(&args.anonymous, &file)), capture.metrics()).await?;
+    let ops = role::ops(args.ops.config(&args.anonymous, &file), capture.metrics()).await?;
     let mut said = vec![("Recorder", to)];
-    said.extend(ops.as_ref().map(|ops| ("Ops", role::url(ops.local_addr()))));
+    said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
 
-    let ops = ops.map(|ops| Role::ops(ops, &stop));
+    let ops = Role::ops(ops, &stop);
     let capture = Role::capture(capture, &stop);
     let ended = capture.ended();
     tokio::select! { () = stop.cancelled() => {}, () = ended => {} }
     let outcome = capture.stop().await;
-    role::stop_ops(ops).await?;
+    ops.stop().await?;
     outcome
 }

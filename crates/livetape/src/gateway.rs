@@ -39,15 +39,15 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     };
     let remote = Remote::new(remote).context("gateway")?;
     let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
-    let ops = role::ops(Some(args.ops.config(&args.anonymous, &file)), gateway.metrics()).await?;
+    let ops = role::ops(args.ops.config(&args.anonymous, &file), gateway.metrics()).await?;
     let mut said = vec![("Listen", format!("{}/", role::url(gateway.local_addr())))];
-    said.extend(ops.as_ref().map(|ops| ("Ops", role::url(ops.local_addr()))));
+    said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
 
-    let ops = ops.map(|ops| Role::ops(ops, &stop));
+    let ops = Role::ops(ops, &stop);
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));
     stop.cancelled().await;
     let outcome = gateway.stop().await;
-    role::stop_ops(ops).await?;
+    ops.stop().await?;
     outcome
 }

@@ -34,15 +34,15 @@ pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::
     let tails: Arc<dyn Publisher> = Arc::new(MemoryTails::default());
     let publishers: Vec<Arc<dyn Publisher>> = redis.into_iter().chain([tails]).collect();
     let recorder = Recorder::bind(config, Arc::new(publishers)).await.context("recorder")?;
-    let ops = role::ops(Some(args.ops.config(&args.anonymous, &file)), recorder.metrics()).await?;
+    let ops = role::ops(args.ops.config(&args.anonymous, &file), recorder.metrics()).await?;
     let mut said = vec![("Ingest", role::url(recorder.local_addr()))];
-    said.extend(ops.as_ref().map(|ops| ("Ops", role::url(ops.local_addr()))));
+    said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
 
-    let ops = ops.map(|ops| Role::ops(ops, &stop));
+    let ops = Role::ops(ops, &stop);
     let recorder = Role::start("recorder", &stop, |shutdown| recorder.run(shutdown));
     stop.cancelled().await;
     let outcome = recorder.stop().await;
-    role::stop_ops(ops).await?;
+    ops.stop().await?;
     outcome
 }

@@ -107,10 +107,9 @@ pub(crate) fn publish_to(redis: Option<RedisConfig>) -> Option<Arc<dyn Publisher
     redis.map(|config| Arc::new(RedisPublisher::start(config)) as _)
 }
 
-/// Listens for those who watch the process, if somebody wants to.
-pub(crate) async fn ops(config: Option<OpsConfig>, metrics: Metrics) -> anyhow::Result<Option<OpsListener>> {
-    let Some(config) = config else { return Ok(None) };
-    Ok(Some(OpsListener::bind(config, Readiness::default(), metrics).await?))
+/// Listens for those who watch the process.
+pub(crate) async fn ops(config: OpsConfig, metrics: Metrics) -> anyhow::Result<OpsListener> {
+    Ok(OpsListener::bind(config, Readiness::default(), metrics).await?)
 }
 
 /// Stops the listener for those who watch the process.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway};
 use livetape_recorder::Recorder;
+use livetape_service::ops::OpsConfig;
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +57,13 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let metrics = recorder.metrics();
     metrics.include(gateway.metrics());
     metrics.include(capture.metrics());
-    let ops = role::ops(ops, metrics).await?;
+    let ops = match ops {
+        Some(config) => role::ops(config, metrics).await.map(Some)?,
+        // A second process on this machine does without.
+        None => {
+            role::ops(OpsConfig::default(), metrics).await.inspect_err(|e| tracing::info!("no metrics: {e:#}")).ok()
+        }
+    };
     role::announce(&[("Listen", format!("{}/", role::url(gateway.local_addr()))), ("Ingest", ingest)])?;
 
     let ops = ops.map(|ops| Role::ops(ops, &stop));

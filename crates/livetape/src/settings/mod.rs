@@ -139,7 +139,7 @@ impl AnonymousFlag {
 /// The address for whoever watches the process.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct OpsFlag {
-    /// Where /healthz, /readyz and /metrics are served [default: 127.0.0.1:9464; with `run` by the gateway alone]
+    /// Where /healthz, /readyz and /metrics are served [default: 127.0.0.1:9464]
     #[arg(long, env = "LIVETAPE_OPS_ADDR", value_name = "ADDR")]
     ops_addr: Option<SocketAddr>,
 }
