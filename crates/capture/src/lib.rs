@@ -24,6 +24,7 @@ mod source_spec;
 pub mod sources;
 mod spool;
 mod status;
+mod trace;
 pub mod uplink;
 
 pub use capture::{Capture, CaptureConfig, CaptureError, SourceConfig, SourceFailure};

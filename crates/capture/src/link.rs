@@ -1,6 +1,7 @@
 //! One call to the recorder after another: open, send, take acknowledgements, until it breaks.
 
 use crate::session::{SessionError, Shared, Timing};
+use crate::trace::Chunks;
 use crate::uplink::{Outgoing, Uplink, UplinkError};
 use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId};
 use livetape_proto::v1::ingest_request::Message as Request;
@@ -39,6 +40,7 @@ pub(crate) struct Link {
     timing: Timing,
     /// Where the number of the first captured frame goes, when the recorder has answered an open.
     first: Option<oneshot::Sender<Frame>>,
+    chunks: Chunks,
 }
 
 struct Call {
@@ -47,13 +49,13 @@ struct Call {
 }
 
 impl Link {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         endpoint: Endpoint,
         opening: Opening,
         timing: Timing,
         first: Option<oneshot::Sender<Frame>>,
     ) -> Self {
-        Self { endpoint, opening, timing, first }
+        Self { endpoint, opening, timing, first, chunks: Chunks::default() }
     }
 
     /// Opens the stream and delivers. `Ok` when the recorder has sealed the recording at the source's end, or when
@@ -63,6 +65,7 @@ impl Link {
             call = self.open(shared) => call?,
             () = shared.until_drained() => return Ok(()),
         };
+        self.chunks.give_up();
         let (mut sending, mut overdue) = (true, None);
         loop {
             if shared.drained() {
@@ -73,7 +76,9 @@ impl Link {
             tokio::select! {
                 permit = call.requests.reserve(), if more && sending => match permit {
                     Ok(permit) => if let Some(message) = shared.with(Uplink::next_to_send) {
-                        permit.send(request(message));
+                        let mut request = request(message);
+                        self.chunks.send(&self.opening.stream, &mut request);
+                        permit.send(request);
                     },
                     // The call is over; why, comes as its last answer.
                     Err(_) => sending = false,
@@ -81,12 +86,14 @@ impl Link {
                 answer = call.answers.message() => {
                     match answer.map_err(|status| trouble(&status))?.and_then(|answer| answer.message) {
                         Some(Answer::Acknowledged(v1::Acknowledged { durable_frame })) => {
+                            self.chunks.acknowledged(durable_frame);
                             if acknowledge(shared, durable_frame)? {
                                 progress();
                                 overdue = None;
                             }
                         }
                         Some(Answer::Ended(v1::Ended { durable_frame })) => {
+                            self.chunks.acknowledged(durable_frame);
                             acknowledge(shared, durable_frame)?;
                             return ended(shared);
                         }
@@ -202,6 +209,7 @@ fn request(message: Outgoing) -> v1::IngestRequest {
             first_frame: first.get(),
             captured_at_unix_ns: time.unix_nanos(),
             pcm,
+            traceparent: String::new(),
         }),
         Outgoing::Gap { epoch, at, frames, reason } => Request::Gap(v1::Gap {
             epoch: epoch.0,

@@ -29,5 +29,6 @@ mod stream;
 mod streams;
 mod tape;
 mod tape_service;
+mod trace;
 
 pub use recorder::{Recorder, RecorderConfig};

@@ -8,6 +8,7 @@ use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
 use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
+use crate::trace::Chunk;
 use bytes::Bytes;
 use livetape_audio::{Epoch, Frame, FrameCount, WallTime};
 use livetape_proto::v1::ingest_request::Message as Request;
@@ -98,8 +99,10 @@ async fn converse(
         max_append_bytes: MAX_APPEND_BYTES,
     };
     send(responses, Response::Opened(answer)).await?;
+    let chunk = Chunk::default();
     let from_source = async {
         while let Some(request) = incoming.message().await.map_err(too_large)? {
+            chunk.arrived(opened.recording, &request);
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(Status::unavailable("the recorder is stopping; open again later"));
@@ -111,26 +114,32 @@ async fn converse(
     };
     tokio::select! {
         outcome = from_source => outcome,
-        outcome = to_source(opened.progress, responses) => outcome,
+        outcome = to_source(opened.progress, responses, &chunk) => outcome,
         () = responses.closed() => Ok(()),
         () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; open again later")),
     }
 }
 
 /// Tells what becomes durable, until the stream's task has a verdict or lets go of the call.
-async fn to_source(mut progress: watch::Receiver<Progress>, responses: &Responses) -> Result<(), Status> {
+async fn to_source(
+    mut progress: watch::Receiver<Progress>,
+    responses: &Responses,
+    chunk: &Chunk,
+) -> Result<(), Status> {
     let mut told = progress.borrow().durable;
     loop {
         let more = progress.changed().await.is_ok();
         let Progress { durable, verdict } = progress.borrow_and_update().clone();
         match verdict {
             Some(Verdict::Ended) => {
+                chunk.acknowledged(durable);
                 return send(responses, Response::Ended(v1::Ended { durable_frame: durable.get() })).await;
             }
             Some(verdict) => return Err(verdict_status(verdict)),
             None if durable > told => {
                 told = durable;
                 send(responses, Response::Acknowledged(v1::Acknowledged { durable_frame: durable.get() })).await?;
+                chunk.acknowledged(durable);
             }
             None if !more => return Ok(()),
             None => {}

@@ -362,7 +362,7 @@ async fn bad_messages_end_the_call_with_a_reason_and_cost_nothing() {
     call.acknowledged(Frame::new(100)).await.unwrap();
     let append = |epoch, first_frame, pcm: Vec<u8>| {
         let captured_at_unix_ns = noon().unix_nanos();
-        Message::Append(v1::Append { epoch, first_frame, captured_at_unix_ns, pcm: pcm.into() })
+        Message::Append(v1::Append { epoch, first_frame, captured_at_unix_ns, pcm: pcm.into(), ..Default::default() })
     };
     let gap = |epoch, at_frame| Message::Gap(v1::Gap { epoch, at_frame, lost_frames: None, reason: 0 });
     type Bad<'a> = Box<dyn Fn(u64) -> Message + 'a>;

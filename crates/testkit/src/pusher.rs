@@ -233,7 +233,8 @@ async fn converse(shared: &Arc<Shared>, call: Call, mut next: Frame) -> Result<(
                     let count = captured.since(next).min(most);
                     let pcm = (push.content)(next, count, push.spec).into();
                     let captured_at = shared.start_time.after_frames(next.since(Frame::ZERO), push.spec);
-                    let append = v1::Append { epoch, first_frame: next.get(), captured_at_unix_ns: captured_at.unix_nanos(), pcm };
+                    let (first_frame, captured_at_unix_ns) = (next.get(), captured_at.unix_nanos());
+                    let append = v1::Append { epoch, first_frame, captured_at_unix_ns, pcm, ..Default::default() };
                     // A full channel must not keep us from reading acknowledgements: the rest goes with the next tick.
                     match requests.try_send(v1::IngestRequest { message: Some(Message::Append(append)) }) {
                         Ok(()) => next = next + count,

@@ -1,0 +1,47 @@
+//! The recorder's part of the trace of a chunk: from its arrival until it is durable and acknowledged.
+
+use livetape_audio::{Frame, RecordingId};
+use livetape_proto::v1::Append;
+use livetape_proto::v1::IngestRequest;
+use livetape_proto::v1::ingest_request::Message;
+use livetape_service::TraceContext;
+use livetape_service::traces::{self, TARGET};
+use std::sync::{Mutex, PoisonError};
+use tracing::{Span, info_span};
+
+/// The chunk of a call that is traced, if there is one. Which one is the source's choice.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk(Mutex<Option<(u64, Span)>>);
+
+impl Chunk {
+    /// A message has come.
+    pub(crate) fn arrived(&self, recording: RecordingId, request: &IngestRequest) {
+        let Some(Message::Append(append)) = &request.message else { return };
+        if append.traceparent.is_empty() || !traces::is_active() {
+            return;
+        }
+        let mut chunk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if chunk.is_none() {
+            *chunk = Some((append.first_frame, begin(recording, append)));
+        }
+    }
+
+    /// All frames before `end` are durable, and the source has been told.
+    pub(crate) fn acknowledged(&self, end: Frame) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(first, _)| end.get() > *first);
+    }
+}
+
+fn begin(recording: RecordingId, append: &Append) -> Span {
+    let span = info_span!(
+        target: TARGET,
+        parent: None,
+        "make durable",
+        otel.kind = "consumer",
+        %recording,
+        first_frame = append.first_frame,
+        bytes = append.pcm.len(),
+    );
+    TraceContext::from_text(&append.traceparent).adopt(&span);
+    span
+}
