@@ -16,6 +16,11 @@ pub struct GatewayConfig {
     pub cors_origins: Vec<String>,
     /// Whether everybody who reaches a non-loopback address may listen.
     pub anonymous_listen: bool,
+    /// Whether everybody who reaches a non-loopback address may change and delete recordings.
+    pub anonymous_manage: bool,
+    /// Address of the recorder that carries out what operators want, as `http://127.0.0.1:7070`; nothing is changed
+    /// through this gateway if absent.
+    pub operations_url: Option<String>,
     /// How long bodies in progress may go on after a shutdown was asked for.
     pub drain: Duration,
     /// Bounds.
@@ -73,9 +78,16 @@ impl GatewayConfig {
             hosts: Vec::new(),
             cors_origins: Vec::new(),
             anonymous_listen: false,
+            anonymous_manage: false,
+            operations_url: None,
             drain: Self::DRAIN,
             limits: Limits::default(),
         }
+    }
+
+    /// Whether whoever can connect may change something.
+    pub(crate) fn lets_manage(&self) -> bool {
+        self.addr.ip().to_canonical().is_loopback() || self.anonymous_manage
     }
 
     pub(crate) fn check(&self) -> Result<Origins, GatewayError> {
@@ -98,6 +110,9 @@ pub enum GatewayError {
     /// A setting that means nothing.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// The recorder that carries out operations.
+    #[error(transparent)]
+    Operations(#[from] crate::remote::RemoteError),
     /// Something cannot be counted, which is a bug.
     #[error(transparent)]
     Metrics(#[from] livetape_service::metrics::MetricsError),

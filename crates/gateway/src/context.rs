@@ -7,6 +7,8 @@ use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::problem::Problem;
 use crate::pulse::Pulses;
+use crate::remote::Operations;
+use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -23,6 +25,12 @@ pub(crate) struct Context {
     pub(crate) event_streams: Arc<Semaphore>,
     /// One permit for each body of media: it may have a file open.
     pub(crate) bodies: Arc<Semaphore>,
+    /// Who carries out what operators want, if anybody does.
+    pub(crate) operations: Option<Operations>,
+    /// Whether whoever can connect may want something.
+    pub(crate) lets_manage: bool,
+    /// One permit for each body of a request.
+    pub(crate) receiving: Arc<Semaphore>,
     /// Whether the library knows what there is.
     pub(crate) ready: watch::Sender<bool>,
     /// Cancelled when bodies that wait for new audio have to end.
@@ -30,6 +38,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Whether requests of this method may want something changed.
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.operations.is_some() && matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+    }
+
     /// Room for one more body of media, for as long as the permit lives.
     pub(crate) fn room_for_body(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.bodies.clone().try_acquire_owned().map_err(|_| {

@@ -1,7 +1,7 @@
 //! The library of a data folder on this machine.
 
 use crate::library::{FrameReader, Library, ReadError};
-use crate::timelines::{READS, Timelines};
+use crate::timelines::{READS, Timelines, Upto};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -30,7 +30,7 @@ pub struct DirLibrary {
 
 struct OpenTimeline {
     follower: Option<TimelineFollower>,
-    upto: Option<Tail>,
+    upto: Upto,
 }
 
 impl DirLibrary {
@@ -46,7 +46,8 @@ impl DirLibrary {
     }
 
     fn open_timeline(&self, recording: &Recording) -> Arc<tokio::sync::Mutex<OpenTimeline>> {
-        let begin = || OpenTimeline { follower: Some(TimelineFollower::open(&self.dir, recording)), upto: None };
+        let begin =
+            || OpenTimeline { follower: Some(TimelineFollower::open(&self.dir, recording)), upto: Upto::default() };
         self.timelines.open(recording.id, begin)
     }
 }
@@ -85,10 +86,7 @@ impl Library for DirLibrary {
         let open = self.open_timeline(&recording);
         async move {
             let mut open = open.lock_owned().await;
-            if let (Some(upto), Some(follower)) = (open.upto, &open.follower)
-                && upto.end >= tail.end
-                && (upto.is_sealed() || !tail.is_sealed())
-            {
+            if let Some(follower) = open.follower.as_ref().filter(|_| open.upto.covers(&tail) && open.upto.is_fresh()) {
                 return Ok(follower.shared());
             }
             let reading = self.reads.clone().acquire_owned().await;
@@ -104,7 +102,7 @@ impl Library for DirLibrary {
             let shared = follower.shared();
             open.follower = Some(follower);
             result.map_err(|e| read_error("a timeline", Box::new(e)))?;
-            open.upto = Some(tail);
+            open.upto = Upto::now(tail);
             Ok(shared)
         }
         .boxed()

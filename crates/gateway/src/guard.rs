@@ -49,7 +49,8 @@ impl Origins {
         })
     }
 
-    /// Refuses requests for another host, and changes on behalf of another origin.
+    /// Refuses requests for another host, and changes on behalf of an origin that is not named: that any page may read
+    /// does not mean that any page may delete.
     pub(crate) fn admit(
         &self,
         method: &Method,
@@ -74,7 +75,7 @@ impl Origins {
         }
         let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         match headers.get(header::ORIGIN) {
-            Some(origin) if !reads && !self.allows(origin) && !is_own(origin, host) => {
+            Some(origin) if !reads && !self.origins.contains(origin) && !is_own(origin, host) => {
                 let error = "another web site's page may not change anything here";
                 Err(Problem::new(StatusCode::FORBIDDEN, error, "add its origin to LIVETAPE_CORS_ORIGINS"))
             }
@@ -104,9 +105,15 @@ impl Origins {
         }
     }
 
-    /// Adds what a preflight asks for, if its origin may read anything here.
-    pub(crate) fn preflight(&self, origin: Option<&HeaderValue>, reply: &mut HeaderMap) {
-        if self.any_origin || origin.is_some_and(|o| self.allows(o)) {
+    /// Adds what a preflight asks for, if its origin may read anything here; `changes` if something can be changed.
+    pub(crate) fn preflight(&self, origin: Option<&HeaderValue>, changes: bool, reply: &mut HeaderMap) {
+        if changes && origin.is_some_and(|o| self.origins.contains(o)) {
+            let allow = HeaderValue::from_static("Content-Type, Range, If-Range, Icy-MetaData");
+            reply.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allow);
+            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+            reply.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+            reply.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        } else if self.any_origin || origin.is_some_and(|o| self.allows(o)) {
             let allow = HeaderValue::from_static("Range, If-Range, Icy-MetaData");
             reply.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allow);
             reply.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
@@ -244,6 +251,8 @@ mod tests {
         assert_eq!(post(Some("http://localhost:81")), 403);
         assert_eq!(post(Some("https://evil.example")), 403);
         assert_eq!(post(Some("null")), 403);
+        let open = guard(&[], &["*"], false);
+        assert_eq!(status(&open, Method::DELETE, &request("localhost:80", Some("https://evil.example"))), 403);
     }
 
     #[test]

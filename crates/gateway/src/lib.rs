@@ -2,7 +2,8 @@
 //!
 //! A request's address becomes a view, a view becomes a representation (`representation`), the request's headers and
 //! the tail decide what of it is sent (`answer`), and a listener sends it (`listener`). The recordings themselves come
-//! through one seam, [`Library`]. Not here: writing anything, and who knows how far a recording goes.
+//! through one seam, [`Library`]. What operators want goes to
+//! the recorder (`operations`). Not here: writing anything, and who knows how far a recording goes.
 
 mod answer;
 mod body;
@@ -20,11 +21,13 @@ mod listing;
 mod live;
 mod metrics;
 mod mode;
+mod operations;
 mod page;
 mod problem;
 mod pulse;
 mod query;
 mod range;
+mod receive;
 mod recording;
 mod remote;
 mod reply;

@@ -31,8 +31,9 @@ struct StreamUrls {
     recordings: String,
 }
 
+/// A recording as JSON.
 #[derive(Serialize)]
-struct RecordingItem {
+pub(crate) struct RecordingItem {
     id: RecordingId,
     stream: StreamName,
     title: String,
@@ -47,6 +48,10 @@ struct RecordingItem {
     /// Time of day of the tail; of a sealed one the latest that it has. `None` while it is not known.
     edge: Option<WallTime>,
     sealed: Option<Seal>,
+    locked: bool,
+    /// Only where one recording is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
     /// Only where one recording is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<usize>,
@@ -104,7 +109,7 @@ pub(crate) async fn recordings(
 /// `GET /recordings/{id}`.
 pub(crate) async fn one(State(context): State<Arc<Context>>, Path(id): Path<RecordingId>, _: Query<Plain>) -> Reply {
     let recording = recording::known(&context, id)?;
-    let mut item = item(&context, &recording).await;
+    let mut item = whole(&context, &recording).await;
     if let Some(tail) = tail(&context, id) {
         item.gaps = Some(timeline(&context, &recording, tail).await?.gaps().count());
     }
@@ -159,6 +164,11 @@ async fn begins_before(context: &Context, recording: &Arc<Recording>, to: Option
     begun.unwrap_or(recording.started) < to
 }
 
+/// All that is said about one recording.
+pub(crate) async fn whole(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
+    RecordingItem { notes: Some(recording.notes.to_string()), ..item(context, recording).await }
+}
+
 async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
     let (id, spec) = (recording.id, recording.spec);
     let tail = tail(context, id);
@@ -182,6 +192,8 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
         started: recording.started,
         edge,
         sealed: recording.seal,
+        locked: recording.locked,
+        notes: None,
         gaps: None,
         urls: RecordingUrls {
             wav: format!("/recordings/{id}/audio.wav"),
@@ -201,6 +213,10 @@ fn tail(context: &Context, id: RecordingId) -> Option<Tail> {
     context.library.tail(id).map(|mut watch| watch.current())
 }
 
-async fn timeline(context: &Context, recording: &Arc<Recording>, tail: Tail) -> Result<Arc<Timeline>, Problem> {
+pub(crate) async fn timeline(
+    context: &Context,
+    recording: &Arc<Recording>,
+    tail: Tail,
+) -> Result<Arc<Timeline>, Problem> {
     context.library.timeline(recording.clone(), tail).await.map_err(|e| Problem::internal(&e))
 }

@@ -4,12 +4,12 @@ use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
 use crate::reply::{Reply, empty, text};
-use crate::{events, listing, live, page, recording, trace};
+use crate::{events, listing, live, operations, page, recording, trace};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri, Version};
 use std::sync::Arc;
@@ -27,11 +27,15 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/readyz", get(ready))
         .route("/events", get(events::all))
         .route("/streams", get(listing::streams))
-        .route("/streams/{stream}", get(listing::stream))
+        .route("/streams/{stream}", get(listing::stream).delete(operations::delete_stream))
+        .route("/streams/{stream}/recordings", post(operations::begin))
         .route("/streams/{stream}/events", get(events::of_stream))
         .route("/streams/{stream}/{file}", get(live::audio))
         .route("/recordings", get(listing::recordings))
-        .route("/recordings/{id}", get(listing::one))
+        .route("/recordings/{id}", get(listing::one).patch(operations::update).delete(operations::delete))
+        .route("/recordings/{id}/seal", post(operations::seal))
+        .route("/recordings/{id}/lock", put(operations::lock).delete(operations::unlock))
+        .route("/recordings/{id}/marks", post(operations::mark))
         .route("/recordings/{id}/timeline", get(listing::entries))
         .route("/recordings/{id}/{file}", get(recording::audio))
         .fallback(nothing)
@@ -45,7 +49,11 @@ async fn every_request(State(context): State<Arc<Context>>, request: Request, ne
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = trace::begin(&request, route.as_ref().map(MatchedPath::as_str));
     let mut reply = answer(&context, request, next).instrument(span.clone()).await.into_response();
-    if !reads {
+    if reply.status() == StatusCode::METHOD_NOT_ALLOWED && !reply.headers().contains_key(header::CONTENT_TYPE) {
+        reply = not_so().into_response();
+    }
+    // Where something can be changed, axum knows which addresses take what.
+    if !reads && (context.operations.is_none() || route.is_none()) {
         reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     }
     context.origins.mark(origin.as_ref(), reply.headers_mut());
@@ -64,10 +72,8 @@ async fn answer(context: &Context, request: Request, next: Next) -> Reply {
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(options(context, request.headers())),
-        _ => {
-            let error = "this gateway only lets listen: nothing is changed through it";
-            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, "use GET or HEAD"));
-        }
+        _ if context.takes(request.method()) => may_change(context)?,
+        _ => return Err(operations::only_reads()),
     }
     if !*context.ready.borrow() && (path.starts_with("/streams") || path.starts_with("/recordings")) {
         let error = "the gateway does not know yet what there is: the recorder has not told";
@@ -84,9 +90,20 @@ async fn answer(context: &Context, request: Request, next: Next) -> Reply {
     Ok(next.run(request).await)
 }
 
+/// Who may is not known yet, so whoever reaches the gateway may, or nobody.
+fn may_change(context: &Context) -> Result<(), Problem> {
+    if context.lets_manage {
+        return Ok(());
+    }
+    let error = "this gateway can be reached from other machines, and so lets nobody change anything";
+    let hint =
+        "use a gateway on a loopback address, or allow it to everybody: `--anonymous manage` (LIVETAPE_ANONYMOUS)";
+    Err(Problem::new(StatusCode::FORBIDDEN, error, hint))
+}
+
 fn options(context: &Context, asked: &HeaderMap) -> Response {
     let mut headers = HeaderMap::new();
-    context.origins.preflight(asked.get(header::ORIGIN), &mut headers);
+    context.origins.preflight(asked.get(header::ORIGIN), context.operations.is_some(), &mut headers);
     (StatusCode::NO_CONTENT, headers, empty()).into_response()
 }
 
@@ -98,6 +115,11 @@ async fn ready(State(context): State<Arc<Context>>) -> Response {
         return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "waiting for the recorder\n");
     }
     text(StatusCode::OK, "text/plain", "ready\n")
+}
+
+fn not_so() -> Problem {
+    let error = "this is not to be done with this address";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, "the header Allow says what is")
 }
 
 async fn nothing(uri: Uri) -> Problem {

@@ -9,7 +9,8 @@ use crate::edge::Edges;
 use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::pulse::{self, Pulses};
-use crate::remote::Remote;
+use crate::receive::{AT_ONCE, receive};
+use crate::remote::{Operations, Remote};
 use crate::routes;
 use axum::Router;
 use axum::body::Body;
@@ -97,6 +98,9 @@ impl Gateway {
             instruments: Instruments::new()?,
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
+            operations: config.operations_url.as_deref().map(Operations::new).transpose()?,
+            lets_manage: config.lets_manage(),
+            receiving: semaphore(AT_ONCE),
             ready: watch::Sender::new(remote.is_none()),
             drain: CancellationToken::new(),
         });
@@ -257,11 +261,24 @@ async fn serve(
         let (mut parts, body) = request.into_parts();
         let in_flight = connection.request(parts.version);
         parts.extensions.insert(connection.clone());
-        // Who waits to be asked for a body is not asked.
-        if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
-            tokio::spawn(discard(body));
-        }
-        let reply = router.call(http::Request::from_parts(parts, Body::empty()));
+        let wanted = if body.is_end_stream() {
+            None
+        } else if context.takes(&parts.method) {
+            Some((body, context.receiving.clone()))
+        } else {
+            // Who waits to be asked for a body is not asked.
+            if !parts.headers.contains_key(EXPECT) {
+                tokio::spawn(discard(body));
+            }
+            None
+        };
+        let router = router.clone();
+        let reply = async move {
+            if let Some((body, room)) = wanted {
+                parts.extensions.insert(receive(body, &room).await);
+            }
+            router.call(http::Request::from_parts(parts, Body::empty())).await
+        };
         // Held by the body, so that its request counts until all of it is handed over.
         let hold = move |error: axum::Error| {
             _ = &in_flight;

@@ -4,7 +4,7 @@ use super::link::{PATIENCE, channel, limited, whole, within};
 use super::{CatalogueMirror, RemoteError};
 use crate::dir::known_tail;
 use crate::library::{FrameReader, Library, ReadError};
-use crate::timelines::{READS, Timelines};
+use crate::timelines::{READS, Timelines, Upto};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -38,7 +38,7 @@ struct OpenTimeline {
     timeline: Arc<Timeline>,
     /// Entries that were taken in, or left out because they are not understood here.
     taken: u64,
-    upto: Option<Tail>,
+    upto: Upto,
 }
 
 impl RecorderLibrary {
@@ -80,17 +80,22 @@ impl Library for RecorderLibrary {
     }
 
     fn timeline(&self, recording: Arc<Recording>, tail: Tail) -> BoxFuture<'_, Result<Arc<Timeline>, ReadError>> {
-        let begin = || OpenTimeline { timeline: Arc::new(Timeline::new(recording.spec)), taken: 0, upto: None };
+        let begin =
+            || OpenTimeline { timeline: Arc::new(Timeline::new(recording.spec)), taken: 0, upto: Upto::default() };
         let open = self.timelines.open(recording.id, begin);
         async move {
             let mut open = open.lock_owned().await;
-            if open.upto.is_some_and(|upto| upto.end >= tail.end && (upto.is_sealed() || !tail.is_sealed())) {
+            let covers = open.upto.covers(&tail);
+            if covers && open.upto.is_fresh() {
                 return Ok(open.timeline.clone());
             }
             let _reading = self.reads.acquire().await;
-            let read = open.read_on(self.timelines_of.clone(), recording.id, &tail).await;
-            read.map_err(|status| read_error("a timeline", status))?;
-            open.upto = Some(tail);
+            match open.read_on(self.timelines_of.clone(), recording.id, &tail).await {
+                Ok(()) => open.upto = Upto::now(tail),
+                // Only what was added later would be missing.
+                Err(status) if covers => tracing::debug!(%status, "a timeline is not read again"),
+                Err(status) => return Err(read_error("a timeline", status)),
+            }
             Ok(open.timeline.clone())
         }
         .boxed()

@@ -8,11 +8,14 @@ mod follow;
 mod library;
 mod link;
 mod mirror;
+mod operations;
 mod wire;
 
 pub use library::RecorderLibrary;
 pub use link::RemoteError;
 pub use mirror::CatalogueMirror;
+pub(crate) use operations::Operations;
+pub(crate) use wire::recording as recording_of;
 
 use crate::dir::DirLibrary;
 use crate::library::Library;

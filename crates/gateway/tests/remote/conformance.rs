@@ -1,7 +1,7 @@
 //! What every library of a recorder elsewhere has to do.
 
 use crate::recorder::{Recorder, counting};
-use livetape_audio::{Frame, RecordingId, Tail};
+use livetape_audio::{Entry, Frame, Mark, RecordingId, Tail};
 use livetape_gateway::{Library, Reading, Remote, RemoteConfig};
 use livetape_store::Query;
 use std::ops::Range;
@@ -109,6 +109,16 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     assert_eq!(library.previous(next).unwrap().id, open);
     assert!(read(library, open, 119_000..120_030).await == counting(119_000..120_030));
     assert_eq!(entries(library, open, tail.current()).await, 8);
+
+    // A mark in a finished recording is seen soon, although its tail never moves again.
+    let mark = Mark { frame: Frame::new(7), text: "later".parse().unwrap() };
+    desk.data.annotate(&"b".parse().unwrap(), open, &Entry::Mark(mark)).unwrap();
+    let marked = async {
+        while entries(library, open, tail.current()).await != 9 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, marked).await.unwrap();
 
     // The recorder is away: what is known stays. It comes back, and what changed meanwhile is known.
     let mut tail = library.tail(next).unwrap();

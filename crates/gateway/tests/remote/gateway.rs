@@ -65,7 +65,7 @@ async fn it_waits_for_its_recorder_and_outlives_it() {
     })
     .await;
     for _ in 0..1_000 {
-        if fetch(addr, "GET", &target, &[]).await.0.status == 404 {
+        if fetch(addr, "HEAD", &target, &[]).await.0.status == 404 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

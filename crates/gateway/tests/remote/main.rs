@@ -14,5 +14,6 @@
 mod client;
 mod conformance;
 mod gateway;
+mod operations;
 mod recorder;
 mod services;

@@ -3,7 +3,7 @@
 use crate::recorder::{Desk, said};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use livetape_audio::{Frame, Generation, RecordingId, Tail};
+use livetape_audio::{Entry, Frame, Generation, Mark, RecordingId, Tail};
 use livetape_proto::v1;
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_store::{Query, Recording, TapeReader, TimelineFollower};
@@ -234,7 +234,14 @@ impl v1::operation_service_server::OperationService for Operations {
         match request.text.as_str() {
             "full" => Err(Status::resource_exhausted("the disk is full: make room")),
             "away" => Err(Status::unavailable("the recorder is stopping")),
-            _ => Ok(Response::new(v1::AddMarkResponse { frame })),
+            text => {
+                let mut writers = self.0.writers();
+                let writer = writers.get_mut(&recording.id).unwrap();
+                let text = text.parse().map_err(|e| Status::invalid_argument(format!("{e}")))?;
+                writer.note(Entry::Mark(Mark { frame: Frame::new(frame), text })).unwrap();
+                writer.sync().unwrap();
+                Ok(Response::new(v1::AddMarkResponse { frame }))
+            }
         }
     }
     async fn delete_stream(&self, request: Request<v1::DeleteStreamRequest>) -> Answer<v1::DeleteStreamResponse> {

@@ -1,0 +1,253 @@
+//! What operators do to recordings and streams: each address is one call of the recorder, which decides. What is
+//! answered is on disk, and whoever asks this gateway next sees it.
+
+use crate::context::Context;
+use crate::library::Library;
+use crate::listing;
+use crate::problem::{Problem, quoted};
+use crate::query::{Plain, Query};
+use crate::receive::Json;
+use crate::recording;
+use crate::remote::{Operations, recording_of};
+use crate::reply::{Reply, empty, json, set_text};
+use crate::request::Path;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::LOCATION;
+use livetape_audio::time::parse_seconds;
+use livetape_audio::{Frame, Moment, RecordingId, StreamName, ViewAddress, WallTime};
+use livetape_proto::v1;
+use livetape_store::Recording;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Code, Status};
+
+/// How long the gateway's own view may lag behind what the recorder has answered.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Nothing can be said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// What to change.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    title: Option<String>,
+    notes: Option<String>,
+}
+
+/// What is where: at the newest frame, unless it is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMark {
+    text: String,
+    pos: Option<serde_json::Number>,
+    frame: Option<u64>,
+    at: Option<WallTime>,
+}
+
+type Here = State<Arc<Context>>;
+
+/// `POST /streams/{stream}/recordings`.
+pub(crate) async fn begin(
+    State(context): Here,
+    Path(stream): Path<StreamName>,
+    _: Query<Plain>,
+    _: Json<Nothing>,
+) -> Reply {
+    let message = v1::BeginRecordingRequest { stream: stream.into() };
+    let begun = operations(&context)?.ask(message, async |mut to, message| to.begin_recording(message).await).await;
+    let begun = begun.map_err(refused)?;
+    let (location, mut reply) = changed(&context, begun.recording).await?;
+    *reply.status_mut() = StatusCode::CREATED;
+    set_text(reply.headers_mut(), LOCATION, &location);
+    Ok(reply)
+}
+
+/// `DELETE /streams/{stream}`.
+pub(crate) async fn delete_stream(
+    State(context): Here,
+    Path(stream): Path<StreamName>,
+    _: Query<Plain>,
+    _: Json<Nothing>,
+) -> Reply {
+    let message = v1::DeleteStreamRequest { stream: stream.to_string() };
+    let deleted = operations(&context)?.ask(message, async |mut to, message| to.delete_stream(message).await).await;
+    let v1::DeleteStreamResponse { removed, kept } = deleted.map_err(refused)?;
+    let limit = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(1);
+    let query = livetape_store::Query { stream: Some(stream), limit, ..Default::default() };
+    settled(&context, |library| library.list(&query).recordings.len() < limit).await;
+    json(&serde_json::json!({ "removed": removed, "kept": kept }))
+}
+
+/// `POST /recordings/{id}/seal`.
+pub(crate) async fn seal(
+    State(context): Here,
+    Path(id): Path<RecordingId>,
+    _: Query<Plain>,
+    _: Json<Nothing>,
+) -> Reply {
+    let message = v1::SealRecordingRequest { recording_id: id.into() };
+    let sealed = operations(&context)?.ask(message, async |mut to, message| to.seal_recording(message).await).await;
+    Ok(changed(&context, sealed.map_err(refused)?.recording).await?.1)
+}
+
+/// `PATCH /recordings/{id}`.
+pub(crate) async fn update(
+    State(context): Here,
+    Path(id): Path<RecordingId>,
+    _: Query<Plain>,
+    Json(Update { title, notes }): Json<Update>,
+) -> Reply {
+    if title.is_none() && notes.is_none() {
+        return Err(Problem::bad_request("nothing is to be changed", "send title, notes or both"));
+    }
+    let message = v1::UpdateRecordingRequest { recording_id: id.into(), title, notes };
+    let updated = operations(&context)?.ask(message, async |mut to, message| to.update_recording(message).await).await;
+    Ok(changed(&context, updated.map_err(refused)?.recording).await?.1)
+}
+
+/// `DELETE /recordings/{id}`.
+pub(crate) async fn delete(
+    State(context): Here,
+    Path(id): Path<RecordingId>,
+    _: Query<Plain>,
+    _: Json<Nothing>,
+) -> Reply {
+    let message = v1::DeleteRecordingRequest { recording_id: id.into() };
+    let deleted = operations(&context)?.ask(message, async |mut to, message| to.delete_recording(message).await).await;
+    deleted.map_err(refused)?;
+    settled(&context, |library| library.recording(id).is_none()).await;
+    Ok((StatusCode::NO_CONTENT, empty()).into_response())
+}
+
+/// `PUT /recordings/{id}/lock`.
+pub(crate) async fn lock(
+    State(context): Here,
+    Path(id): Path<RecordingId>,
+    _: Query<Plain>,
+    _: Json<Nothing>,
+) -> Reply {
+    let message = v1::LockRecordingRequest { recording_id: id.into() };
+    let locked = operations(&context)?.ask(message, async |mut to, message| to.lock_recording(message).await).await;
+    Ok(changed(&context, locked.map_err(refused)?.recording).await?.1)
+}
+
+/// `DELETE /recordings/{id}/lock`.
+pub(crate) async fn unlock(
+    State(context): Here,
+    Path(id): Path<RecordingId>,
+    _: Query<Plain>,
+    _: Json<Nothing>,
+) -> Reply {
+    let message = v1::UnlockRecordingRequest { recording_id: id.into() };
+    let unlocked = operations(&context)?.ask(message, async |mut to, message| to.unlock_recording(message).await).await;
+    Ok(changed(&context, unlocked.map_err(refused)?.recording).await?.1)
+}
+
+/// `POST /recordings/{id}/marks`.
+pub(crate) async fn mark(
+    State(context): Here,
+    Path(id): Path<RecordingId>,
+    _: Query<Plain>,
+    Json(mark): Json<NewMark>,
+) -> Reply {
+    let operations = operations(&context)?;
+    let recording = recording::known(&context, id)?;
+    let frame = place(&context, &recording, &mark).await?.map(Frame::get);
+    let message = v1::AddMarkRequest { recording_id: id.into(), frame, text: mark.text.clone() };
+    let added = operations.ask(message, async |mut to, message| to.add_mark(message).await).await;
+    let frame = Frame::new(added.map_err(refused)?.frame);
+    let seconds = listing::seconds(recording.spec, frame.since(Frame::ZERO));
+    let mark = serde_json::json!({ "recording": id, "frame": frame, "seconds": seconds, "text": mark.text });
+    let mut reply = json(&mark)?;
+    *reply.status_mut() = StatusCode::CREATED;
+    Ok(reply)
+}
+
+/// The frame that a mark names, in whatever way; `None` for the newest.
+async fn place(context: &Context, recording: &Arc<Recording>, mark: &NewMark) -> Result<Option<Frame>, Problem> {
+    let moment = match (&mark.pos, mark.frame, mark.at) {
+        (None, frame, None) => return Ok(frame.map(Frame::new)),
+        (Some(seconds), None, None) => {
+            let refused =
+                |e: livetape_audio::MomentError| Problem::bad_request("pos was not understood", e.to_string());
+            Moment::Position(parse_seconds(&seconds.to_string()).map_err(refused)?)
+        }
+        (None, None, Some(time)) => Moment::TimeOfDay(time),
+        _ => {
+            let error = "the place of the mark is said more than once";
+            return Err(Problem::bad_request(error, "send one of pos, frame and at, or none for the newest frame"));
+        }
+    };
+    let tail = context.library.tail(recording.id).ok_or_else(recording::unattended)?.current();
+    let timeline = listing::timeline(context, recording, tail).await?;
+    let address = ViewAddress { from: Some(moment), to: None };
+    Ok(Some(address.resolve(recording.spec, &timeline, &tail, Duration::ZERO)?.first))
+}
+
+fn operations(context: &Context) -> Result<&Operations, Problem> {
+    // Requests for changes do not come this far without it.
+    context.operations.as_ref().ok_or_else(only_reads)
+}
+
+/// 405, where nothing can be changed.
+pub(crate) fn only_reads() -> Problem {
+    let error = "this gateway only lets listen: nothing is changed through it";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, "use GET or HEAD")
+}
+
+/// Where the recording is and how it is now, when this gateway knows it, too.
+async fn changed(context: &Context, said: Option<v1::Recording>) -> Result<(String, Response), Problem> {
+    let said = said.ok_or_else(|| refused(Status::internal("the recorder did not say what came of it")))?;
+    let now = Arc::new(recording_of(said).map_err(|error| refused(Status::internal(error.to_string())))?);
+    let is_as_said = |known: &Recording| {
+        (&known.title, &known.notes, known.locked, known.seal) == (&now.title, &now.notes, now.locked, now.seal)
+    };
+    settled(context, |library| library.recording(now.id).is_some_and(|known| is_as_said(&known))).await;
+    Ok((format!("/recordings/{}", now.id), json(&listing::whole(context, &now).await)?))
+}
+
+/// Waits until this gateway's library knows, too; not for ever, because what was done is done.
+async fn settled(context: &Context, is_known: impl Fn(&dyn Library) -> bool) {
+    let looking = async {
+        while !is_known(&*context.library) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    _ = tokio::time::timeout(CATCH_UP, looking).await;
+}
+
+/// What the recorder said, as HTTP says it.
+fn refused(status: Status) -> Problem {
+    let said = match status.message() {
+        "" => "the recorder gave no reason",
+        text => text,
+    };
+    let said: String = said.chars().take(300).collect();
+    let again = Duration::from_secs(1);
+    match status.code() {
+        Code::NotFound => Problem::not_found(said, "see /streams and /recordings for what there is"),
+        Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => {
+            Problem::new(StatusCode::CONFLICT, said, "do what the text says first, then try again")
+        }
+        Code::InvalidArgument | Code::OutOfRange => Problem::bad_request(said, "correct it and send it again"),
+        Code::ResourceExhausted => Problem::new(StatusCode::INSUFFICIENT_STORAGE, said, "make room, then try again"),
+        Code::Unavailable => Problem::later(said, "the recorder cannot be reached now; try again", again),
+        Code::DeadlineExceeded | Code::Cancelled => {
+            Problem::later(said, "it may have been done all the same: look before trying again", again)
+        }
+        Code::Unimplemented => {
+            Problem::new(StatusCode::NOT_IMPLEMENTED, "the recorder cannot do this", "run the same version everywhere")
+        }
+        code => {
+            tracing::error!(?code, message = %quoted(status.message()), "the recorder failed at an operation");
+            Problem::new(StatusCode::BAD_GATEWAY, said, "see the recorder's log, and look before trying again")
+        }
+    }
+}

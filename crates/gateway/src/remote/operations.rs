@@ -1,0 +1,33 @@
+//! The recorder that carries out what operators want.
+
+use super::RemoteError;
+use super::link::{channel, within};
+use livetape_proto::v1::operation_service_client::OperationServiceClient;
+use std::time::Duration;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+/// How long an operation may take: a long recording is finished and checked, or removed, before it is answered.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks a recorder for operations.
+#[derive(Clone)]
+pub(crate) struct Operations(OperationServiceClient<Channel>);
+
+impl Operations {
+    /// Through the recorder at `url`. Needs a tokio runtime.
+    pub(crate) fn new(url: &str) -> Result<Self, RemoteError> {
+        Ok(Self(OperationServiceClient::new(channel(url)?)))
+    }
+
+    /// Has `operation` carried out. When it is given up, it may have happened all the same.
+    pub(crate) async fn ask<Q, A>(
+        &self,
+        message: Q,
+        operation: impl AsyncFnOnce(OperationServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Status> {
+        let mut request = Request::new(message);
+        request.set_timeout(PATIENCE);
+        Ok(within(PATIENCE, operation(self.0.clone(), request)).await?.into_inner())
+    }
+}
