@@ -3,6 +3,7 @@
 use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
 use crate::tape::OpenError;
+use crate::wish::{Done, Refused, Wish};
 use bytes::Bytes;
 use livetape_audio::{Epoch, Frame, RecordingId};
 use livetape_proto::Opening;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Message { call: CallId, message: Message, pcm: Bytes },
     /// The source sends nothing more, but still listens.
     Closed { call: CallId },
+    /// Somebody asks something of the open recording; of this one, if one is named.
+    Operate { of: Option<RecordingId>, wish: Wish, reply: oneshot::Sender<Result<Done, Refused>> },
 }
 
 /// The answer to an open. Who drops `progress` has hung up.

@@ -18,9 +18,11 @@ mod describe;
 mod export;
 mod incoming;
 pub mod ingest;
+mod keeper;
 mod lookup;
 mod metrics;
 mod open_tape;
+mod operation_service;
 mod outlet;
 mod recorder;
 mod server;
@@ -30,5 +32,7 @@ mod streams;
 mod tape;
 mod tape_service;
 mod trace;
+
+mod wish;
 
 pub use recorder::{Recorder, RecorderConfig};

@@ -5,7 +5,7 @@ use crate::committer::{Committed, Committer, Pending};
 use crate::ingest::{Ingest, Position};
 use crate::metrics::Instruments;
 use bytes::Bytes;
-use livetape_audio::{Durable, Entry, Epoch, FrameCount, RecordingId, SealReason, WallTime};
+use livetape_audio::{Durable, Entry, Epoch, FrameCount, RecordingId, SealReason, Title, WallTime};
 use livetape_proto::Opening;
 use livetape_service::metrics::Held;
 use livetape_store::{Recording, TapeWriter};
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 pub(crate) struct OpenTape {
     pub(crate) recording: Recording,
     pub(crate) ingest: Ingest,
+    /// What the source calls it. Those who keep the recording may call it otherwise.
+    pub(crate) title: Title,
     /// At home; otherwise it is with the committer.
     pub(crate) tape: Option<TapeWriter>,
     committing: Option<oneshot::Receiver<Committed>>,
@@ -61,9 +63,11 @@ impl OpenTape {
         let recording = tape.recording().clone();
         let source = (recording.instance, recording.source.clone());
         let ingest = Ingest::new(recording.spec, roll_after, recording.epoch, source, position);
+        let title = if recording.titled { Title::default() } else { recording.title.clone() };
         Self {
             recording,
             ingest,
+            title,
             tape: Some(tape),
             committing: None,
             pending: Arc::default(),
@@ -71,6 +75,19 @@ impl OpenTape {
             sealing: None,
             deadline: Some(Instant::now() + window),
             _counted: Held::new(&instruments.open_recordings),
+        }
+    }
+
+    /// What the source would say to open another recording like this.
+    pub(crate) fn opening(&self) -> Opening {
+        let recording = &self.recording;
+        Opening {
+            stream: recording.stream.clone(),
+            source: recording.source.clone(),
+            instance: recording.instance,
+            spec: recording.spec,
+            resume: None,
+            title: self.title.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::board::Board;
 use crate::committer::Committer;
 use crate::incoming::incoming;
 use crate::ingest::Position;
+use crate::keeper::Keeper;
 use crate::metrics::Instruments;
 use crate::open_tape::OpenTape;
 use crate::server;
@@ -130,7 +131,8 @@ impl Recorder {
             streams.resume(open);
         }
         let calls = TaskTracker::new();
-        let server = server::router(&self.shared, &streams, &calls, &shutdown).await?;
+        let keeper = Keeper::new(Arc::clone(&self.shared), Arc::clone(&streams));
+        let server = server::router(&self.shared, &streams, &keeper, &calls, &shutdown).await?;
         let incoming = incoming(self.listener);
         let (stopping, all_ended) = (shutdown.clone(), CancellationToken::new());
         let ended = all_ended.clone();

@@ -1,6 +1,8 @@
 //! The services of the recorder on one gRPC server: limits, health, reflection.
 
 use crate::catalogue_service::Catalogues;
+use crate::keeper::Keeper;
+use crate::operation_service::Operations;
 use crate::outlet::Outlets;
 use crate::service::Ingest;
 use crate::stream::Shared;
@@ -8,6 +10,7 @@ use crate::streams::Streams;
 use crate::tape_service::Tapes;
 use livetape_proto::v1::catalogue_service_server::CatalogueServiceServer;
 use livetape_proto::v1::ingest_service_server::IngestServiceServer;
+use livetape_proto::v1::operation_service_server::OperationServiceServer;
 use livetape_proto::v1::tape_service_server::TapeServiceServer;
 use livetape_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
 use std::sync::Arc;
@@ -25,6 +28,7 @@ const MAX_CALLS: u32 = 2048;
 pub(crate) async fn router(
     shared: &Arc<Shared>,
     streams: &Arc<Streams>,
+    keeper: &Keeper,
     calls: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Router> {
@@ -33,10 +37,12 @@ pub(crate) async fn router(
     let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
     let tapes = Tapes::new(Arc::clone(shared), outlets);
+    let operations = Operations::new(Arc::clone(shared), keeper.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<IngestServiceServer<Ingest>>().await;
     reporter.set_serving::<CatalogueServiceServer<Catalogues>>().await;
     reporter.set_serving::<TapeServiceServer<Tapes>>().await;
+    reporter.set_serving::<OperationServiceServer<Operations>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -51,6 +57,7 @@ pub(crate) async fn router(
         .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
         .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))
+        .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)
         .add_service(reflection))
 }

@@ -4,6 +4,10 @@
 //! source, to the length store, to the catalogue. Commands come through a bounded queue; while the disk is behind,
 //! they wait there, and the source waits behind them. Not here: gRPC, bytes on disk, time of day of frames.
 
+mod operate;
+
+pub(crate) use operate::marks;
+
 use crate::archive::Archive;
 use crate::board::Board;
 use crate::call::{Call, CallId, Command, Opened, Verdict};
@@ -134,6 +138,7 @@ impl Stream {
                 }
             }
             Command::Closed { call } => self.closed(call).await?,
+            Command::Operate { of, wish, reply } => drop(reply.send(self.operate(of, wish).await?)),
         }
         Ok(())
     }
@@ -203,6 +208,7 @@ impl Stream {
         if let Err(error) = outcome {
             return Ok(Err(error.into()));
         }
+        open.title = opening.title.clone();
         open.ingest.opened(epoch, (opening.instance, opening.source.clone()));
         self.shared.archive.insert(open.recording.clone());
         Ok(Ok(()))
@@ -267,7 +273,7 @@ impl Stream {
         let Some(open) = &mut self.open else { return Ok(false) };
         let Some(call) = open.call.take() else { return Ok(false) };
         let mut ingest = open.ingest.clone();
-        let next = Next::Wanted(Box::new(tape::opening_of(&open.recording)), ingest.epoch());
+        let next = Next::Wanted(Box::new(open.opening()), ingest.epoch());
         if let Err(error) = self.end_recording(why, Some(next)).await? {
             call.end(Some(error.into()));
             return Ok(false);

@@ -4,7 +4,8 @@ use crate::call::{CallId, Command, Opened};
 use crate::open_tape::OpenTape;
 use crate::stream::{Shared, Stream};
 use crate::tape::OpenError;
-use livetape_audio::StreamName;
+use crate::wish::{Done, Refused, Wish};
+use livetape_audio::{RecordingId, StreamName};
 use livetape_proto::Opening;
 use livetape_service::Tasks;
 use std::collections::HashMap;
@@ -88,6 +89,26 @@ impl Streams {
         let late = |_| OpenError::Unavailable("the disk did not answer in time; open again later".into());
         let opened = tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(late)??;
         Ok(Session { opened, call, commands })
+    }
+
+    /// Asks something of the open recording of a stream.
+    pub(crate) async fn operate(
+        &self,
+        stream: &StreamName,
+        of: Option<RecordingId>,
+        wish: Wish,
+    ) -> Result<Done, Refused> {
+        // What is open has a task.
+        let queue = self.with(|queues| queues.get(stream).cloned()).ok_or_else(stopping)?;
+        let commands = queue.ok_or(Refused::NotOpen)?;
+        let (reply, answer) = oneshot::channel();
+        let done = async {
+            let sent = commands.send(Command::Operate { of, wish, reply }).await;
+            sent.map_err(|_| Refused::NotOpen)?;
+            answer.await.map_err(|_| Refused::NotOpen)?
+        };
+        let late = |_| Refused::Unavailable("the disk did not answer in time".into());
+        tokio::time::timeout(OPEN_TIMEOUT, done).await.map_err(late)?
     }
 
     /// Lets the tasks finish: they commit what is pending and end once all calls have gone.

@@ -91,18 +91,6 @@ pub(crate) fn seal(tape: &mut TapeWriter, why: SealReason, next: Option<Recordin
     tape.seal(why, next, ended)
 }
 
-/// What the source of a recording would say to open another like it.
-pub(crate) fn opening_of(recording: &Recording) -> Opening {
-    Opening {
-        stream: recording.stream.clone(),
-        source: recording.source.clone(),
-        instance: recording.instance,
-        spec: recording.spec,
-        resume: None,
-        title: recording.title.clone(),
-    }
-}
-
 /// Makes known that a recording is sealed: first to those who listen, then to those who ask.
 pub(crate) fn announce(shared: &Shared, sealed: Recording) {
     let Some(seal) = &sealed.seal else { return };

@@ -5,8 +5,10 @@
 use livetape_audio::{Frame, FrameCount, WallTime};
 use livetape_proto::v1;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
+use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_service::Metrics;
 use livetape_store::Disk;
 use livetape_tail::MemoryTails;
 use livetape_testkit::grpc_source::{Call, open, opening, stereo};
@@ -35,18 +37,29 @@ pub struct Running {
     pub addr: SocketAddr,
     pub catalogue: CatalogueServiceClient<Channel>,
     pub tapes: TapeServiceClient<Channel>,
+    pub operations: OperationServiceClient<Channel>,
+    pub channel: Channel,
+    metrics: Metrics,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
 pub async fn start(config: RecorderConfig) -> Running {
     let recorder = Recorder::bind(config, Arc::new(MemoryTails::default())).await.unwrap();
-    let addr = recorder.local_addr();
+    let (addr, metrics) = (recorder.local_addr(), recorder.metrics());
     let stop = CancellationToken::new();
     let task = tokio::spawn(recorder.run(stop.clone()));
     let channel = Channel::from_shared(format!("http://{addr}")).unwrap().connect().await.unwrap();
-    let (catalogue, tapes) = (CatalogueServiceClient::new(channel.clone()), TapeServiceClient::new(channel));
-    Running { addr, catalogue, tapes, stop, task }
+    Running {
+        addr,
+        catalogue: CatalogueServiceClient::new(channel.clone()),
+        tapes: TapeServiceClient::new(channel.clone()),
+        operations: OperationServiceClient::new(channel.clone()),
+        channel,
+        metrics,
+        stop,
+        task,
+    }
 }
 
 impl Running {
@@ -54,6 +67,17 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(15), self.task).await.expect("stops in time").unwrap().unwrap();
+    }
+
+    /// Waits until the recorder has noticed that all sources have gone.
+    pub async fn without_sources(&self) {
+        for _ in 0..1000 {
+            if self.metrics.text().lines().any(|line| line == "livetape_recorder_connected_sources 0") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("a source is still there:\n{}", self.metrics.text());
     }
 
     /// A recording of `frames` frames that is open, with its source.

@@ -1,0 +1,137 @@
+//! `livetape.v1.OperationService`: what operators do to recordings and streams.
+
+use crate::describe;
+use crate::keeper::Keeper;
+use crate::stream::Shared;
+use crate::wish::{Done, Refused, Wish};
+use livetape_audio::{Frame, NameError, RecordingId, StreamName};
+use livetape_proto::v1;
+use livetape_store::{Edit, Recording};
+use std::str::FromStr;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+pub(crate) struct Operations {
+    shared: Arc<Shared>,
+    keeper: Keeper,
+}
+
+impl Operations {
+    pub(crate) const fn new(shared: Arc<Shared>, keeper: Keeper) -> Self {
+        Self { shared, keeper }
+    }
+
+    async fn lock(&self, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
+        let edit = Edit { locked: Some(locked), ..Edit::default() };
+        described(self.keeper.edit(parse(id)?, edit).await)
+    }
+
+    /// A stream that has recordings.
+    fn stream(&self, name: &str) -> Result<StreamName, Status> {
+        let name = parse(name)?;
+        match self.shared.archive.latest(&name) {
+            Some(_) => Ok(name),
+            None => Err(Status::not_found(format!("there is no stream {name}: list what there is"))),
+        }
+    }
+}
+
+fn parse<T: FromStr<Err = NameError>>(text: &str) -> Result<T, Status> {
+    text.parse().map_err(|e: NameError| Status::invalid_argument(e.to_string()))
+}
+
+fn maybe<T: FromStr<Err = NameError>>(text: Option<&str>) -> Result<Option<T>, Status> {
+    text.map(parse).transpose()
+}
+
+fn described(outcome: Result<Arc<Recording>, Refused>) -> Result<Option<v1::Recording>, Status> {
+    outcome.map(|recording| Some(describe::recording(&recording))).map_err(status)
+}
+
+fn status(refused: Refused) -> Status {
+    let text = refused.to_string();
+    match refused {
+        Refused::Gone(_) => Status::not_found(text),
+        Refused::NotOpen | Refused::Open(_) | Refused::Locked(_) | Refused::Busy => Status::failed_precondition(text),
+        Refused::Ahead { .. } => Status::out_of_range(text),
+        Refused::TooManyMarks | Refused::Full(_) => Status::resource_exhausted(text),
+        Refused::Unavailable(_) => Status::unavailable(text),
+    }
+}
+
+#[tonic::async_trait]
+impl v1::operation_service_server::OperationService for Operations {
+    async fn begin_recording(
+        &self,
+        request: Request<v1::BeginRecordingRequest>,
+    ) -> Result<Response<v1::BeginRecordingResponse>, Status> {
+        let stream = self.stream(&request.get_ref().stream)?;
+        match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(status)? {
+            Done::Sealed(sealed, Some(new)) => Ok(Response::new(v1::BeginRecordingResponse {
+                recording: Some(describe::recording(&new)),
+                sealed: Some(describe::recording(&sealed)),
+            })),
+            _ => Err(status(Refused::NotOpen)),
+        }
+    }
+
+    async fn seal_recording(
+        &self,
+        request: Request<v1::SealRecordingRequest>,
+    ) -> Result<Response<v1::SealRecordingResponse>, Status> {
+        let id: RecordingId = parse(&request.get_ref().recording_id)?;
+        let recording = described(self.keeper.seal(id, false).await)?;
+        Ok(Response::new(v1::SealRecordingResponse { recording }))
+    }
+
+    async fn update_recording(
+        &self,
+        request: Request<v1::UpdateRecordingRequest>,
+    ) -> Result<Response<v1::UpdateRecordingResponse>, Status> {
+        let request = request.into_inner();
+        let edit =
+            Edit { title: maybe(request.title.as_deref())?, notes: maybe(request.notes.as_deref())?, locked: None };
+        let recording = described(self.keeper.edit(parse(&request.recording_id)?, edit).await)?;
+        Ok(Response::new(v1::UpdateRecordingResponse { recording }))
+    }
+
+    async fn delete_recording(
+        &self,
+        request: Request<v1::DeleteRecordingRequest>,
+    ) -> Result<Response<v1::DeleteRecordingResponse>, Status> {
+        self.keeper.delete(parse(&request.get_ref().recording_id)?).await.map_err(status)?;
+        Ok(Response::new(v1::DeleteRecordingResponse {}))
+    }
+
+    async fn lock_recording(
+        &self,
+        request: Request<v1::LockRecordingRequest>,
+    ) -> Result<Response<v1::LockRecordingResponse>, Status> {
+        let recording = self.lock(&request.get_ref().recording_id, true).await?;
+        Ok(Response::new(v1::LockRecordingResponse { recording }))
+    }
+
+    async fn unlock_recording(
+        &self,
+        request: Request<v1::UnlockRecordingRequest>,
+    ) -> Result<Response<v1::UnlockRecordingResponse>, Status> {
+        let recording = self.lock(&request.get_ref().recording_id, false).await?;
+        Ok(Response::new(v1::UnlockRecordingResponse { recording }))
+    }
+
+    async fn add_mark(&self, request: Request<v1::AddMarkRequest>) -> Result<Response<v1::AddMarkResponse>, Status> {
+        let request = request.into_inner();
+        let (id, text) = (parse(&request.recording_id)?, parse(&request.text)?);
+        let frame = self.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(status)?;
+        Ok(Response::new(v1::AddMarkResponse { frame: frame.get() }))
+    }
+
+    async fn delete_stream(
+        &self,
+        request: Request<v1::DeleteStreamRequest>,
+    ) -> Result<Response<v1::DeleteStreamResponse>, Status> {
+        let stream = self.stream(&request.get_ref().stream)?;
+        let count = self.keeper.delete_stream(&stream).await.map_err(status)?;
+        Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
+    }
+}
