@@ -25,6 +25,7 @@ mod open_tape;
 mod operation_service;
 mod outlet;
 mod recorder;
+mod retention;
 mod server;
 mod service;
 mod stream;
@@ -36,3 +37,4 @@ mod trace;
 mod wish;
 
 pub use recorder::{Recorder, RecorderConfig};
+pub use retention::Retention;

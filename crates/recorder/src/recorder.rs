@@ -8,6 +8,7 @@ use crate::ingest::Position;
 use crate::keeper::Keeper;
 use crate::metrics::Instruments;
 use crate::open_tape::OpenTape;
+use crate::retention::{self, Retention};
 use crate::server;
 use crate::stream::Shared;
 use crate::streams::Streams;
@@ -46,6 +47,8 @@ pub struct RecorderConfig {
     pub resume_window: Duration,
     /// A recording rolls into a next one at the first 00:00 UTC after it is this long.
     pub roll_after: Duration,
+    /// How much is kept.
+    pub retention: Retention,
     /// The disk, which tests let fail.
     pub disk: Disk,
 }
@@ -56,6 +59,7 @@ pub struct Recorder {
     addr: SocketAddr,
     shared: Arc<Shared>,
     open: Vec<OpenTape>,
+    retention: Retention,
 }
 
 impl Recorder {
@@ -97,7 +101,7 @@ impl Recorder {
         });
         let recovering = Arc::clone(&shared);
         let open = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
-        Ok(Self { listener, addr, shared, open })
+        Ok(Self { listener, addr, shared, open, retention: config.retention })
     }
 
     /// Where sources connect.
@@ -143,6 +147,11 @@ impl Recorder {
                 served = served => Ok(served?),
                 () = async { ended.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
             }
+        });
+        let (keep, keeping) = (retention::run(self.retention, self.shared, keeper), shutdown.clone());
+        tasks.spawn("retention", async move {
+            let _ = keeping.run_until_cancelled_owned(keep).await;
+            Ok(())
         });
         tasks.shutdown().cancelled().await;
         calls.close();

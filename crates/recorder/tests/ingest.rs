@@ -4,7 +4,7 @@
 
 use livetape_audio::{Entry, Frame, FrameCount, SealReason, Spec, Tail, WallTime};
 use livetape_proto::v1;
-use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_recorder::{Recorder, RecorderConfig, Retention};
 use livetape_store::{Catalogue, DataDir, Disk, Faults, Op, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::{MemoryTails, Watch};
 use livetape_testkit::grpc_source::{Call, begin, open, opening, stereo};
@@ -33,6 +33,7 @@ fn config(folder: &Path) -> RecorderConfig {
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        retention: Retention::default(),
         disk: Disk::default(),
     }
 }

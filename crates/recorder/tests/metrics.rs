@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by panicking what is wrong")]
 
 use livetape_audio::Frame;
-use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_recorder::{Recorder, RecorderConfig, Retention};
 use livetape_service::Metrics;
 use livetape_store::{Disk, Faults, Op};
 use livetape_tail::MemoryTails;
@@ -54,6 +54,7 @@ async fn counts_what_sources_were_told() {
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        retention: Retention::default(),
         disk: Disk::with_faults(Arc::clone(&filling) as _),
     };
     let recorder = Recorder::bind(config, Arc::new(MemoryTails::default())).await.unwrap();

@@ -1,7 +1,7 @@
 //! Flags of the recorder.
 
 use super::{Anonymous, AnonymousFlag, DataFlag, File, Span, local, span};
-use livetape_recorder::RecorderConfig;
+use livetape_recorder::{RecorderConfig, Retention};
 use livetape_store::Disk;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -43,6 +43,7 @@ impl RecorderFlags {
             sync_interval: span("sync_interval", self.sync_interval, file.sync_interval, ms(100), ms(10)..=s(1))?,
             resume_window: span("resume_window", self.resume_window, file.resume_window, s(300), s(0)..=7 * DAY)?,
             roll_after: span("roll_after", self.roll_after, file.roll_after, DAY, s(1)..=365 * DAY)?,
+            retention: Retention::default(),
             disk: Disk::default(),
         })
     }

@@ -7,7 +7,7 @@ use livetape_proto::v1;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
-use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_recorder::{Recorder, RecorderConfig, Retention};
 use livetape_service::Metrics;
 use livetape_store::Disk;
 use livetape_tail::MemoryTails;
@@ -29,6 +29,7 @@ pub fn config(folder: &Path) -> RecorderConfig {
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        retention: Retention::default(),
         disk: Disk::default(),
     }
 }

@@ -1,0 +1,229 @@
+//! Which finished recordings go, so that there is room for those to come: whole ones, never locked ones, oldest first.
+//!
+//! The decision is a pure function of what there is; a task looks again and again and carries it out.
+
+use crate::keeper::Keeper;
+use crate::stream::Shared;
+use crate::tape;
+use crate::wish::{Refused, Wish};
+use livetape_audio::{Frame, RecordingId, StreamName, WallTime};
+use livetape_store::{Query, Recording};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// How often it is looked.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Recordings that are looked at together.
+const PAGE: usize = 1024;
+
+/// How much is kept. What is not said limits nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Recordings that ended longer ago go.
+    pub max_age: Option<Duration>,
+    /// While all audio together has more bytes, the oldest goes.
+    pub max_bytes: Option<u64>,
+    /// While the file system has fewer free bytes, the oldest goes. Has to be more than what comes in a minute.
+    pub min_free_bytes: Option<u64>,
+}
+
+/// Why a recording goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Age,
+    Bytes,
+    Space,
+}
+
+impl Why {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Age => "it is older than recordings are kept",
+            Self::Bytes => "there are more bytes of audio than are kept",
+            Self::Space => "the disk has too little free space",
+        }
+    }
+}
+
+/// What the decision needs to know of a recording.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    id: RecordingId,
+    bytes: u64,
+    /// When it ended; `None` if it may not go.
+    ended: Option<WallTime>,
+}
+
+impl Retention {
+    const fn limits_nothing(&self) -> bool {
+        self.max_age.is_none() && self.max_bytes.is_none() && self.min_free_bytes.is_none()
+    }
+
+    /// Which go, and why. `all` is everything that there is, oldest first; `free` what the file system has left.
+    fn choose(&self, all: &[Candidate], free: u64, now: WallTime) -> Vec<(RecordingId, Why)> {
+        let total: u64 = all.iter().map(|candidate| candidate.bytes).fold(0, u64::saturating_add);
+        let mut over = self.max_bytes.map_or(0, |most| total.saturating_sub(most));
+        let mut short = self.min_free_bytes.map_or(0, |least| least.saturating_sub(free));
+        let mut chosen = Vec::new();
+        for Candidate { id, bytes, ended } in all {
+            let Some(ended) = *ended else { continue };
+            let why = if self.max_age.is_some_and(|most| now.since(ended) > most) {
+                Why::Age
+            } else if over > 0 {
+                Why::Bytes
+            } else if short > 0 {
+                Why::Space
+            } else {
+                continue;
+            };
+            (over, short) = (over.saturating_sub(*bytes), short.saturating_sub(*bytes));
+            chosen.push((*id, why));
+        }
+        chosen
+    }
+}
+
+/// When a recording ended, by whatever clock says the latest: a source whose clock is wrong costs nobody a recording.
+fn ended(recording: &Recording) -> Option<WallTime> {
+    let seal = recording.seal.filter(|_| !recording.locked)?;
+    let played = recording.spec.duration(seal.end.since(Frame::ZERO));
+    Some(recording.started.later(played).max(seal.ended))
+}
+
+/// Looks, for as long as the recorder runs.
+pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
+    if keep.limits_nothing() {
+        return std::future::pending().await;
+    }
+    let mut looks = tokio::time::interval(INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        look(keep, &shared, &keeper).await;
+    }
+}
+
+async fn look(keep: Retention, shared: &Arc<Shared>, keeper: &Keeper) {
+    let dir = shared.dir.clone();
+    let free = match tokio::task::spawn_blocking(move || dir.free_bytes()).await {
+        Ok(Ok(free)) => free,
+        Ok(Err(error)) => return tracing::error!(%error, "cannot tell how much space is free; nothing is removed"),
+        Err(error) => return tracing::error!(%error, "cannot tell how much space is free; nothing is removed"),
+    };
+    let mut removed: BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>> = BTreeMap::new();
+    for (id, why) in keep.choose(&everything(shared), free, tape::now()) {
+        let Some(recording) = shared.archive.get(id) else { continue };
+        match keeper.delete(id).await {
+            Ok(()) => {
+                tracing::info!(stream = %recording.stream, recording = %id, why = why.as_str(), "removed by retention");
+                removed.entry(recording.stream.clone()).or_default().push((recording, why));
+            }
+            // Locked or deleted since the decision.
+            Err(Refused::Locked(_) | Refused::Gone(_)) => {}
+            Err(error) => tracing::error!(recording = %id, %error, "could not be removed"),
+        }
+    }
+    for (stream, removed) in removed {
+        // Where nothing is being recorded, there is no timeline to say it on.
+        let _ = keeper.ask(&stream, None, Wish::Retained(told(&removed))).await;
+    }
+}
+
+/// All recordings, oldest first.
+fn everything(shared: &Shared) -> Vec<Candidate> {
+    let (mut all, mut query) = (Vec::new(), Query { limit: PAGE, ..Query::default() });
+    loop {
+        let page = shared.archive.all.list(&query);
+        all.extend(page.recordings.iter().map(|recording| {
+            let tail = || shared.tails.get(recording.id).map_or(Frame::ZERO, |tail| tail.end);
+            let end = recording.seal.map_or_else(tail, |seal| seal.end);
+            let bytes = recording.spec.bytes(end.since(Frame::ZERO));
+            Candidate { id: recording.id, bytes, ended: ended(recording) }
+        }));
+        query.after = page.next;
+        if query.after.is_none() {
+            return all;
+        }
+    }
+}
+
+/// What the stream's timeline says. However many went, it is one short text.
+fn told(removed: &[(Arc<Recording>, Why)]) -> String {
+    match removed {
+        [(recording, why)] => {
+            format!("removed recording {} of {}: {}", recording.id, recording.started, why.as_str())
+        }
+        [(first, why), .., (last, _)] => format!(
+            "removed {} recordings, from {} of {} to {} of {}: {}",
+            removed.len(),
+            first.id,
+            first.started,
+            last.id,
+            last.started,
+            why.as_str()
+        ),
+        [] => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Why::{Age, Bytes, Space};
+
+    fn id(n: u8) -> RecordingId {
+        RecordingId::new(u64::from(n), &[n; 10])
+    }
+
+    fn at(hour: u64) -> WallTime {
+        WallTime::default().later(Duration::from_secs(hour * 3600))
+    }
+
+    /// Four recordings of 100 bytes that ended at 1, 2, 3 and 4 o'clock; `kept` may not go. And one that is growing.
+    fn chosen(keep: Retention, free: u64, kept: &[u8]) -> Vec<(u8, Why)> {
+        let ended = |n: u8| (n < 5 && !kept.contains(&n)).then(|| at(u64::from(n)));
+        let all: Vec<_> = (1..=5).map(|n| Candidate { id: id(n), bytes: 100, ended: ended(n) }).collect();
+        let chosen = keep.choose(&all, free, at(5)).into_iter();
+        chosen.map(|(chosen, why)| ((1..=5).find(|&n| id(n) == chosen).unwrap(), why)).collect()
+    }
+
+    #[test]
+    fn what_is_not_limited_is_kept() {
+        assert!(Retention::default().limits_nothing());
+        assert_eq!(chosen(Retention::default(), 0, &[]), []);
+    }
+
+    #[test]
+    fn by_age() {
+        let hours = |n: u64| Retention { max_age: Some(Duration::from_secs(n * 3600)), ..Retention::default() };
+        assert_eq!(chosen(hours(2), 0, &[]), [(1, Age), (2, Age)], "not the one that is just that old");
+        assert_eq!(chosen(hours(0), 0, &[1, 3]), [(2, Age), (4, Age)], "neither locked nor growing ones");
+        assert_eq!(chosen(hours(9), 0, &[]), []);
+    }
+
+    #[test]
+    fn by_bytes_oldest_first_and_no_more_than_needed() {
+        let bytes = |n| Retention { max_bytes: Some(n), ..Retention::default() };
+        assert_eq!(chosen(bytes(500), 0, &[]), []);
+        assert_eq!(chosen(bytes(499), 0, &[]), [(1, Bytes)]);
+        assert_eq!(chosen(bytes(300), 0, &[1]), [(2, Bytes), (3, Bytes)], "what is locked takes room, too");
+        assert_eq!(chosen(bytes(0), 0, &[]).len(), 4, "never what is growing");
+    }
+
+    #[test]
+    fn by_free_space() {
+        let space = |n| Retention { min_free_bytes: Some(n), ..Retention::default() };
+        assert_eq!(chosen(space(1000), 1000, &[]), []);
+        assert_eq!(chosen(space(1000), 900, &[]), [(1, Space)]);
+        assert_eq!(chosen(space(1000), 899, &[2]), [(1, Space), (3, Space)]);
+    }
+
+    #[test]
+    fn what_goes_for_one_reason_counts_for_the_others() {
+        let age = Some(Duration::from_secs(3 * 3600));
+        let keep = Retention { max_age: age, max_bytes: Some(400), min_free_bytes: Some(1000) };
+        assert_eq!(chosen(keep, 800, &[]), [(1, Age), (2, Space)]);
+    }
+}
