@@ -1,6 +1,6 @@
 //! The library of a recorder elsewhere: frames and timelines by its calls, lists and tails from the mirror.
 
-use super::link::{PATIENCE, channel, limited, whole, within};
+use super::link::{FIRST_WAIT, LONGEST_WAIT, PATIENCE, channel, limited, whole, within};
 use super::{CatalogueMirror, RemoteError};
 use crate::dir::known_tail;
 use crate::library::{FrameReader, Library, ReadError};
@@ -17,8 +17,8 @@ use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 /// Entries of a timeline in one answer, and its largest size: an entry is shorter than 4 KiB on disk.
 const ENTRIES: u32 = 1_000;
@@ -150,7 +150,7 @@ impl FrameReader for RecorderReader {
         async move {
             let (most, _) = self.spec.frames_in(u64::from(MAX_BLOCK_BYTES));
             let count = frames.end.since(frames.start).min(most.max(FrameCount::new(1)));
-            let read = within(PATIENCE, self.some(frames.start, count)).await;
+            let read = within(PATIENCE, self.some_surely(frames.start, count)).await;
             read.map_err(|status| read_error("frames", status))
         }
         .boxed()
@@ -158,6 +158,21 @@ impl FrameReader for RecorderReader {
 }
 
 impl RecorderReader {
+    /// As [`Self::some`], through a recorder that is started again meanwhile: what is durable is still there then.
+    async fn some_surely(&mut self, first: Frame, count: FrameCount) -> Result<Bytes, Status> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.some(first, count).await {
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled) => {
+                    tracing::debug!(error = whole(&status), "frames are asked for again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                read => return read,
+            }
+        }
+    }
+
     /// These frames, or the first of them.
     async fn some(&mut self, first: Frame, count: FrameCount) -> Result<Bytes, Status> {
         let request = v1::ReadFramesRequest {

@@ -14,8 +14,8 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Shortest and longest wait between two tries.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(100);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a recorder cannot be followed: a setting is wrong.
 #[derive(Debug, thiserror::Error)]

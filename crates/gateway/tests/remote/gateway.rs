@@ -53,7 +53,15 @@ async fn it_waits_for_its_recorder_and_outlives_it() {
     assert!(bytes == counting(48_000..49_000));
     recorder.stop();
     desk.play(id, 500);
+    // Who asks for what is known already, waits for the recorder.
+    let early = tokio::spawn({
+        let target = target.clone();
+        async move { fetch(addr, "GET", &target, &[("Range", "bytes=0-3999")]).await }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     recorder.start();
+    let (part, bytes) = early.await.unwrap();
+    assert!(part.status == 206 && bytes == counting(0..1_000));
     let (bytes, _) = client.take(&mut reply, 2_000).await;
     assert!(bytes == counting(49_000..49_500));
     desk.seal(id, true);

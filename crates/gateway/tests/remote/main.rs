@@ -1,5 +1,6 @@
 //! A gateway over a recorder elsewhere: both ways to read it, and what happens when the recorder comes and goes. The
-//! recorder of these tests keeps real tapes in a real folder and speaks real gRPC; it has no sources.
+//! recorder of most of these tests keeps real tapes in a real folder and speaks real gRPC; it has no sources, so that
+//! they decide what happens when. That of `real` is the real one.
 
 #![allow(unreachable_pub, reason = "modules of one test program")]
 #![allow(
@@ -15,5 +16,7 @@ mod client;
 mod conformance;
 mod gateway;
 mod operations;
+mod real;
 mod recorder;
+mod redis;
 mod services;
