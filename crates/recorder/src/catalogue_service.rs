@@ -1,10 +1,11 @@
 //! `livetape.v1.CatalogueService`: what there is, and what changes about it.
 
+use crate::archive::Archive;
 use crate::describe;
 use crate::lookup::{self, blocking, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
 use crate::stream::Shared;
-use livetape_audio::{NameError, StreamName, WallTime};
+use livetape_audio::{NameError, WallTime};
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_proto::v1::{self, WatchCatalogueResponse};
 use livetape_store::{Query, Recording, TimelineFollower};
@@ -63,13 +64,17 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
     ) -> Result<Response<v1::ListStreamsResponse>, Status> {
         let request = request.into_inner();
         let limit = limit(request.limit, 100, 1000)?;
-        let names = self.shared.archive.all.streams().into_iter().filter(|name| *name.as_str() > *request.after);
-        let latest = |name| self.shared.archive.latest(&name).map(|latest| (name, latest));
-        let describe = |(name, latest): (StreamName, Arc<Recording>)| v1::Stream {
-            name: name.into(),
-            latest: Some(describe::recording(&latest)),
+        let after = match request.after.as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|e| invalid(&e))?),
         };
-        let (streams, more) = page(names.filter_map(latest).map(describe), limit);
+        // One more than asked for tells whether that is all.
+        let newest = self.shared.archive.all.latest_after(after.as_ref(), limit + 1);
+        let describe = |latest: &Arc<Recording>| v1::Stream {
+            name: latest.stream.to_string(),
+            latest: Some(describe::recording(latest)),
+        };
+        let (streams, more) = page(newest.iter().map(describe), limit);
         let next = streams.last().filter(|_| more).map(|stream| stream.name.clone());
         Ok(Response::new(v1::ListStreamsResponse { streams, next }))
     }
@@ -132,23 +137,23 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::WatchCatalogueRequest>,
     ) -> Result<Response<Self::WatchCatalogueStream>, Status> {
-        let shared = Arc::clone(&self.shared);
-        Ok(Response::new(self.outlets.answer(request.metadata(), |outlet| watch(shared, outlet))))
+        let archive = Arc::clone(&self.shared.archive);
+        Ok(Response::new(self.outlets.answer(request.metadata(), |outlet| watch(archive, outlet))))
     }
 }
 
-async fn watch(shared: Arc<Shared>, outlet: Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
+async fn watch(archive: Arc<Archive>, outlet: Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
     loop {
-        let mut seen = shared.archive.changes.now();
+        let mut seen = archive.changes.now();
         say(&outlet, Change::Begins(v1::CatalogueBegins {})).await?;
-        everything(&shared, &outlet).await?;
+        everything(&archive, &outlet).await?;
         say(&outlet, Change::Complete(v1::CatalogueComplete {})).await?;
         // A watcher that was too slow for the changes gets everything anew.
-        while let Ok((ids, now)) = shared.archive.changes.since(seen) {
+        while let Ok((ids, now)) = archive.changes.since(seen) {
             for id in ids {
                 say(
                     &outlet,
-                    match shared.archive.get(id) {
+                    match archive.get(id) {
                         Some(recording) => Change::Recording(describe::recording(&recording)),
                         None => Change::RemovedRecordingId(id.into()),
                     },
@@ -156,16 +161,16 @@ async fn watch(shared: Arc<Shared>, outlet: Outlet<WatchCatalogueResponse>) -> R
                 .await?;
             }
             seen = now;
-            shared.archive.changes.after(seen).await;
+            archive.changes.after(seen).await;
         }
     }
 }
 
 /// All that there is, page by page: what is added behind the place that was reached comes as a change, if not here.
-async fn everything(shared: &Shared, outlet: &Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
+async fn everything(archive: &Archive, outlet: &Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
     let mut query = Query { limit: PAGE, ..Query::default() };
     loop {
-        let page = shared.archive.all.list(&query);
+        let page = archive.all.list(&query);
         for recording in page.recordings {
             say(outlet, Change::Recording(describe::recording(&recording))).await?;
         }
@@ -178,4 +183,78 @@ async fn everything(shared: &Shared, outlet: &Outlet<WatchCatalogueResponse>) ->
 
 async fn say(outlet: &Outlet<WatchCatalogueResponse>, change: Change) -> Result<(), Status> {
     outlet.send(WatchCatalogueResponse { change: Some(change) }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::changes::Changes;
+    use futures::StreamExt;
+    use livetape_audio::{Epoch, FrameCount, Instance, RecordingId, SampleFormat, Spec};
+    use std::collections::BTreeMap;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+    use tonic::metadata::MetadataMap;
+
+    fn recording(n: u64, title: &str) -> Recording {
+        Recording {
+            id: RecordingId::new(n, &[1; 10]),
+            stream: "a".parse().unwrap(),
+            spec: Spec::new(SampleFormat::S16, 8_000, 1).unwrap(),
+            source: "test".parse().unwrap(),
+            title: title.parse().unwrap(),
+            started: WallTime::default(),
+            epoch: Epoch(1),
+            instance: Instance::default(),
+            segment_frames: FrameCount::new(1),
+            seal: None,
+            notes: Default::default(),
+            locked: false,
+            titled: false,
+        }
+    }
+
+    type Known = BTreeMap<String, String>;
+
+    /// Takes in changes until it knows enough. How often everything began anew.
+    async fn read(
+        answers: &mut Answers<WatchCatalogueResponse>,
+        known: &mut Known,
+        enough: impl Fn(&Known) -> bool,
+    ) -> usize {
+        let mut begun = 0;
+        while !enough(known) {
+            let answer = tokio::time::timeout(std::time::Duration::from_secs(20), answers.next()).await;
+            match answer.expect("in time").unwrap().unwrap().change.unwrap() {
+                Change::Begins(_) => {
+                    begun += 1;
+                    known.clear();
+                }
+                Change::Complete(_) => {}
+                Change::Recording(recording) => _ = known.insert(recording.id, recording.title),
+                Change::RemovedRecordingId(id) => _ = known.remove(&id),
+            }
+        }
+        begun
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_lags_knows_everything_all_the_same() {
+        let archive = Arc::new(Archive { changes: Changes::keeping(4), ..Archive::default() });
+        (0..600).for_each(|n| archive.insert(recording(n, "first")));
+        let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new());
+        let (watched, mut known) = (Arc::clone(&archive), Known::new());
+        let mut answers = outlets.answer(&MetadataMap::new(), |outlet| watch(watched, outlet));
+        assert_eq!(read(&mut answers, &mut known, |known| known.len() == 600).await, 1);
+        // Not too far behind: just the changes, and of each recording the last.
+        (0..100).for_each(|n| archive.insert(recording(n % 3, &n.to_string())));
+        let news = |known: &Known| known.values().filter(|title| *title != "first").cloned().collect::<Vec<_>>();
+        assert_eq!(read(&mut answers, &mut known, |known| news(known) == ["99", "97", "98"]).await, 0);
+        // Too far behind: everything anew, without what went meanwhile.
+        (0..100).for_each(|n| archive.remove(recording(n, "").id));
+        archive.insert(recording(700, "last"));
+        let due = (100..600).map(|n| (n, "first")).chain([(700, "last")]);
+        let due: Known = due.map(|(n, title)| (recording(n, "").id.to_string(), title.to_owned())).collect();
+        assert!(read(&mut answers, &mut known, |known| *known == due).await >= 1);
+    }
 }

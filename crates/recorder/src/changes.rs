@@ -46,7 +46,7 @@ impl Default for Changes {
 }
 
 impl Changes {
-    fn keeping(kept: usize) -> Self {
+    pub(crate) fn keeping(kept: usize) -> Self {
         Self { log: Mutex::default(), last: watch::Sender::default(), kept }
     }
 

@@ -92,7 +92,7 @@ impl Recorder {
         let instruments = Arc::new(Instruments::new()?);
         let shared = Arc::new(Shared {
             dir,
-            archive: Archive::default(),
+            archive: Arc::new(Archive::default()),
             tails: Board::new(tails),
             committer: Committer::start(config.sync_interval, Arc::clone(&instruments))?,
             resume_window: config.resume_window,

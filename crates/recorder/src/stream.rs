@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What all streams of a recorder share.
 pub(crate) struct Shared {
     pub(crate) dir: DataDir,
-    pub(crate) archive: Archive,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) tails: Board,
     pub(crate) committer: Committer,
     pub(crate) resume_window: Duration,

@@ -192,6 +192,14 @@ impl Catalogue {
         self.read().by_stream.keys().cloned().collect()
     }
 
+    /// The newest recording of each of the streams after this one, by name of the stream; at most so many.
+    pub fn latest_after(&self, stream: Option<&StreamName>, limit: usize) -> Vec<Arc<Recording>> {
+        let shelves = self.read();
+        let from = stream.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest = shelves.by_stream.range::<StreamName, _>((from, Bound::Unbounded));
+        newest.filter_map(|(_, shelf)| shelf.recordings.last().cloned()).take(limit).collect()
+    }
+
     /// The newest recording of a stream.
     pub fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>> {
         self.read().by_stream.get(stream)?.recordings.last().cloned()
@@ -298,6 +306,9 @@ mod tests {
         }
         assert_eq!(catalogue.streams(), [old.stream.clone(), other.stream.clone()]);
         assert_eq!(catalogue.latest(&old.stream).as_deref(), Some(&new));
+        let newest = |after, limit| catalogue.latest_after(after, limit).iter().map(|r| r.id).collect::<Vec<_>>();
+        assert_eq!((newest(None, 9), newest(None, 1)), (vec![new.id, other.id], vec![new.id]));
+        assert_eq!((newest(Some(&old.stream), 9), newest(Some(&other.stream), 9)), (vec![other.id], vec![]));
         assert_eq!(catalogue.previous(new.id).as_deref(), Some(&old));
         assert_eq!((catalogue.previous(old.id), catalogue.previous(other.id)), (None, None));
         let sealed = recording(0, 1, 30, Some(50));

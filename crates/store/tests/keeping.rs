@@ -41,7 +41,7 @@ fn edits_of_finished_recordings_last() {
     let before = sealed(&dir, 1);
     let after = dir.edit(&before.stream, before.id, edit()).unwrap();
     assert_eq!((after.title.as_str(), after.notes.as_str(), after.locked), ("A title", "two\nlines", true));
-    assert_eq!(dir.scan().unwrap().recordings, [after.clone()]);
+    assert_eq!(dir.scan().unwrap().recordings, std::slice::from_ref(&after));
     let again = dir.edit(&before.stream, before.id, Edit { locked: Some(false), ..Edit::default() }).unwrap();
     assert_eq!(again, Recording { locked: false, ..after });
     assert_eq!(read(&dir, &again, 0, 2500), counting(0, 2500, 0));
