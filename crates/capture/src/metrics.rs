@@ -24,6 +24,7 @@ pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
     declare("livetape_capture_waiting_frames", "Frames that wait for the recorder.", |s| s.waiting().get())?;
     declare("livetape_capture_spooled_frames", "Of these, frames in the spool.", |s| s.spooled.get())?;
     declare("livetape_capture_spooled_bytes", "Bytes of audio in the spool.", |s| s.spooled_bytes)?;
+    declare("livetape_capture_reconnects_total", "Opens after the first.", |s| s.opened.saturating_sub(1))?;
     declare("livetape_capture_connected", "1 while the recorder takes the audio.", |s| s.connected.into())?;
     Ok(metrics)
 }
@@ -44,6 +45,7 @@ mod tests {
             status.acknowledged = FrameCount::new(700);
             status.given_up = FrameCount::new(100);
             status.missed = FrameCount::new(30);
+            status.opened = 3;
             status.spooled = FrameCount::new(50);
             status.spooled_bytes = 200;
         });
@@ -59,6 +61,8 @@ mod tests {
             "livetape_capture_waiting_frames{stream=\"b\"} 200",
             "livetape_capture_spooled_frames{stream=\"b\"} 50",
             "livetape_capture_spooled_bytes{stream=\"b\"} 200",
+            "livetape_capture_reconnects_total{stream=\"a\"} 0",
+            "livetape_capture_reconnects_total{stream=\"b\"} 2",
             "livetape_capture_connected{stream=\"a\"} 0",
             "livetape_capture_connected{stream=\"b\"} 1",
         ] {

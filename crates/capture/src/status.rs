@@ -15,6 +15,8 @@ pub struct Status {
     pub given_up: FrameCount,
     /// Frames that were never captured because the source was read too late.
     pub missed: FrameCount,
+    /// How often the recorder has opened the stream for it.
+    pub opened: u64,
     /// Frames that wait in the spool.
     pub spooled: FrameCount,
     /// Bytes of audio that wait in the spool.

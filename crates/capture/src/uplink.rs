@@ -144,6 +144,7 @@ pub struct Uplink {
     captured: FrameCount,
     acknowledged: FrameCount,
     missed: FrameCount,
+    opened: u64,
 }
 
 impl Uplink {
@@ -165,6 +166,7 @@ impl Uplink {
             captured: FrameCount::ZERO,
             acknowledged: FrameCount::ZERO,
             missed: FrameCount::ZERO,
+            opened: 0,
         }
     }
 
@@ -236,6 +238,7 @@ impl Uplink {
         self.numbers.until = None;
         self.numbers.stretches = vec![Stretch { from: self.cursor, number: next }];
         self.line = Some(Line { epoch, most: frames, end_sent: false });
+        self.opened += 1;
         // Before anything is sent under these numbers, a process after this one has to know them.
         self.save_numbers(None);
         Ok(())
@@ -409,6 +412,7 @@ impl Uplink {
             acknowledged: self.acknowledged,
             given_up: self.captured - self.acknowledged - waiting,
             missed: self.missed,
+            opened: self.opened,
             spooled: self.spooled(),
             spooled_bytes: self.spec.bytes(self.spooled()),
         }
