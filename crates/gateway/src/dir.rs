@@ -55,10 +55,13 @@ impl DirLibrary {
 /// How far a recording goes, as far as anybody says.
 pub(crate) fn known_tail(tails: &dyn Watch, catalogue: &Catalogue, id: RecordingId) -> Option<TailWatch> {
     // In this order: a sealed recording is in the catalogue before its tail is forgotten.
-    tails.watch(id).or_else(|| {
-        let tail = catalogue.get(id)?.sealed_tail(Generation::default())?;
-        Some(TailWatch::fixed(tail))
-    })
+    let mut told = tails.watch(id);
+    if told.as_mut().is_some_and(|watch| watch.current().is_sealed()) {
+        return told;
+    }
+    // A seal is final, and who tells tails may be late.
+    let sealed = catalogue.get(id).and_then(|recording| recording.sealed_tail(Generation::default()));
+    sealed.map(TailWatch::fixed).or(told)
 }
 
 impl Library for DirLibrary {
@@ -262,6 +265,7 @@ mod tests {
         assert_eq!(room.library.tail(id).unwrap().current().end, Frame::new(10));
         let sealed = room.writer.seal(livetape_audio::SealReason::Operator, None, WallTime::default()).unwrap();
         room.library.catalogue.insert(sealed);
+        assert!(room.library.tail(id).unwrap().current().is_sealed(), "although nobody has told its tail");
         room.tails.forget(id);
         let tail = room.library.tail(id).unwrap().current();
         assert_eq!((tail.end, tail.state), (Frame::new(10), State::Sealed));

@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn preflights_tell_what_is_allowed() {
+        let methods = |g: &Origins, changes| {
+            let mut reply = HeaderMap::new();
+            g.preflight(Some(&HeaderValue::from_static("https://radio.example")), changes, &mut reply);
+            reply.get(header::ACCESS_CONTROL_ALLOW_METHODS).map(|v| v.to_str().unwrap().to_owned())
+        };
+        let (one, any) = (guard(&[], &["https://radio.example"], false), guard(&[], &["*"], false));
+        assert_eq!(methods(&guard(&[], &[], false), true), None);
+        assert_eq!(methods(&one, false).as_deref(), Some("GET, HEAD"));
+        assert_eq!(methods(&any, true).as_deref(), Some("GET, HEAD"), "not by any page");
+        assert!(methods(&one, true).is_some_and(|methods| methods.contains("DELETE")));
+    }
+
+    #[test]
     fn only_configured_origins_read() {
         let marked = |g: &Origins, origin: Option<&str>| {
             let mut reply = HeaderMap::new();

@@ -1,8 +1,9 @@
 //! What every library of a recorder elsewhere has to do.
 
-use crate::recorder::{Recorder, counting};
+use crate::recorder::{Lie, Recorder, counting};
 use livetape_audio::{Entry, Frame, Mark, RecordingId, Tail};
 use livetape_gateway::{Library, Reading, Remote, RemoteConfig};
+use livetape_proto::v1::ReadFramesResponse;
 use livetape_store::Query;
 use std::ops::Range;
 use std::sync::Arc;
@@ -155,6 +156,42 @@ async fn the_folder_of_a_recorder_conforms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorder_conforms() {
     conforms(Recorder::new(), Reading::Recorder).await;
+}
+
+/// A recorder that is broken, or something that is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_asked_for_is_not_passed_on() {
+    let recorder = Recorder::new();
+    let desk = recorder.desk.clone();
+    let id = desk.record("live");
+    desk.play(id, 5_000);
+    let remote = Arc::new(Remote::new(config(&recorder, Reading::Recorder)).unwrap());
+    let following = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.follow().await }
+    });
+    timeout(PATIENCE, remote.known()).await.unwrap();
+    let library = remote.library();
+    let mut reader = library.reader(&library.recording(id).unwrap());
+    let asked = Frame::new(1_000)..Frame::new(4_000);
+    let lies: [Lie; 6] = [
+        |blocks| blocks.clear(),
+        |blocks| blocks[0].first_frame += 1,
+        |blocks| blocks[1].first_frame -= 1,
+        |blocks| blocks[2].pcm = blocks[2].pcm.slice(1..),
+        |blocks| blocks.push(ReadFramesResponse { first_frame: 4_000, pcm: vec![0; 4].into() }),
+        |blocks| drop(blocks.remove(0)),
+    ];
+    for (n, lie) in lies.into_iter().enumerate() {
+        *desk.lie.lock().unwrap() = Some(lie);
+        let error = reader.read(asked.clone()).await.unwrap_err().to_string();
+        assert!(error.contains("gave") && error.len() < 600, "{n}: {error}");
+    }
+    *desk.lie.lock().unwrap() = Some(|blocks| blocks.truncate(2));
+    assert!(reader.read(asked.clone()).await.unwrap() == counting(1_000..3_000), "less is no lie");
+    *desk.lie.lock().unwrap() = None;
+    assert!(reader.read(asked).await.unwrap() == counting(1_000..4_000));
+    following.abort();
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub fn counting(frames: Range<u64>) -> Vec<u8> {
     frames.flat_map(|n| (n as u32).to_le_bytes()).collect()
 }
 
+pub type Lie = fn(&mut Vec<v1::ReadFramesResponse>);
+
 /// What there is. Shared with the services.
 pub struct Desk {
     pub data: DataDir,
@@ -37,6 +39,8 @@ pub struct Desk {
     pub changes: Mutex<Vec<Change>>,
     pub count: watch::Sender<usize>,
     ids: Mutex<u64>,
+    /// What is done to frames before they are given.
+    pub lie: Mutex<Option<Lie>>,
 }
 
 pub struct Recorder {
@@ -134,6 +138,7 @@ impl Recorder {
             changes: Mutex::default(),
             count: watch::Sender::new(0),
             ids: Mutex::default(),
+            lie: Mutex::default(),
         };
         let mut recorder = Self { desk: Arc::new(desk), addr: "127.0.0.1:0".parse().unwrap(), server: None, folder };
         recorder.start();

@@ -143,10 +143,13 @@ impl v1::tape_service_server::TapeService for Tapes {
             let upto = end.min(Frame::new(at.get() + 1_000));
             let pcm = reader.read(at..upto).map_err(|e| Status::data_loss(e.to_string()))?;
             let (frames, _) = recording.spec.frames_in(pcm.len() as u64);
-            blocks.push(Ok(v1::ReadFramesResponse { first_frame: at.get(), pcm }));
+            blocks.push(v1::ReadFramesResponse { first_frame: at.get(), pcm });
             at = at + frames;
         }
-        Ok(Response::new(futures::stream::iter(blocks).boxed()))
+        if let Some(lie) = *self.0.lie.lock().unwrap() {
+            lie(&mut blocks);
+        }
+        Ok(Response::new(futures::stream::iter(blocks.into_iter().map(Ok)).boxed()))
     }
 
     async fn export(&self, _: Request<v1::ExportRequest>) -> Answer<Self::ExportStream> {
