@@ -4,7 +4,7 @@ use crate::role::{self, Role};
 use crate::settings::gateway::{GatewayFlags, ReadFlag};
 use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
 use anyhow::Context;
-use livetape_gateway::{Gateway, Remote, RemoteConfig};
+use livetape_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
 use tokio_util::sync::CancellationToken;
 
 /// Flags of `livetape gateway`.
@@ -31,12 +31,11 @@ pub(crate) struct GatewayArgs {
 /// Serves until `stop`.
 pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
+    let recorder_url = args.recorder.url(&file);
     let config = args.gateway.config(&args.anonymous, &file)?;
-    let remote = RemoteConfig {
-        recorder_url: args.recorder.url(&file),
-        reading: args.read.reading(&args.data, &file),
-        redis: args.redis.config(&file)?,
-    };
+    let config = GatewayConfig { operations_url: Some(recorder_url.clone()), ..config };
+    let remote =
+        RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;
     let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
     let ops = role::ops(args.ops.config(&args.anonymous, &file), gateway.metrics()).await?;

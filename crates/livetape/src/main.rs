@@ -4,6 +4,7 @@ mod archive;
 mod capture;
 mod export;
 mod gateway;
+mod manage;
 mod recorder;
 mod role;
 mod run;
@@ -51,6 +52,8 @@ enum Command {
     Streams(streams::StreamsArgs),
     /// Write a view of a recording to a file.
     Export(export::ExportArgs),
+    /// Seal, name, mark, lock and delete recordings, through their recorder.
+    Manage(manage::ManageArgs),
     /// Check every recorded byte against its checksum. Changes nothing.
     Verify(verify::VerifyArgs),
 }
@@ -87,6 +90,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Capture(args) => serve(|stop| capture::run(*args, stop)),
         Command::Recorder(args) => serve(|stop| recorder::run(*args, stop)),
         Command::Gateway(args) => serve(|stop| gateway::run(*args, stop)),
+        Command::Manage(args) => serve(|stop| manage::run(args, stop)),
         Command::Streams(args) => streams::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),

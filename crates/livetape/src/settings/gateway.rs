@@ -59,6 +59,7 @@ impl GatewayFlags {
         let list = |flag: &Option<Vec<String>>, file: &Option<Vec<String>>| flag.clone().or_else(|| file.clone());
         Ok(GatewayConfig {
             anonymous_listen: anonymous.allows(Anonymous::Listen, file),
+            anonymous_manage: anonymous.allows(Anonymous::Manage, file),
             hosts: list(&self.hosts, &file.hosts).unwrap_or_default(),
             cors_origins: list(&self.cors_origins, &file.cors_origins).unwrap_or_default(),
             drain: span("drain", self.drain, file.drain, built_in.drain, Duration::ZERO..=most)?,

@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 pub(crate) mod recorder;
 
 use anyhow::ensure;
+use bytesize::ByteSize;
 use livetape_service::ops::OpsConfig;
 use livetape_tail::redis::RedisConfig;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub(crate) enum Anonymous {
     Publish,
     /// Anyone who reaches the address may see how the process is doing.
     Watch,
+    /// Anyone who reaches the address may seal, change and delete recordings.
+    Manage,
 }
 
 /// A length of time in words: `100ms`, `5m`, `24h`, `1h 30m`.
@@ -85,6 +88,9 @@ pub(crate) struct File {
     resume_window: Option<Span>,
     roll_after: Option<Span>,
     drain: Option<Span>,
+    keep_for: Option<Span>,
+    keep_size: Option<ByteSize>,
+    keep_free: Option<ByteSize>,
     spool_dir: Option<PathBuf>,
     #[serde(default)]
     source: Vec<capture::FileSource>,
@@ -124,7 +130,7 @@ impl DataFlag {
 /// What is open to everybody.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct AnonymousFlag {
-    /// Let anyone who reaches an address that is not a loopback one listen, publish, or watch
+    /// Let anyone who reaches an address that is not a loopback one listen, publish, watch, or manage
     #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
     anonymous: Option<Vec<Anonymous>>,
 }

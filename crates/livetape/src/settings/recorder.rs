@@ -1,6 +1,7 @@
 //! Flags of the recorder.
 
 use super::{Anonymous, AnonymousFlag, DataFlag, File, Span, local, span};
+use bytesize::ByteSize;
 use livetape_recorder::{RecorderConfig, Retention};
 use livetape_store::Disk;
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 /// Where sources connect, unless told otherwise.
 pub(crate) const PORT: u16 = 7070;
+const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Flags of the recorder.
@@ -25,6 +27,15 @@ pub(crate) struct RecorderFlags {
     /// A recording rolls into a next one at the first 00:00 UTC after it is this long [default: 24h]
     #[arg(long, env = "LIVETAPE_ROLL_AFTER", value_name = "TIME")]
     roll_after: Option<Span>,
+    /// Remove sealed recordings that ended longer ago, but never locked ones [default: keep]
+    #[arg(long, env = "LIVETAPE_KEEP_FOR", value_name = "TIME")]
+    keep_for: Option<Span>,
+    /// Remove the oldest sealed recordings while all audio together is larger, such as 500GB [default: keep]
+    #[arg(long, env = "LIVETAPE_KEEP_SIZE", value_name = "SIZE")]
+    keep_size: Option<ByteSize>,
+    /// Remove the oldest sealed recordings while the disk has less free space, such as 20GB [default: keep]
+    #[arg(long, env = "LIVETAPE_KEEP_FREE", value_name = "SIZE")]
+    keep_free: Option<ByteSize>,
 }
 
 impl RecorderFlags {
@@ -35,6 +46,9 @@ impl RecorderFlags {
         anonymous: &AnonymousFlag,
         file: &File,
     ) -> anyhow::Result<RecorderConfig> {
+        let keep_for = self.keep_for.or(file.keep_for);
+        let max_age = keep_for.map(|_| span("keep_for", self.keep_for, file.keep_for, DAY, MINUTE..=36_500 * DAY));
+        let size = |flag: Option<ByteSize>, file: Option<ByteSize>| flag.or(file).map(|size| size.as_u64());
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         Ok(RecorderConfig {
             data_dir: data.folder(file),
@@ -43,7 +57,11 @@ impl RecorderFlags {
             sync_interval: span("sync_interval", self.sync_interval, file.sync_interval, ms(100), ms(10)..=s(1))?,
             resume_window: span("resume_window", self.resume_window, file.resume_window, s(300), s(0)..=7 * DAY)?,
             roll_after: span("roll_after", self.roll_after, file.roll_after, DAY, s(1)..=365 * DAY)?,
-            retention: Retention::default(),
+            retention: Retention {
+                max_age: max_age.transpose()?,
+                max_bytes: size(self.keep_size, file.keep_size),
+                min_free_bytes: size(self.keep_free, file.keep_free),
+            },
             disk: Disk::default(),
         })
     }
