@@ -138,7 +138,7 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         request: Request<v1::WatchCatalogueRequest>,
     ) -> Result<Response<Self::WatchCatalogueStream>, Status> {
         let archive = Arc::clone(&self.shared.archive);
-        Ok(Response::new(self.outlets.answer(request.metadata(), |outlet| watch(archive, outlet))))
+        self.outlets.answer(request.metadata(), |outlet| watch(archive, outlet))
     }
 }
 
@@ -244,7 +244,8 @@ mod tests {
         (0..600).for_each(|n| archive.insert(recording(n, "first")));
         let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new());
         let (watched, mut known) = (Arc::clone(&archive), Known::new());
-        let mut answers = outlets.answer(&MetadataMap::new(), |outlet| watch(watched, outlet));
+        let answers = outlets.answer(&MetadataMap::new(), |outlet| watch(watched, outlet));
+        let mut answers = answers.unwrap().into_inner();
         assert_eq!(read(&mut answers, &mut known, |known| known.len() == 600).await, 1);
         // Not too far behind: just the changes, and of each recording the last.
         (0..100).for_each(|n| archive.insert(recording(n % 3, &n.to_string())));

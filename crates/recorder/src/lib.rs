@@ -1,6 +1,9 @@
 //! Floor 2: takes audio from sources, owns what is durable, publishes the tails.
 //!
 //! ```text
+//! server: gRPC, health, reflection
+//! catalogue_service, tape_service (outlet) -> archive, board, files: read beside everything else
+//! operation_service, retention -> keeper -> streams, or, if it is finished, the files
 //! service (gRPC) -> streams -> stream: one task for each open recording -> ingest: decides, pure
 //!                                                                       -> committer: writes and syncs in rounds
 //!                                                                       -> tails, catalogue: what became durable

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use tonic::metadata::MetadataMap;
 
 /// How long a reader may take nothing.
 const STALL: Duration = Duration::from_secs(60);
+/// Most such calls at once.
+const MAX_CALLS: usize = 4096;
 /// How long the last word may wait for a reader that is slow.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -94,26 +96,37 @@ pub(crate) struct Outlets {
     calls: TaskTracker,
     shutdown: CancellationToken,
     stall: Duration,
+    rooms: Arc<Semaphore>,
 }
 
 impl Outlets {
     /// Calls are tracked by `calls` and end with `shutdown`.
-    pub(crate) const fn new(calls: TaskTracker, shutdown: CancellationToken) -> Self {
-        Self { calls, shutdown, stall: STALL }
+    pub(crate) fn new(calls: TaskTracker, shutdown: CancellationToken) -> Self {
+        Self { calls, shutdown, stall: STALL, rooms: Arc::new(Semaphore::new(MAX_CALLS)) }
     }
 
     /// Answers a call by `work`, until the deadline that its `metadata` names.
-    pub(crate) fn answer<T, W>(&self, metadata: &MetadataMap, work: impl FnOnce(Outlet<T>) -> W) -> Answers<T>
+    ///
+    /// # Errors
+    /// When there are too many such calls already.
+    pub(crate) fn answer<T, W>(
+        &self,
+        metadata: &MetadataMap,
+        work: impl FnOnce(Outlet<T>) -> W,
+    ) -> Result<tonic::Response<Answers<T>>, Status>
     where
         T: Send + 'static,
         W: Future<Output = Result<(), Status>> + Send + 'static,
     {
+        let room = Arc::clone(&self.rooms).try_acquire_owned();
+        let room = room.map_err(|_| Status::resource_exhausted("too many calls read at once; ask again later"))?;
         let (parcels, outgoing) = mpsc::channel(1);
         let outlet = |parcels| Outlet { parcels, last: Arc::default(), stall: self.stall };
         let ours = outlet(parcels.clone());
         let working = work(Outlet { last: Arc::clone(&ours.last), ..outlet(parcels) });
         let (shutdown, deadline) = (self.shutdown.clone(), deadline(metadata));
         self.calls.spawn(async move {
+            let _room = room;
             let outcome = tokio::select! {
                 outcome = working => outcome,
                 () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; ask again later")),
@@ -124,7 +137,8 @@ impl Outlets {
                 ours.end(status).await;
             }
         });
-        ReceiverStream::new(outgoing).filter_map(|parcel| std::future::ready(take(&parcel))).boxed()
+        let answers = ReceiverStream::new(outgoing).filter_map(|parcel| std::future::ready(take(&parcel)));
+        Ok(tonic::Response::new(answers.boxed()))
     }
 }
 
@@ -173,12 +187,13 @@ mod tests {
         if let Some(limit) = limit {
             metadata.insert("grpc-timeout", limit.parse().unwrap());
         }
-        outlets.answer(&metadata, |outlet| async move {
+        let answers = outlets.answer(&metadata, |outlet| async move {
             for n in 0.. {
                 outlet.send(n).await?;
             }
             Ok(())
-        })
+        });
+        answers.unwrap().into_inner()
     }
 
     async fn over(outlets: &Outlets) {
@@ -210,6 +225,17 @@ mod tests {
         while let Some(answer) = stopped.next().await {
             assert!(answer.is_ok_and(|n| n == 0) || stopped.next().await.is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn so_many_calls_and_no_more() {
+        let outlets = Outlets { rooms: Arc::new(Semaphore::new(1)), ..outlets(STALL) };
+        let one = counting(&outlets, None);
+        let more = outlets.answer(&MetadataMap::new(), |_: Outlet<u32>| std::future::ready(Ok(())));
+        assert_eq!(more.err().map(|status| status.code()), Some(Code::ResourceExhausted));
+        drop(one);
+        over(&outlets).await;
+        drop(counting(&outlets, None));
     }
 
     #[test]

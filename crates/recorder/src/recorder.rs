@@ -72,8 +72,8 @@ impl Recorder {
         let addr = config.grpc_addr;
         anyhow::ensure!(
             addr.ip().is_loopback() || config.anonymous_publish,
-            "{addr} can be reached from other machines, and anyone there could record: use a loopback address, or say \
-             LIVETAPE_ANONYMOUS=publish"
+            "{addr} can be reached from other machines, and anyone there could record and delete: use a loopback address, \
+             or say LIVETAPE_ANONYMOUS=publish"
         );
         let (path, disk) = (config.data_dir.clone(), config.disk.clone());
         let (dir, recordings) = tokio::task::spawn_blocking(move || {

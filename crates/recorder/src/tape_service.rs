@@ -43,11 +43,11 @@ impl v1::tape_service_server::TapeService for Tapes {
         let (metadata, _, request) = request.into_parts();
         let shared = Arc::clone(&self.shared);
         if request.recording_id.is_empty() {
-            return Ok(Response::new(self.outlets.answer(&metadata, |outlet| all_tails(shared, outlet))));
+            return self.outlets.answer(&metadata, |outlet| all_tails(shared, outlet));
         }
         let id = lookup::recording(&self.shared, &request.recording_id)?.id;
         let watch = follow(&self.shared, id)?;
-        Ok(Response::new(self.outlets.answer(&metadata, |outlet| one_tail(shared, id, watch, outlet))))
+        self.outlets.answer(&metadata, |outlet| one_tail(shared, id, watch, outlet))
     }
 
     async fn read_frames(
@@ -68,7 +68,7 @@ impl v1::tape_service_server::TapeService for Tapes {
             return Err(Status::out_of_range(text));
         }
         let read = Read { tape: Tape::new(Arc::clone(&self.shared), &recording), tail, follow: request.follow };
-        Ok(Response::new(self.outlets.answer(&metadata, |outlet| read.frames(first..end, outlet))))
+        self.outlets.answer(&metadata, |outlet| read.frames(first..end, outlet))
     }
 
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
@@ -76,7 +76,7 @@ impl v1::tape_service_server::TapeService for Tapes {
         let recording = lookup::recording(&self.shared, &request.recording_id)?;
         let file = export::plan(&self.shared, &recording, &request).await?;
         let tape = Tape::new(Arc::clone(&self.shared), &recording);
-        Ok(Response::new(self.outlets.answer(&metadata, |outlet| file.send(tape, outlet))))
+        self.outlets.answer(&metadata, |outlet| file.send(tape, outlet))
     }
 }
 

@@ -137,6 +137,37 @@ async fn sealing_with_and_without_a_source() {
 }
 
 #[tokio::test]
+async fn a_source_that_was_away_meanwhile_goes_on_in_the_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let source = opening("a", stereo());
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    append(&call, 0, 960).await;
+    call.acknowledged(Frame::new(960)).await.unwrap();
+    drop(call);
+    recorder.without_sources().await;
+    let (sealed, new) = recorder.begin_anew("a").await.unwrap();
+    assert_eq!(sealed.seal.as_ref().unwrap().end_frame, 960);
+    let again = v1::Open { resume_recording_id: Some(sealed.id), ..source };
+    let call = open(recorder.addr, again).await.unwrap();
+    assert_eq!((&call.opened.recording_id, call.opened.next_frame), (&new.id, 0));
+    assert_eq!(call.opened.resume_frame, Some(960), "all that it sent is durable");
+    assert!(
+        call.append(
+            Frame::new(0),
+            common::noon().after_frames(livetape_audio::FrameCount::new(960), stereo()),
+            pcm(960, 960)
+        )
+        .await
+    );
+    call.end(Frame::new(960)).await.unwrap();
+    assert_eq!(recorder.audio(&new.id).await, pcm(960, 960));
+    let entries = recorder.timeline(&new.id).await;
+    assert!(entries.iter().all(|e| !matches!(e.what, Some(What::Gap(_)))), "{entries:?}");
+    recorder.stop().await;
+}
+
+#[tokio::test]
 async fn descriptions_and_locks_outlive_the_recorder() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = start(config(folder.path())).await;
