@@ -161,7 +161,9 @@ impl Session {
         let mut store: Option<Box<dyn Store>> = spool.map(|spool| Box::new(spool) as _);
         let mut before = before.flatten();
         let over = before.take_if(|(identity, before)| before.ended || identity.spec != source.spec());
-        if let Some(((identity, restored), old)) = over.zip(store.take()) {
+        if let Some((identity, restored)) = over
+            && let Some(old) = store.take()
+        {
             match self.deliver_before(old, identity, restored, &shutdown).await? {
                 Delivered::All(cleared) => store = cleared,
                 Delivered::Stopped => return Ok(()),
