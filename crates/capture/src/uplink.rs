@@ -197,7 +197,9 @@ impl Uplink {
 
     /// The process is another one now, and what was to be captured meanwhile is missing.
     pub fn restarted(&mut self) {
-        self.gaps.push(Missing { at: self.end, frames: None, reason: GapReason::SourceRestarted });
+        if !self.gaps.is_unknown(self.end) {
+            self.gaps.push(Missing { at: self.end, frames: None, reason: GapReason::SourceRestarted });
+        }
         // The process before may have sent more than it has kept; under these places comes something else now.
         self.numbers.until = Some(self.numbers.until.unwrap_or(self.end));
         self.save_numbers(None);

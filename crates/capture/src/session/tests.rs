@@ -34,6 +34,8 @@ const UNKNOWN: u64 = 1 << 40;
 
 #[derive(Default)]
 struct Tape {
+    /// Answers nobody, and breaks the calls that there are.
+    down: bool,
     moods: VecDeque<Mood>,
     opens: Vec<v1::Open>,
     pcm: Vec<u8>,
@@ -88,6 +90,9 @@ impl Recorder {
         let Some(Request::Open(open)) = requests.message().await?.and_then(|m| m.message) else {
             return Err(Refusal::invalid_argument("no Open first"));
         };
+        if self.tape().down {
+            return Err(Refusal::unavailable("down as told"));
+        }
         let (mood, opened) = self.open(open);
         if matches!(mood, Mood::Deaf) {
             std::future::pending::<()>().await;
@@ -98,6 +103,7 @@ impl Recorder {
         let mut durable = self.tape().pcm.len();
         while let Some(message) = requests.message().await?.and_then(|m| m.message) {
             match (mood, appends) {
+                _ if self.tape().down => return Err(Refusal::unavailable("down as told")),
                 (Mood::Refuse { after, code }, n) if n >= after => return Err(Refusal::new(code, "as told")),
                 (Mood::Break { after, .. }, n) if n >= after => {
                     self.tape().pcm.truncate(durable);
@@ -396,3 +402,5 @@ async fn the_whole_role_with_two_real_generators() {
         assert_eq!((open.source.as_str(), open.title.as_str(), open.spec), ("counting", "Studio", spec));
     }
 }
+
+mod spooled;

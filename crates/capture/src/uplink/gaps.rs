@@ -47,6 +47,11 @@ impl Gaps {
         }
     }
 
+    /// Whether nobody knows how much is missing at `place` already.
+    pub(super) fn is_unknown(&self, place: Place) -> bool {
+        self.waiting.iter().rev().take_while(|gap| gap.at == place).any(|gap| gap.frames.is_none())
+    }
+
     /// The next one to be sent, if it stands before a frame that comes before `cursor` or is that.
     pub(super) fn next_to_send(&mut self, cursor: Place) -> Option<Missing> {
         let gap = self.waiting.get(self.sent).filter(|gap| gap.at <= cursor).copied();
