@@ -5,8 +5,9 @@ CARGO ?= cargo
 LOCKED := --locked
 # Further arguments of `livetape run`: make run ARGS="--source counting"
 ARGS ?=
-# How many times `make torture` kills the recorder.
+# How many times `make torture` kills the recorder, and how many faults of all kinds it makes in the services.
 KILLS ?= 50
+FAULTS ?= 50
 # Most tests wait for audio to pass in real time: more of them at once than there are cores.
 TEST_THREADS ?= 4
 
@@ -17,7 +18,8 @@ help:
 	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
 	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
 	@echo 'make check    formatting, lints, documentation, scripts'
-	@echo 'make torture  kill the recorder $(KILLS) times while it records, and look at every byte (KILLS=)'
+	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
+	@echo '              every byte (KILLS= FAULTS=)'
 	@echo 'make bench    measure on this machine what listeners and long recordings cost'
 	@echo 'make up       start the services with docker compose'
 	@echo 'make down     stop them'
@@ -43,8 +45,9 @@ check:
 	else echo 'check: no shellcheck here, scripts were not looked at'; fi
 
 torture:
-	@scripts/setup.sh run
-	LIVETAPE_KILLS=$(KILLS) $(CARGO) test $(LOCKED) -p livetape-tests --test kill
+	@scripts/setup.sh test
+	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) RUST_TEST_THREADS=$(TEST_THREADS) \
+	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services
 
 bench:
 	@scripts/setup.sh run

@@ -3,29 +3,23 @@
 //! `LIVETAPE_KILLS` is how often (6 if not said), `LIVETAPE_SEED` repeats a run. The numbers of a run go to standard
 //! error, past the capture of the test harness, because the run may be long.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use livetape_audio::Frame;
 use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http;
-use livetape_testkit::process::{Livetape, Start, command};
+use livetape_testkit::process::{Livetape, Start};
 use livetape_testkit::pusher::{Push, Pusher};
-use livetape_testkit::{spawn, wait};
+use livetape_testkit::wait;
 use livetape_tests::counting;
 use livetape_tests::growing::SOON;
+use livetape_tests::torture::{Listener, counted, edge, gaps, numbers, setting, verified};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Further sources in every fifth round.
 const LOAD: usize = 12;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |s| s.parse().expect("a number"))
-}
 
 fn kills() -> u64 {
     setting("LIVETAPE_KILLS", 6)
@@ -37,76 +31,15 @@ fn say(text: &str) {
 
 /// Milliseconds to live, from a seed that is printed.
 fn lives() -> impl FnMut() -> Duration {
-    let mut state = setting("LIVETAPE_SEED", u64::from(std::process::id()));
-    say(&format!("LIVETAPE_SEED={state} LIVETAPE_KILLS={}", kills()));
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_millis(150 + (state >> 33) % 1_350)
-    }
+    let seed = setting("LIVETAPE_SEED", u64::from(std::process::id()));
+    say(&format!("LIVETAPE_SEED={seed} LIVETAPE_KILLS={}", kills()));
+    let mut random = numbers(seed);
+    move || Duration::from_millis(150 + random(1_350))
 }
 
 fn push(to: SocketAddr, stream: &str) -> Pusher {
     let push = Push { to, stream: stream.into(), spec: stereo(), content: counting, backlog: Duration::ZERO };
     Pusher::start(push)
-}
-
-/// Follows a recording by ranges, comes back after each cut, and compares every byte as it comes.
-struct Listener {
-    thread: std::thread::JoinHandle<Result<u64>>,
-    stop: Arc<AtomicBool>,
-    heard: Arc<AtomicU64>,
-}
-
-impl Listener {
-    fn start(to: SocketAddr, target: String) -> Self {
-        let (stop, heard) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let thread = std::thread::spawn({
-            let (stop, heard) = (Arc::clone(&stop), Arc::clone(&heard));
-            move || {
-                while !stop.load(Ordering::Relaxed) {
-                    listen(to, &target, &stop, &heard)?;
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Ok(heard.load(Ordering::Relaxed))
-            }
-        });
-        Self { thread, stop, heard }
-    }
-
-    fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
-    }
-
-    fn end(self) -> Result<u64> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the thread does not panic")
-    }
-}
-
-/// One connection of a listener that has heard the first `heard` bytes. Only wrong audio is an error.
-fn listen(to: SocketAddr, target: &str, stop: &AtomicBool, heard: &AtomicU64) -> Result<()> {
-    let start = heard.load(Ordering::Relaxed);
-    let Ok(mut reply) = http::get(to, target).range(&format!("{start}-")).send() else { return Ok(()) };
-    if reply.status == 416 && reply.header("content-range") == Some(format!("bytes */{start}").as_str()) {
-        return Ok(()); // It has ended, and all of it was heard.
-    }
-    // What was heard is there after every start: to ask for what follows can be early, but never beyond.
-    ensure!(matches!(reply.status, 206 | 200 | 404 | 503), "after {start} bytes: {} {:?}", reply.status, reply.headers);
-    if reply.status == 404 || reply.status == 503 {
-        return Ok(());
-    }
-    let mut at = if reply.status == 200 { 0 } else { start };
-    while !stop.load(Ordering::Relaxed) {
-        let deadline = std::time::Instant::now() + Duration::from_millis(100);
-        let piece = reply.next_piece(deadline)?;
-        if piece.is_empty() && reply.ending() != http::Ending::Open {
-            return Ok(());
-        }
-        verify_at(&piece, at).with_context(|| format!("a listener heard it from {at} on"))?;
-        at += piece.len() as u64;
-        heard.fetch_max(at, Ordering::Relaxed);
-    }
-    Ok(())
 }
 
 #[test]
@@ -145,31 +78,13 @@ fn nothing_acknowledged_is_lost_and_nothing_heard_changes() -> Result<()> {
     for listener in listeners {
         assert_eq!(listener.end()?, bytes);
     }
-    let mut whole = http::get(livetape.http(), &target).send()?;
-    let body = whole.body()?;
-    assert_eq!(body.len() as u64, bytes);
-    verify_at(&body, 0)?;
+    counted(livetape.http(), &target, end)?;
     let opened = pusher.progress().opened;
     assert!(opened as u64 > kills(), "it was opened {opened} times");
     assert_eq!(gaps(livetape.http(), &id)?, Vec::<serde_json::Value>::new(), "a source that remembers leaves no gap");
     livetape.stop()?;
     verified(data.path())?;
     say(&format!("{end} frames, all right; slowest start {slowest:?}"));
-    Ok(())
-}
-
-/// The gaps on a recording's timeline.
-fn gaps(to: SocketAddr, id: &str) -> Result<Vec<serde_json::Value>> {
-    let timeline = http::json(to, &format!("/recordings/{id}/timeline"))?;
-    let entries = timeline["entries"].as_array().context("entries")?;
-    Ok(entries.iter().filter(|e| e["type"] == "gap").cloned().collect())
-}
-
-/// `livetape verify` finds nothing wrong.
-fn verified(data: &Path) -> Result<()> {
-    let mut verify = command(["verify", "--data-dir"])?;
-    verify.arg(data);
-    spawn::run(verify, Duration::from_secs(120))?.ok()?;
     Ok(())
 }
 
@@ -210,9 +125,4 @@ fn a_source_that_dies_with_the_recorder_leaves_one_gap_each_time() -> Result<()>
     verify_at(&reply.body()?, 0)?;
     livetape.stop()?;
     verified(data.path())
-}
-
-/// Bytes of audio that exist now.
-fn edge(to: SocketAddr, id: &str) -> Result<u64> {
-    http::json(to, &format!("/recordings/{id}"))?["bytes"].as_u64().context("bytes")
 }

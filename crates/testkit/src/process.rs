@@ -67,22 +67,73 @@ fn clear_environment(command: &mut Command) {
     }
 }
 
-/// How to start `livetape run`.
+/// An address that a role takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Port {
+    Http,
+    Grpc,
+    Ops,
+}
+
+impl Port {
+    /// How the role is told which.
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Http => "--http-addr",
+            Self::Grpc => "--grpc-addr",
+            Self::Ops => "--ops-addr",
+        }
+    }
+    /// How the role says which it took.
+    const fn said(self) -> &'static str {
+        match self {
+            Self::Http => "Listen: http://",
+            Self::Grpc => "Ingest: http://",
+            Self::Ops => "Ops: http://",
+        }
+    }
+}
+
+/// Addresses by [`Port`]: all that a role takes, in the order in which it says them.
+type Addresses = Vec<(Port, SocketAddr)>;
+
+/// How to start `livetape run`, or one of the roles by itself.
 #[derive(Clone, Debug)]
 pub struct Start {
-    data: PathBuf,
-    http: SocketAddr,
-    grpc: SocketAddr,
+    role: &'static str,
+    addresses: Addresses,
     args: Vec<OsString>,
     stdin: bool,
     wrapper: Vec<OsString>,
 }
 
 impl Start {
-    /// On the data folder `data`, on free ports, with nothing else said: records the time signal.
+    /// `livetape run` on the data folder `data`, on free ports, with nothing else said: records the time signal.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { data: data.into(), http: any, grpc: any, args: Vec::new(), stdin: false, wrapper: Vec::new() }
+        Self::role("run", &[Port::Http, Port::Grpc]).data(data)
+    }
+    /// `livetape recorder` on the data folder `data`, on free ports.
+    pub fn recorder(data: impl Into<PathBuf>) -> Self {
+        Self::role("recorder", &[Port::Grpc, Port::Ops]).data(data)
+    }
+    /// `livetape gateway`, on free ports, that serves what this recorder has.
+    pub fn gateway(recorder: SocketAddr) -> Self {
+        Self::role("gateway", &[Port::Http, Port::Ops]).args(["--recorder-url", &format!("http://{recorder}")])
+    }
+    /// `livetape capture`, on a free port, that pushes to this recorder; with nothing else said the time signal.
+    pub fn capture(recorder: SocketAddr) -> Self {
+        Self::role("capture", &[Port::Ops]).args(["--recorder-url", &format!("http://{recorder}")])
+    }
+
+    fn role(role: &'static str, ports: &[Port]) -> Self {
+        let addresses = ports.iter().map(|port| (*port, SocketAddr::from(([127, 0, 0, 1], 0)))).collect();
+        Self { role, addresses, args: Vec::new(), stdin: false, wrapper: Vec::new() }
+    }
+
+    /// With `--data-dir DIR`.
+    #[must_use]
+    pub fn data(self, data: impl Into<PathBuf>) -> Self {
+        self.args(["--data-dir".into(), data.into().into_os_string()])
     }
     /// With further arguments.
     #[must_use]
@@ -109,9 +160,8 @@ impl Start {
     }
     /// On the addresses of one that ran before, so that its clients find it again.
     #[must_use]
-    pub const fn on_ports_of(mut self, before: &Livetape) -> Self {
-        self.http = before.http;
-        self.grpc = before.grpc;
+    pub fn on_ports_of(mut self, before: &Livetape) -> Self {
+        self.addresses.clone_from(&before.addresses);
         self
     }
 
@@ -125,8 +175,10 @@ impl Start {
             }
         };
         clear_environment(&mut command);
-        command.arg("run").arg("--data-dir").arg(&self.data).args(&self.args);
-        command.args(["--http-addr", &self.http.to_string(), "--grpc-addr", &self.grpc.to_string()]);
+        command.arg(self.role).args(&self.args);
+        for (port, address) in &self.addresses {
+            command.args([port.flag(), &address.to_string()]);
+        }
         Ok(command)
     }
 
@@ -143,8 +195,8 @@ impl Start {
         let mut child = spawn::spawn(command)?;
         let stdout = child.stdout.take().context("there is a pipe")?;
         let stdin = child.stdin.take();
-        let (http, grpc) = (self.http, self.grpc);
-        let mut livetape = Livetape { child, stdin, http, grpc, log, started_in: Duration::ZERO, stopped: false };
+        let (role, addresses) = (self.role, self.addresses.clone());
+        let mut livetape = Livetape { role, child, stdin, addresses, log, started_in: Duration::ZERO, stopped: false };
         let (lines, said) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
@@ -152,8 +204,9 @@ impl Start {
                 let _ = lines.send(line);
             }
         });
-        livetape.http = livetape.address(&said, "Listen: http://", started + START_LIMIT)?;
-        livetape.grpc = livetape.address(&said, "Ingest: http://", started + START_LIMIT)?;
+        for (n, (port, _)) in self.addresses.iter().enumerate() {
+            livetape.addresses[n].1 = livetape.said(&said, port.said(), started + START_LIMIT)?;
+        }
         livetape.started_in = started.elapsed();
         Ok(livetape)
     }
@@ -169,13 +222,13 @@ impl Start {
     }
 }
 
-/// A running `livetape run`. Killed when dropped; the end of its log is shown when the test fails.
+/// A running `livetape run`, or one role of it. Killed when dropped; the end of its log is shown when the test fails.
 #[derive(Debug)]
 pub struct Livetape {
+    role: &'static str,
     child: Child,
     stdin: Option<ChildStdin>,
-    http: SocketAddr,
-    grpc: SocketAddr,
+    addresses: Addresses,
     log: tempfile::NamedTempFile,
     started_in: Duration,
     /// It was stopped and ended well: nobody needs its log.
@@ -183,14 +236,14 @@ pub struct Livetape {
 }
 
 impl Livetape {
-    fn address(&mut self, said: &mpsc::Receiver<String>, prefix: &str, deadline: Instant) -> Result<SocketAddr> {
+    fn said(&mut self, said: &mpsc::Receiver<String>, prefix: &str, deadline: Instant) -> Result<SocketAddr> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = match said.recv_timeout(left) {
                 Ok(line) => line,
                 Err(why) => {
                     let end = self.child.try_wait()?;
-                    anyhow::bail!("livetape did not say {prefix:?}: {why}, {end:?}; its log:\n{}", self.log());
+                    anyhow::bail!("{} did not say {prefix:?}: {why}, {end:?}; its log:\n{}", self.role, self.log());
                 }
             };
             if let Some(address) = line.strip_prefix(prefix) {
@@ -200,17 +253,34 @@ impl Livetape {
         }
     }
 
+    fn address(&self, port: Port) -> SocketAddr {
+        let found = self.addresses.iter().find(|(its, _)| *its == port);
+        found.unwrap_or_else(|| panic!("{} has no {}", self.role, port.flag())).1
+    }
     /// Where the gateway listens.
-    pub const fn http(&self) -> SocketAddr {
-        self.http
+    ///
+    /// # Panics
+    /// When there is none in this process.
+    pub fn http(&self) -> SocketAddr {
+        self.address(Port::Http)
     }
     /// Where the recorder takes audio.
-    pub const fn grpc(&self) -> SocketAddr {
-        self.grpc
+    ///
+    /// # Panics
+    /// When there is none in this process.
+    pub fn grpc(&self) -> SocketAddr {
+        self.address(Port::Grpc)
+    }
+    /// Where a role by itself says how it is doing.
+    ///
+    /// # Panics
+    /// When this is `livetape run`, which says it on the gateway's address.
+    pub fn ops(&self) -> SocketAddr {
+        self.address(Port::Ops)
     }
     /// The address of `path` at the gateway.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.http)
+        format!("http://{}{path}", self.http())
     }
     /// Its process id.
     pub fn pid(&self) -> u32 {
@@ -306,6 +376,6 @@ impl Drop for Livetape {
         // Captured, and therefore seen only when the test fails.
         let log = self.log();
         let from = log.char_indices().rev().filter(|(_, c)| *c == '\n').nth(40).map_or(0, |(at, _)| at);
-        eprintln!("--- the end of livetape's log:\n{}\n---", &log[from..]);
+        eprintln!("--- the end of the log of livetape {}:\n{}\n---", self.role, &log[from..]);
     }
 }
