@@ -5,6 +5,8 @@ use crate::settings::gateway::{GatewayFlags, ReadFlag};
 use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
 use anyhow::Context;
 use livetape_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
+use livetape_service::{OpsListener, Readiness};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Flags of `livetape gateway`.
@@ -38,15 +40,30 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
         RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;
     let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
-    let ops = role::ops(args.ops.config(&args.anonymous, &file), gateway.metrics()).await?;
+    let readiness = Readiness::awaiting(&["catalogue"]);
+    let ops = OpsListener::bind(args.ops.config(&args.anonymous, &file), readiness.clone(), gateway.metrics()).await?;
+    let ready = gateway.ready();
     let mut said = vec![("Listen", format!("{}/", role::url(gateway.local_addr())))];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
 
     let ops = Role::ops(ops, &stop);
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tell(ready, readiness) => {}
+    }
     let outcome = gateway.stop().await;
     ops.stop().await?;
     outcome
+}
+
+/// Keeps telling whether it is known what the recorder has.
+async fn tell(mut ready: watch::Receiver<bool>, readiness: Readiness) {
+    loop {
+        readiness.set("catalogue", *ready.borrow_and_update());
+        if ready.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }

@@ -15,6 +15,9 @@ use tokio::sync::oneshot;
 /// Audio that waits so much longer than a tick shows that the disk is behind.
 const LAG: Duration = Duration::from_secs(1);
 
+/// What a piece of audio or an entry counts besides its bytes: many small ones are as much to keep as few large ones.
+const STEP: usize = 256;
+
 /// One thing to do to a tape, in order.
 #[derive(Debug)]
 enum Step {
@@ -44,7 +47,10 @@ impl Pending {
 
     /// Adds an entry for the timeline.
     pub(crate) fn note(&self, entry: Entry) {
-        self.with(|steps, _| steps.push(Step::Note(entry)));
+        self.with(|steps, bytes| {
+            *bytes += STEP;
+            steps.push(Step::Note(entry));
+        });
     }
 
     /// Adds frames, of which the first was captured at `time`.
@@ -53,7 +59,7 @@ impl Pending {
             return;
         }
         self.with(|steps, bytes| {
-            *bytes += pcm.len();
+            *bytes += pcm.len() + STEP;
             // A jump in time comes with an entry, so frames without one between follow each other.
             match steps.last_mut() {
                 Some(Step::Audio { chunks, .. }) => chunks.push(pcm),
@@ -62,7 +68,7 @@ impl Pending {
         });
     }
 
-    /// Bytes of audio that wait.
+    /// Bytes that wait, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.with(|_, bytes| *bytes)
     }

@@ -145,6 +145,8 @@ pub struct Ingest {
     is_named: bool,
     /// When the first frame is due, if this recording goes on where another ended.
     due: Option<WallTime>,
+    /// Where the recording stood before its first frame.
+    start: Position,
     /// A call's number of a frame minus the recording's: not zero after a roll.
     offset: FrameCount,
     anchor: Option<Anchor>,
@@ -202,6 +204,7 @@ impl Ingest {
             writer: None,
             is_named: false,
             due: None,
+            start: Position::default(),
             offset: FrameCount::ZERO,
             anchor: None,
             anchor_distance: ANCHOR_DISTANCE,
@@ -247,7 +250,13 @@ impl Ingest {
     /// The recording goes on in a new one, in the same call. A gap that waits for its frame goes with it.
     pub fn rolled(&mut self) {
         self.offset = self.offset + self.next.since(Frame::ZERO);
-        self.stand_at(self.position().continued());
+        self.goes_on_after(self.position());
+    }
+
+    /// This recording, still empty, goes on where another one ended.
+    pub fn goes_on_after(&mut self, before: Position) {
+        self.start = before.continued();
+        self.stand_at(self.start);
     }
 
     /// Where the recording stands.
@@ -259,7 +268,17 @@ impl Ingest {
     /// What was not durable could not be kept. The source has to open again.
     pub fn rewound(&mut self, position: Position) {
         self.gap = None;
-        self.stand_at(position);
+        self.stand_at(if position.next == Frame::ZERO { self.start } else { position });
+    }
+
+    /// Who holds the epoch.
+    pub const fn holder(&self) -> Instance {
+        self.source.0
+    }
+
+    /// The epoch may have been given out, although nobody holds it.
+    pub const fn skip_to(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
     }
 
     /// Decides about a message and takes the decision as carried out.

@@ -5,7 +5,7 @@ use crate::committer::{Committed, Committer, Pending};
 use crate::ingest::{Ingest, Position};
 use crate::metrics::Instruments;
 use bytes::Bytes;
-use livetape_audio::{Durable, Entry, Epoch, FrameCount, RecordingId, SealReason, Title, WallTime};
+use livetape_audio::{Durable, Entry, Epoch, FrameCount, Instance, RecordingId, SealReason, Title, WallTime};
 use livetape_proto::Opening;
 use livetape_service::metrics::Held;
 use livetape_store::{Recording, TapeWriter};
@@ -139,6 +139,13 @@ impl OpenTape {
         if let Some(call) = &self.call {
             call.acknowledge(self.ingest.in_call(durable.end()));
         }
+    }
+
+    /// Takes the call out, with the source that it is of; from now on the resume window runs.
+    pub(crate) fn take_call(&mut self, window: Duration) -> Option<(Call, Instance)> {
+        let call = self.call.take()?;
+        self.deadline = Some(Instant::now() + window);
+        Some((call, self.ingest.holder()))
     }
 
     /// Ends the call, if there is one; from now on the resume window runs.

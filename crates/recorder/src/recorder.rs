@@ -14,12 +14,13 @@ use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
-use livetape_audio::{Durable, Frame, RecordingId, SealReason, Tail};
+use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, Tail};
 use livetape_service::{Metrics, Tasks};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,14 +168,14 @@ impl Recorder {
 /// Fills the catalogue, opens what was open, publishes the tails. A recording that cannot be recovered is left as it
 /// is, said, and does not keep the others from going on.
 fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
-    let mut newest = BTreeMap::new();
+    let mut ids: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for recording in &recordings {
-        let id = newest.entry(recording.stream.clone()).or_insert(recording.id);
-        *id = recording.id.max(*id);
+        ids.entry(recording.stream.clone()).or_default().insert(recording.id, recording.spec);
     }
     let mut open = Vec::new();
     for recording in recordings {
-        let next = newest.get(&recording.stream).copied().filter(|&id| id != recording.id);
+        let later = (Bound::Excluded(recording.id), Bound::Unbounded);
+        let next = ids.get(&recording.stream).and_then(|ids| ids.range(later).next()).map(|(&id, &spec)| (id, spec));
         shared.archive.insert(recording.clone());
         if recording.seal.is_none() {
             open.extend(recover_one(shared, recording, next));
@@ -183,8 +184,9 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
     open.into_iter().map(|tape| reopen(shared, tape)).collect()
 }
 
-fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>) -> Option<TapeWriter> {
-    let (stream, id) = (recording.stream.clone(), recording.id);
+/// Opens a recording that was not sealed. `next` is the stream's recording after it, if there is one.
+fn recover_one(shared: &Shared, recording: Recording, next: Option<(RecordingId, Spec)>) -> Option<TapeWriter> {
+    let (stream, id, spec) = (recording.stream.clone(), recording.id, recording.spec);
     let (mut tape, recovery) = match TapeWriter::recover(&shared.dir, recording, tape::now()) {
         Ok(recovered) => recovered,
         Err(error) => {
@@ -195,11 +197,10 @@ fn recover_one(shared: &Shared, recording: Recording, next: Option<RecordingId>)
     };
     tracing::info!(%stream, recording = %id, ?recovery, "recovered");
     shared.tails.publish(id, Tail::open(tape.durable(), shared.dir.generation()));
-    if next.is_none() {
-        return Some(tape);
-    }
+    let Some((next, next_spec)) = next else { return Some(tape) };
     // The process ended between making the next recording and sealing this one.
-    match tape::seal(&mut tape, SealReason::Rolled, next) {
+    let why = if next_spec == spec { SealReason::Rolled } else { SealReason::SpecChanged };
+    match tape::seal(&mut tape, why, Some(next)) {
         Ok(sealed) => tape::announce(shared, sealed),
         Err(error) => tracing::error!(%stream, recording = %id, %error, "cannot be sealed"),
     }
@@ -216,7 +217,7 @@ fn reopen(shared: &Shared, tape: TapeWriter) -> OpenTape {
     {
         let mut follower = TimelineFollower::open(&shared.dir, &before);
         match follower.refresh(&tail) {
-            Ok(()) => open.ingest.rewound(Position::of(follower.timeline(), Durable(tail.end)).continued()),
+            Ok(()) => open.ingest.goes_on_after(Position::of(follower.timeline(), Durable(tail.end))),
             Err(error) => tracing::warn!(recording = %before.id, %error, "its timeline cannot be read"),
         }
     }

@@ -127,6 +127,8 @@ impl Stream {
 
     async fn command(&mut self, command: Command) -> anyhow::Result<()> {
         match command {
+            // Who has given up waiting takes the stream from nobody.
+            Command::Open { reply, .. } if reply.is_closed() => {}
             Command::Open { call, opening, reply } => {
                 let answer = self.opening(call, *opening).await?;
                 // Who has given up meanwhile has dropped the other side of the call, which is noticed.
@@ -157,14 +159,20 @@ impl Stream {
         }
     }
 
-    /// A source opens the stream: everything before is made durable, older calls end, the epoch rises.
+    /// A source opens the stream: everything before is made durable, the epoch rises, an older call ends.
     async fn opening(&mut self, call: CallId, opening: Opening) -> anyhow::Result<Result<Opened, OpenError>> {
         self.settle().await?;
-        if let Some(open) = &self.open {
-            let (got, current) = (open.ingest.epoch(), open.ingest.epoch().next());
-            self.hang_up(Some(Verdict::Refused(Refusal::OldEpoch { got, current })));
+        let former = self.open.as_mut().and_then(|open| open.take_call(self.shared.resume_window));
+        let ready = self.make_ready(&opening).await?;
+        if let Some((former, instance)) = former {
+            former.end(Some(match &ready {
+                Err(error) => error.clone().into(),
+                // It may be this very call that is late, and the other the one that the source uses.
+                Ok(()) if instance == opening.instance => Verdict::Failed("the same source has opened again".into()),
+                Ok(()) => self.superseded(),
+            }));
         }
-        if let Err(error) = self.make_ready(&opening).await? {
+        if let Err(error) = ready {
             return Ok(Err(error));
         }
         let Some(open) = &mut self.open else { return Ok(Err(nothing_open())) };
@@ -175,6 +183,11 @@ impl Stream {
         let resume = tape::resume(&self.shared.archive.all, &opening, recording, wrote);
         tracing::info!(stream = %self.name, %recording, %epoch, %next, source = %opening.source, "source connected");
         Ok(Ok(Opened { recording, epoch, next, resume, progress }))
+    }
+
+    fn superseded(&self) -> Verdict {
+        let current = self.open.as_ref().map_or(Epoch::default(), |open| open.ingest.epoch());
+        Verdict::Refused(Refusal::OldEpoch { got: Epoch(current.0.saturating_sub(1)), current })
     }
 
     /// Sees to it that a recording is open for this source.
@@ -206,6 +219,7 @@ impl Stream {
         open.recording = writer.recording().clone();
         open.tape = Some(writer);
         if let Err(error) = outcome {
+            open.ingest.skip_to(epoch);
             return Ok(Err(error.into()));
         }
         open.title = opening.title.clone();
@@ -335,11 +349,13 @@ impl Stream {
                 return Ok(Err(error.into()));
             }
         };
-        let next = open.sealing.take().and_then(|sealing| sealing.next);
+        let (before, next) = (open.ingest.position(), open.sealing.take().and_then(|sealing| sealing.next));
         self.open = match next {
             Some(Next::Made(tape)) => {
                 tape::introduce(&self.shared, tape.recording());
-                Some(self.shared.open_tape(*tape))
+                let mut next = self.shared.open_tape(*tape);
+                next.ingest.goes_on_after(before);
+                Some(next)
             }
             _ => None,
         };

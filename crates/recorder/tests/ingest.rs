@@ -146,7 +146,7 @@ async fn a_broken_call_resumes_and_a_restarted_source_leaves_one_gap() {
     let again = open(recorder.addr, same_source(&source, &call)).await.unwrap();
     assert_eq!((again.opened.next_frame, again.opened.resume_frame), (1_000, Some(1_000)));
     assert!(again.opened.epoch > call.opened.epoch);
-    assert_eq!(call.refusal().await.code(), Code::Aborted, "the older call has lost the stream");
+    assert_eq!(call.refusal().await.code(), Code::Unavailable, "the same source: it may come back");
     // Sends again what may not have arrived, then goes on.
     again.append(Frame::new(500), after(noon(), 500), pcm(500, 1_500)).await;
     drop(call);
@@ -263,34 +263,105 @@ async fn what_another_source_wrote_is_not_taken_for_ones_own() {
     recorder.stop().await;
 }
 
-/// Refuses to replace `recording.json` of one recording while it is told to.
+/// Refuses one kind of operation on paths that contain a text, while it is told to.
 #[derive(Default)]
-struct Stubborn(std::sync::Mutex<Option<String>>);
+struct Refuses(std::sync::Mutex<Option<(Op, String)>>);
 
-impl Faults for Stubborn {
-    fn check(&self, op: Op, path: &Path) -> std::io::Result<()> {
-        let refused = self.0.lock().unwrap().as_ref().is_some_and(|id| path.to_string_lossy().contains(id.as_str()));
-        if refused && op == Op::Rename { Err(std::io::Error::other("stubborn")) } else { Ok(()) }
+impl Refuses {
+    fn now(&self, what: Option<(Op, &str)>) {
+        *self.0.lock().unwrap() = what.map(|(op, path)| (op, path.to_owned()));
     }
+}
+
+impl Faults for Refuses {
+    fn check(&self, op: Op, path: &Path) -> std::io::Result<()> {
+        let told = self.0.lock().unwrap();
+        let refused = told.as_ref().is_some_and(|(o, text)| *o == op && path.to_string_lossy().contains(text.as_str()));
+        if refused { Err(std::io::Error::other("refused")) } else { Ok(()) }
+    }
+}
+
+/// A recorder whose disk does what it is told, and that rolls at the next midnight.
+async fn start_refusing(folder: &Path) -> (Running, Arc<Refuses>) {
+    let refuses = Arc::new(Refuses::default());
+    let disk = Disk::with_faults(Arc::clone(&refuses) as _);
+    (start(RecorderConfig { disk, roll_after: Duration::from_millis(100), ..config(folder) }).await, refuses)
+}
+
+#[tokio::test]
+async fn a_gap_at_a_roll_is_seen_although_the_seal_had_to_be_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, refuses) = start_refusing(folder.path()).await;
+    let start = at("2026-11-20T23:59:59.5Z");
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    call.append(Frame::ZERO, start, pcm(0, 23_000)).await;
+    call.acknowledged(Frame::new(23_000)).await.unwrap();
+    refuses.now(Some((Op::Rename, &call.opened.recording_id)));
+    call.append(Frame::new(23_000), after(start, 23_000), pcm(23_000, 2_000)).await;
+    assert_eq!(call.refusal().await.code(), Code::Unavailable);
+    refuses.now(None);
+    let mut other = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    assert_eq!(other.opened.next_frame, 0, "in the next recording");
+    other.append(Frame::ZERO, at("2026-11-21T00:00:30Z"), pcm(0, 1_000)).await;
+    other.acknowledged(Frame::new(1_000)).await.unwrap();
+    let second = recorder.recording(&other.opened.recording_id);
+    assert_eq!(gaps(&recorder.timeline(&second, Frame::new(1_000))), 1);
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn a_gap_at_a_roll_is_seen_although_the_first_frames_had_to_be_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, refuses) = start_refusing(folder.path()).await;
+    let (source, start) = (opening("a", stereo()), at("2026-11-20T23:59:59.5Z"));
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    let first = call.opened.recording_id.clone();
+    call.append(Frame::ZERO, start, pcm(0, 24_000)).await;
+    let second = recorder.sealed(&first).await.seal.unwrap().next.expect("rolled").to_string();
+    refuses.now(Some((Op::Write, &format!("{second}/0000"))));
+    let late = at("2026-11-21T00:00:01Z");
+    call.gap(Frame::new(24_000), Some(48_000), v1::GapReason::Xrun).await;
+    call.append(Frame::new(24_000), late, pcm(24_000, 1_000)).await;
+    assert_eq!(call.refusal().await.code(), Code::Unavailable);
+    refuses.now(None);
+    let mut again = open(recorder.addr, same_source(&source, &call)).await.unwrap();
+    assert_eq!(again.opened.next_frame, 0);
+    again.gap(Frame::ZERO, Some(48_000), v1::GapReason::Xrun).await;
+    again.append(Frame::ZERO, late, pcm(24_000, 1_000)).await;
+    again.acknowledged(Frame::new(1_000)).await.unwrap();
+    assert_eq!(gaps(&recorder.timeline(&recorder.recording(&second), Frame::new(1_000))), 1);
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn who_cannot_open_a_stream_takes_it_from_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, refuses) = start_refusing(folder.path()).await;
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    call.append(Frame::ZERO, noon(), pcm(0, 1_000)).await;
+    call.acknowledged(Frame::new(1_000)).await.unwrap();
+    refuses.now(Some((Op::Create, "recording.json")));
+    assert_eq!(open(recorder.addr, opening("a", stereo())).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(call.refusal().await.code(), Code::Unavailable, "it comes back by itself");
+    recorder.stop().await;
 }
 
 #[tokio::test]
 async fn a_seal_that_fails_is_tried_again_and_leaves_nothing_behind() {
-    let (folder, stubborn) = (tempfile::tempdir().unwrap(), Arc::new(Stubborn::default()));
-    let disk = Disk::with_faults(Arc::clone(&stubborn) as _);
-    let recorder = start(RecorderConfig { disk, ..config(folder.path()) }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, refuses) = start_refusing(folder.path()).await;
     let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
     let first = call.opened.recording_id.clone();
     call.append(Frame::ZERO, noon(), pcm(0, 100)).await;
     call.acknowledged(Frame::new(100)).await.unwrap();
-    *stubborn.0.lock().unwrap() = Some(first.clone());
+    refuses.now(Some((Op::Rename, &first)));
     let mono = opening("a", Spec::new(livetape_audio::SampleFormat::F32, 44_100, 1).unwrap());
     for _ in 0..5 {
         assert_eq!(open(recorder.addr, mono.clone()).await.unwrap_err().code(), Code::Unavailable);
     }
     let list = |recorder: &Running| recorder.catalogue.list(&Query { limit: 100, ..Query::default() }).recordings.len();
     assert_eq!(list(&recorder), 1, "nobody knows of a recording that was not needed yet");
-    *stubborn.0.lock().unwrap() = None;
+    refuses.now(None);
     let opened = open(recorder.addr, mono).await.unwrap().opened;
     let seal = recorder.recording(&first).seal.expect("sealed");
     assert_eq!((seal.reason, seal.end), (SealReason::SpecChanged, Frame::new(100)));
