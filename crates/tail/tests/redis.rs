@@ -84,6 +84,10 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        // Whether a line is wanted is remembered for the whole process: somebody has to want all of them, or the test that
+        // runs beside this one decides that nobody does.
+        static WANTED: std::sync::Once = std::sync::Once::new();
+        WANTED.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

@@ -94,7 +94,7 @@ impl Tries {
     /// It works.
     pub(crate) fn works(&mut self) {
         if std::mem::take(&mut self.failing) {
-            tracing::info!("{} again", self.what);
+            tracing::info!("again: {}", self.what);
         }
         self.next = FIRST_WAIT;
     }
@@ -103,9 +103,9 @@ impl Tries {
     pub(crate) async fn failed(&mut self, why: &Status) {
         let error = whole(why);
         if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(error, "{} not", self.what);
+            tracing::debug!(error, "still not: {}", self.what);
         } else {
-            tracing::warn!(error, "{} not; it is tried until it works", self.what);
+            tracing::warn!(error, "tried until it works: {}", self.what);
         }
         let wait = self.next;
         self.next = wait.saturating_mul(2).min(LONGEST_WAIT);
