@@ -8,14 +8,9 @@ use futures::future::BoxFuture;
 use livetape_audio::{Frame, Generation, RecordingId, StreamName, Tail, Timeline};
 use livetape_store::{Catalogue, DataDir, Page, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::{TailWatch, Watch};
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-
-/// Largest description of a recording that is looked at, in bytes.
-const MAX_DESCRIPTION: u64 = 1 << 20;
 
 /// Recordings in a folder, their catalogue, and who tells how far the growing ones go.
 pub struct DirLibrary {
@@ -150,13 +145,11 @@ impl FrameReader for DirReader {
 
 /// The recording as its own folder describes it.
 fn described(dir: &DataDir, recording: &Recording) -> Result<Recording, ReadError> {
-    let path = dir.path().join(recording.stream.as_str()).join(recording.id.to_string()).join("recording.json");
-    let what = |e: Box<dyn std::error::Error + Send + Sync>| read_error(&path.display().to_string(), e);
-    let file = File::open(&path).map_err(|e| what(e.into()))?;
-    let described: Recording =
-        serde_json::from_reader(BufReader::new(file.take(MAX_DESCRIPTION))).map_err(|e| what(e.into()))?;
-    if described.id != recording.id || described.spec != recording.spec {
-        return Err(what("it describes another recording: is this the folder of this recorder?".into()));
+    let loaded = dir.load(&recording.stream, recording.id);
+    let described = loaded.map_err(|e| read_error("the description", Box::new(e)))?;
+    if described.spec != recording.spec {
+        let why = "it describes another recording: is this the folder of this recorder?";
+        return Err(read_error("the description", why.into()));
     }
     Ok(described)
 }

@@ -144,7 +144,11 @@ impl DataDir {
     }
 
     /// Reads a recording's own description.
-    pub(crate) fn load(&self, stream: &StreamName, id: RecordingId) -> Result<Recording, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], [`StoreError::Damaged`] also when it describes another recording, and what the file system
+    /// refuses.
+    pub fn load(&self, stream: &StreamName, id: RecordingId) -> Result<Recording, StoreError> {
         let path = self.stream_folder(stream).join(id.to_string()).join(RECORDING);
         let recording = format::decode_recording(&path, &self.disk().read_all(&path, MAX_JSON)?)?;
         if recording.id != id || recording.stream != *stream {
