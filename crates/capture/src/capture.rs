@@ -257,7 +257,7 @@ fn opening(source: &SourceConfig) -> Opening {
 }
 
 async fn run(session: Session, source: SourceConfig, shutdown: CancellationToken) -> Result<(), SessionError> {
-    match voice(source.source, source.spec).map_err(SourceError::from)? {
+    match voice(&source.source, source.spec).map_err(SourceError::from)? {
         Some(voice) => run_source(session, Generator::new(voice, source.spec), shutdown).await,
         None => {
             let reader = process_stdin().map_err(SourceError::from)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Where audio comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SourceSpec {
     /// Says at every second where in the recording it is and what time it is.
     TimeSignal,
@@ -43,11 +43,11 @@ pub enum SourceSpecError {
 }
 
 impl SourceSpec {
-    /// Every source, in the order in which help texts name them.
-    pub const ALL: [Self; 6] = [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::None];
+    /// Every source that a word says, in the order in which help texts name them.
+    pub const PLAIN: [Self; 6] = [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::None];
 
     /// As a person writes it.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::TimeSignal => "time-signal",
             Self::Tone => "tone",
@@ -59,7 +59,7 @@ impl SourceSpec {
     }
 
     /// The name under which it pushes.
-    pub fn name(self) -> SourceName {
+    pub fn name(&self) -> SourceName {
         self.as_str().parse().unwrap_or_default()
     }
 
@@ -67,9 +67,9 @@ impl SourceSpec {
     ///
     /// # Errors
     /// [`SourceSpecError::Counting`]: counting PCM is s16 stereo.
-    pub fn check(self, spec: Spec) -> Result<(), SourceSpecError> {
+    pub fn check(&self, spec: Spec) -> Result<(), SourceSpecError> {
         let fits = spec.format() == SampleFormat::S16 && spec.channels() == 2;
-        if self == Self::Counting && !fits { Err(SourceSpecError::Counting(spec)) } else { Ok(()) }
+        if *self == Self::Counting && !fits { Err(SourceSpecError::Counting(spec)) } else { Ok(()) }
     }
 }
 
@@ -91,7 +91,7 @@ impl FromStr for SourceSpec {
             let instead = "pipe it in: arecord -t wav -f S16_LE -r 48000 -c 2 | livetape run --source stdin";
             return Err(SourceSpecError::NotBuilt { given: given(), what: "devices", instead });
         }
-        Self::ALL.into_iter().find(|source| source.as_str() == s).ok_or_else(|| SourceSpecError::Unknown(given()))
+        Self::PLAIN.into_iter().find(|source| source.as_str() == s).ok_or_else(|| SourceSpecError::Unknown(given()))
     }
 }
 
@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn names_and_refusals() {
-        for source in SourceSpec::ALL {
-            assert_eq!(source.to_string().parse(), Ok(source));
+        for source in SourceSpec::PLAIN {
             assert_eq!(source.name().as_str(), source.as_str());
+            assert_eq!(source.to_string().parse(), Ok(source));
         }
         let message = |s: &str| s.parse::<SourceSpec>().unwrap_err().to_string();
         assert!(message("file:/tmp/a.wav").contains("not in this build"));

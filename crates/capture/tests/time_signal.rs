@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The signal in pieces, as a generator makes it.
 fn signal(spec: Spec, first: u64, time: WallTime, frames: u64) -> Vec<u8> {
-    let mut voice = voice(SourceSpec::TimeSignal, spec).unwrap().unwrap();
+    let mut voice = voice(&SourceSpec::TimeSignal, spec).unwrap().unwrap();
     let (mut pcm, mut at) = (Vec::new(), 0);
     while at < frames {
         let n = (frames - at).min(u64::from(spec.rate()) / 50 + at % 2);
@@ -159,7 +159,7 @@ fn other_generators_carry_no_telegram() {
     let spec = spec(SampleFormat::S16, 48_000, 2);
     for source in [SourceSpec::Tone, SourceSpec::Noise, SourceSpec::Counting] {
         let mut pcm = Vec::new();
-        voice(source, spec).unwrap().unwrap().render(
+        voice(&source, spec).unwrap().unwrap().render(
             Frame::ZERO,
             WallTime::default(),
             FrameCount::new(480_000),

@@ -17,7 +17,7 @@ pub trait Voice: Send + 'static {
 ///
 /// # Errors
 /// If it cannot make audio of this shape.
-pub fn voice(source: SourceSpec, spec: Spec) -> Result<Option<Box<dyn Voice>>, SourceSpecError> {
+pub fn voice(source: &SourceSpec, spec: Spec) -> Result<Option<Box<dyn Voice>>, SourceSpecError> {
     source.check(spec)?;
     Ok(match source {
         SourceSpec::TimeSignal => Some(Box::new(Mono::new(TimeSignal::new(spec), spec))),
@@ -137,7 +137,7 @@ mod tests {
                     let spec = Spec::new(format, rate, channels).unwrap();
                     let mut out = Vec::new();
                     let n = FrameCount::new(441);
-                    voice(source, spec).unwrap().unwrap().render(Frame::new(5), t, n, &mut out);
+                    voice(&source, spec).unwrap().unwrap().render(Frame::new(5), t, n, &mut out);
                     assert_eq!(out.len() as u64, spec.bytes(n), "{source} {spec}");
                     let frame = spec.frame_bytes() as usize;
                     let sample = format.bytes() as usize;
