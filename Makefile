@@ -17,7 +17,7 @@ TEST_THREADS ?= 4
 help:
 	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
 	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
-	@echo 'make check    formatting, lints, documentation, scripts'
+	@echo 'make check    formatting, lints, documentation, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte (KILLS= FAULTS=)'
 	@echo 'make bench    measure on this machine what listeners and long recordings cost'
@@ -40,6 +40,7 @@ check:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
+	scripts/proto.sh check
 	@if command -v shellcheck >/dev/null; then \
 	    echo shellcheck scripts/*.sh .ci/run; shellcheck scripts/*.sh .ci/run; \
 	else echo 'check: no shellcheck here, scripts were not looked at'; fi

@@ -2,14 +2,18 @@
 # Checks what is needed here and installs what is missing.
 #
 #   scripts/setup.sh run      to build and run: Rust and a C linker
-#   scripts/setup.sh check    to check the code: rustfmt and clippy as well
-#   scripts/setup.sh test     to test: real players, a browser and Redis as well
+#   scripts/setup.sh check    to check the code: rustfmt, clippy and buf as well
+#   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC as well
 #
-# Debian packages are installed through apt-get, with sudo when not root, and only when something is missing.
+# Debian packages are installed through apt-get, with sudo when not root, and only when something is missing. What Debian
+# has not comes from npm and PyPI, in versions that are written down, and lives in target/tools.
 # Exit code: 0 everything is there, 2 wrong use, 3 something is missing and cannot be installed.
 set -eu
+cd "$(dirname "$0")/.."
 
 RUST_NEEDED=1.92
+# What is installed there besides Debian packages.
+TOOLS=target/tools
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -69,6 +73,60 @@ need_players() {
     need gstreamer1.0-plugins-good gst-inspect-1.0 --exists wavenc
 }
 
+# buf is there in the version that is written down, and runs.
+buf_is_there() {
+    cmp -s scripts/tools/package-lock.json $TOOLS/package-lock.json && $TOOLS/bin/buf --version >/dev/null 2>&1
+}
+
+need_buf() {
+    buf_is_there || need npm have npm
+}
+
+# A Python environment with what the example needs, in the versions that are written down.
+python_is_there() {
+    cmp -s examples/python/requirements.txt $TOOLS/python/requirements.txt &&
+        $TOOLS/python/bin/python -c 'import grpc, grpc_tools.protoc, grpc_status.rpc_status' >/dev/null 2>&1
+}
+
+need_python() {
+    # Debian's Python without python3-venv has venv, but nothing to put pip into it.
+    python_is_there || need python3-venv python3 -c 'import ensurepip, venv'
+}
+
+# quietly WHAT COMMAND...: says how the command failed, if it did.
+quietly() {
+    tool=$1
+    shift
+    printf 'setup: installing %s\n' "$tool"
+    log=$(mktemp)
+    "$@" </dev/null >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        fail "$tool could not be installed with: $*" "Is there a network?"
+    }
+    rm -f "$log"
+}
+
+install_buf() {
+    ! buf_is_there || return 0
+    rm -rf $TOOLS/bin/buf $TOOLS/node_modules
+    mkdir -p $TOOLS/bin
+    cp scripts/tools/package.json scripts/tools/package-lock.json $TOOLS/
+    quietly buf npm ci --prefix $TOOLS --ignore-scripts --no-audit --no-fund
+    # One of the packages, the one for this processor, is there now.
+    (cd $TOOLS/bin && ln -s ../node_modules/@bufbuild/*/bin/buf buf)
+    buf_is_there || fail "npm has not brought a buf that runs here: there is one for Linux on x86-64 and arm64."
+}
+
+install_python() {
+    ! python_is_there || return 0
+    rm -rf $TOOLS/python
+    quietly 'a Python environment' python3 -m venv $TOOLS/python
+    quietly grpcio $TOOLS/python/bin/python -m pip install -r examples/python/requirements.txt
+    cp examples/python/requirements.txt $TOOLS/python/
+    python_is_there || fail "grpcio does not run in $TOOLS/python."
+}
+
 install_missing() {
     [ -n "$missing" ] || return 0
     have apt-get || fail "Missing: $missing" "These are names of Debian packages, and here is no apt-get: install them by hand."
@@ -105,10 +163,21 @@ check_rust
 need gcc have cc
 need libc6-dev test -e /usr/include/stdlib.h
 case $what in
-check) check_rust_tools ;;
-test) need_players ;;
+check)
+    check_rust_tools
+    need_buf
+    ;;
+test)
+    need_players
+    need_buf
+    need_python
+    ;;
 esac
 install_missing
+case $what in
+check | test) install_buf ;;
+esac
+[ "$what" != test ] || install_python
 
 # What was missing must be there now: a package may exist under the name and bring something else.
 missing=

@@ -15,7 +15,7 @@ const AUDIO: [&str; 3] =
     [".livetape.v1.Append.pcm", ".livetape.v1.ReadFramesResponse.pcm", ".livetape.v1.ExportResponse.data"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=../../proto");
+    println!("cargo:rerun-if-changed=../../proto/livetape");
     let files = protox::compile(FILES, ["../../proto"])?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is set by cargo")?);
     std::fs::write(out.join("livetape.v1.descriptors"), files.encode_to_vec())?;

@@ -4,6 +4,7 @@ pub mod clients;
 pub mod growing;
 pub mod player;
 pub mod sparse;
+pub mod tools;
 pub mod torture;
 
 use livetape_audio::{Frame, FrameCount, Spec};

@@ -1,0 +1,34 @@
+//! What `scripts/setup.sh test` puts into target/tools: buf, and a Python with gRPC.
+
+use anyhow::{Result, ensure};
+use livetape_testkit::spawn;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The project's folder.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".."))
+}
+
+fn tool(path: &str) -> Result<PathBuf> {
+    let path = project().join("target/tools").join(path);
+    ensure!(path.exists(), "{} is missing: scripts/setup.sh test", path.display());
+    Ok(path)
+}
+
+/// The folder in which `buf` is.
+///
+/// # Errors
+/// When it is not installed.
+pub fn buf_folder() -> Result<PathBuf> {
+    tool("bin/buf")?;
+    tool("bin")
+}
+
+/// A command that runs this Python's `python`.
+///
+/// # Errors
+/// When it is not installed.
+pub fn python() -> Result<Command> {
+    tool("python/bin/python").map(spawn::command)
+}
