@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks what is needed here and installs what is missing.
 #
-#   scripts/setup.sh run      to build and run: Rust and a C linker
+#   scripts/setup.sh run      to build and run: Rust, a C linker, the headers of the sound library
 #   scripts/setup.sh check    to check the code: rustfmt, clippy and buf as well
 #   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC as well
 #
@@ -57,6 +57,13 @@ check_rust() {
 check_rust_tools() {
     cargo fmt --version >/dev/null 2>&1 || fail "rustfmt is missing. With rustup: rustup component add rustfmt"
     cargo clippy --version >/dev/null 2>&1 || fail "clippy is missing. With rustup: rustup component add clippy"
+}
+
+need_to_build() {
+    need gcc have cc
+    need libc6-dev test -e /usr/include/stdlib.h
+    need pkg-config have pkg-config
+    need libasound2-dev pkg-config --exists alsa
 }
 
 need_players() {
@@ -160,8 +167,7 @@ run | check | test) ;;
 esac
 
 check_rust
-need gcc have cc
-need libc6-dev test -e /usr/include/stdlib.h
+need_to_build
 case $what in
 check)
     check_rust_tools
@@ -181,7 +187,7 @@ esac
 
 # What was missing must be there now: a package may exist under the name and bring something else.
 missing=
-need gcc have cc
+need_to_build
 [ "$what" != test ] || need_players
 [ -z "$missing" ] || fail "Still missing after the installation: $missing"
 printf 'setup: everything for "%s" is there\n' "$what"

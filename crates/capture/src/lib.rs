@@ -16,6 +16,7 @@
 mod backoff;
 mod capture;
 pub mod clock;
+pub mod drift;
 mod link;
 mod metrics;
 mod random;
