@@ -45,17 +45,37 @@ pub enum GapReason {
     Xrun,
     /// The source held as much unacknowledged audio as it may and gave up the oldest.
     Overflow,
+    /// The capture device was away: unplugged, switched off, taken by another program.
+    DeviceAway,
+    /// The capture device began to work in another way, or another one took its place.
+    DeviceChanged,
+    /// The machine slept.
+    Suspended,
     /// Several of these in one place, or something that the source did not name.
     Other,
 }
 
 impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::SourceRestarted,
+        Self::Xrun,
+        Self::Overflow,
+        Self::DeviceAway,
+        Self::DeviceChanged,
+        Self::Suspended,
+        Self::Other,
+    ];
+
     /// Name as in JSON and on disk.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SourceRestarted => "source_restarted",
             Self::Xrun => "xrun",
             Self::Overflow => "overflow",
+            Self::DeviceAway => "device_away",
+            Self::DeviceChanged => "device_changed",
+            Self::Suspended => "suspended",
             Self::Other => "other",
         }
     }

@@ -67,6 +67,9 @@ impl From<v1::GapReason> for GapReason {
             v1::GapReason::SourceRestarted => Self::SourceRestarted,
             v1::GapReason::Xrun => Self::Xrun,
             v1::GapReason::Overflow => Self::Overflow,
+            v1::GapReason::DeviceAway => Self::DeviceAway,
+            v1::GapReason::DeviceChanged => Self::DeviceChanged,
+            v1::GapReason::Suspended => Self::Suspended,
         }
     }
 }
@@ -78,6 +81,9 @@ impl From<GapReason> for v1::GapReason {
             GapReason::SourceRestarted => Self::SourceRestarted,
             GapReason::Xrun => Self::Xrun,
             GapReason::Overflow => Self::Overflow,
+            GapReason::DeviceAway => Self::DeviceAway,
+            GapReason::DeviceChanged => Self::DeviceChanged,
+            GapReason::Suspended => Self::Suspended,
         }
     }
 }

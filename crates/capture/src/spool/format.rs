@@ -226,6 +226,9 @@ const fn reason_code(reason: GapReason) -> u8 {
         GapReason::SourceRestarted => 1,
         GapReason::Xrun => 2,
         GapReason::Overflow => 3,
+        GapReason::DeviceAway => 4,
+        GapReason::DeviceChanged => 5,
+        GapReason::Suspended => 6,
     }
 }
 
@@ -235,6 +238,9 @@ const fn reason_of(code: u8) -> Option<GapReason> {
         1 => GapReason::SourceRestarted,
         2 => GapReason::Xrun,
         3 => GapReason::Overflow,
+        4 => GapReason::DeviceAway,
+        5 => GapReason::DeviceChanged,
+        6 => GapReason::Suspended,
         _ => return None,
     })
 }

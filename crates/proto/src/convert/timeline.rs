@@ -79,14 +79,13 @@ mod tests {
         let (frame, time) = (Frame::new(48_000), WallTime::from_unix_nanos(1_763_649_000_000_000_001));
         let gap = |reason| Gap { at: frame, lost: Some(FrameCount::new(9)), from: time, to: time, reason };
         let event = |kind| Event { frame, time, kind, detail: "said".into() };
-        let reasons = [GapReason::SourceRestarted, GapReason::Xrun, GapReason::Overflow, GapReason::Other];
         let mut entries = vec![
             Entry::Anchor(Anchor { frame, time }),
             Entry::Source(SourceChange { frame, source: "test".parse().unwrap(), instance: Instance([7; 16]) }),
             Entry::Title(TitleChange { frame, title: "now".parse().unwrap() }),
             Entry::Mark(Mark { frame, text: "here".parse().unwrap() }),
         ];
-        entries.extend(reasons.map(|reason| Entry::Gap(gap(reason))));
+        entries.extend(GapReason::ALL.map(|reason| Entry::Gap(gap(reason))));
         entries.extend(EventKind::ALL.map(|kind| Entry::Event(event(kind))));
         for entry in entries {
             assert_eq!(Entry::try_from(v1::Entry::from(entry.clone())), Ok(entry));
