@@ -10,7 +10,6 @@ mod body;
 mod config;
 mod connection;
 mod context;
-mod descriptors;
 mod dir;
 mod edge;
 mod events;

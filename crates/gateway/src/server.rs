@@ -4,7 +4,6 @@ use crate::body::discard;
 use crate::config::{GatewayConfig, GatewayError};
 use crate::connection::{Connection, Wire};
 use crate::context::Context;
-use crate::descriptors::affordable;
 use crate::edge::Edges;
 use crate::library::Library;
 use crate::metrics::Instruments;
@@ -21,6 +20,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use livetape_service::Clients;
 use livetape_service::metrics::{Held, Metrics};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -88,7 +88,7 @@ impl Gateway {
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
         let limits = config.limits;
-        let room = affordable(limits.connections.max(limits.bodies));
+        let room = Clients::Listeners.affordable(limits.connections.max(limits.bodies));
         let context = Arc::new(Context {
             library,
             edges: Edges::default(),

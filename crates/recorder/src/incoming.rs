@@ -1,6 +1,11 @@
 //! Connections of sources, before gRPC sees them: a bound on their number, and a limit on how long one may be silent
 //! before it speaks HTTP/2. What speaks anything else is closed at once.
+//!
+//! Who has not spoken yet takes no place from who does: of many that are silent, the one that has been so for longest
+//! has to go when another one comes.
 
+use livetape_service::Clients;
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +14,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// Most connections at once.
 const MAX_CONNECTIONS: usize = 2048;
-/// How long a connection may take to say that it speaks HTTP/2.
+/// Most connections that have not spoken yet: an eighth of those that may have.
+const SILENT_SHARE: usize = 8;
+/// How long a connection may take to say that it speaks HTTP/2, and then to find a place.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
 /// How often a beginning that is too short is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -33,29 +41,31 @@ pub(crate) struct Connection {
 pub(crate) fn incoming(listener: TcpListener) -> ReceiverStream<io::Result<Connection>> {
     let (ready, stream) = mpsc::channel(16);
     tokio::spawn(async move {
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         tokio::select! {
-            () = accept(listener, room, &ready) => {}
+            () = accept(listener, Clients::Callers.affordable(MAX_CONNECTIONS), &ready) => {}
             () = ready.closed() => {}
         }
     });
     ReceiverStream::new(stream)
 }
 
-async fn accept(listener: TcpListener, room: Arc<Semaphore>, ready: &mpsc::Sender<io::Result<Connection>>) {
+async fn accept(listener: TcpListener, most: usize, ready: &mpsc::Sender<io::Result<Connection>>) {
+    let silent = (most / SILENT_SHARE).max(1);
+    let room = Arc::new(Semaphore::new((most - silent).max(1)));
+    let mut waiting: VecDeque<AbortHandle> = VecDeque::with_capacity(silent);
     loop {
-        // Beyond the bound, connections wait in the kernel's queue, which has its own.
-        let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let ready = ready.clone();
-                tokio::spawn(async move {
-                    if let Ok(true) = tokio::time::timeout(PREFACE_TIME, speaks_http2(&stream)).await {
-                        // Not worth refusing a source for.
-                        drop(stream.set_nodelay(true));
-                        drop(ready.send(Ok(Connection { stream, _room: room })).await);
-                    }
-                });
+                if waiting.len() >= silent {
+                    waiting.retain(|greeting| !greeting.is_finished());
+                }
+                if waiting.len() >= silent
+                    && let Some(oldest) = waiting.pop_front()
+                {
+                    oldest.abort();
+                }
+                let greeting = greet(stream, Arc::clone(&room), ready.clone());
+                waiting.push_back(tokio::spawn(tokio::time::timeout(PREFACE_TIME, greeting)).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -63,6 +73,17 @@ async fn accept(listener: TcpListener, room: Arc<Semaphore>, ready: &mpsc::Sende
             }
         }
     }
+}
+
+/// Hands the connection on once it has spoken and there is a place for it.
+async fn greet(stream: TcpStream, room: Arc<Semaphore>, ready: mpsc::Sender<io::Result<Connection>>) {
+    if !speaks_http2(&stream).await {
+        return;
+    }
+    let Ok(room) = room.acquire_owned().await else { return };
+    // Not worth refusing a source for.
+    drop(stream.set_nodelay(true));
+    drop(ready.send(Ok(Connection { stream, _room: room })).await);
 }
 
 async fn speaks_http2(stream: &TcpStream) -> bool {

@@ -17,6 +17,7 @@ mod call;
 mod catalogue_service;
 mod changes;
 mod committer;
+mod deadline;
 mod describe;
 mod export;
 mod incoming;

@@ -1,15 +1,17 @@
 //! Answers that are many messages, at the pace of who reads them.
 //!
-//! At most one message waits for the reader. A reader that takes none for too long, a deadline that passes, and the end
-//! of the recorder end the call, and what waited is given up: so nobody holds more than one message, nor for ever.
+//! At most one message waits for the reader, and one is on its way. A reader that takes none for too long, a deadline
+//! that passes, and the end of the recorder end the call, and what waited is given up. What is on its way to a reader
+//! that is there and takes nothing cannot be taken back: it counts as a call until the reader leaves.
 
+use crate::deadline::Deadline;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +20,7 @@ use tonic::metadata::MetadataMap;
 
 /// How long a reader may take nothing.
 const STALL: Duration = Duration::from_secs(60);
-/// Most such calls at once.
+/// Most such calls at once, with those that are over and were not read to their end.
 const MAX_CALLS: usize = 4096;
 /// How long the last word may wait for a reader that is slow.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -124,52 +126,24 @@ impl Outlets {
         let outlet = |parcels| Outlet { parcels, last: Arc::default(), stall: self.stall };
         let ours = outlet(parcels.clone());
         let working = work(Outlet { last: Arc::clone(&ours.last), ..outlet(parcels) });
-        let (shutdown, deadline) = (self.shutdown.clone(), deadline(metadata));
+        let (shutdown, deadline) = (self.shutdown.clone(), Deadline::of(metadata));
         self.calls.spawn(async move {
-            let _room = room;
             let outcome = tokio::select! {
                 outcome = working => outcome,
                 () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; ask again later")),
-                () = passed(deadline) => Err(Status::deadline_exceeded("the deadline of the call has passed")),
+                late = deadline.passed() => Err(late),
                 () = ours.parcels.closed() => return,
             };
             if let Err(status) = outcome {
                 ours.end(status).await;
             }
         });
-        let answers = ReceiverStream::new(outgoing).filter_map(|parcel| std::future::ready(take(&parcel)));
+        let answers = ReceiverStream::new(outgoing).filter_map(move |parcel| {
+            // Held for as long as the transport holds the answers, and with them a message.
+            let _ = &room;
+            std::future::ready(take(&parcel))
+        });
         Ok(tonic::Response::new(answers.boxed()))
-    }
-}
-
-async fn passed(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// When the caller wants the call to be over. The library sees to it only until the first message.
-fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let limit = time_limit(metadata.get("grpc-timeout")?.to_str().ok()?)?;
-    Instant::now().checked_add(limit)
-}
-
-/// `grpc-timeout`: at most 8 digits and a unit.
-fn time_limit(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let n = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(n * 3600)),
-        "M" => Some(Duration::from_secs(n * 60)),
-        "S" => Some(Duration::from_secs(n)),
-        "m" => Some(Duration::from_millis(n)),
-        "u" => Some(Duration::from_micros(n)),
-        "n" => Some(Duration::from_nanos(n)),
-        _ => None,
     }
 }
 
@@ -229,22 +203,16 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_calls_and_no_more() {
-        let outlets = Outlets { rooms: Arc::new(Semaphore::new(1)), ..outlets(STALL) };
+        let outlets = Outlets { rooms: Arc::new(Semaphore::new(1)), ..outlets(Duration::from_millis(50)) };
         let one = counting(&outlets, None);
-        let more = outlets.answer(&MetadataMap::new(), |_: Outlet<u32>| std::future::ready(Ok(())));
-        assert_eq!(more.err().map(|status| status.code()), Some(Code::ResourceExhausted));
-        drop(one);
+        let more = |outlets: &Outlets| {
+            let more = outlets.answer(&MetadataMap::new(), |_: Outlet<u32>| std::future::ready(Ok(())));
+            more.err().map(|status| status.code())
+        };
+        assert_eq!(more(&outlets), Some(Code::ResourceExhausted));
         over(&outlets).await;
-        drop(counting(&outlets, None));
-    }
-
-    #[test]
-    fn time_limits() {
-        let seconds = |text| time_limit(text).map(|limit| limit.as_secs_f64());
-        assert_eq!(["2H", "3M", "4S", "500m"].map(seconds), [Some(7200.0), Some(180.0), Some(4.0), Some(0.5)]);
-        assert_eq!(["99999999H", "1000000u", "0n"].map(seconds), [Some(359_999_996_400.0), Some(1.0), Some(0.0)]);
-        for bad in ["", "S", "é", "5", "5s", "-1S", "123456789S", "1.5S"] {
-            assert_eq!(time_limit(bad), None, "{bad}");
-        }
+        assert_eq!(more(&outlets), Some(Code::ResourceExhausted), "it is over, but somebody holds what was sent");
+        drop(one);
+        assert_eq!(more(&outlets), None);
     }
 }

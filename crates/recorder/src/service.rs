@@ -4,6 +4,7 @@
 //! source back through HTTP/2 flow control.
 
 use crate::call::{Command, Progress, Verdict};
+use crate::deadline::Deadline;
 use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
 use crate::streams::{Session, Streams};
@@ -17,6 +18,7 @@ use livetape_proto::v1::{self, IngestRequest, IngestResponse};
 use livetape_proto::{InvalidMessage, MAX_APPEND_BYTES, Opening};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,8 @@ use tonic::{Code, Status, Streaming};
 
 /// How long the last word of a call may wait for a source that takes no answers.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a source may take no acknowledgement.
+const DEAF: Duration = Duration::from_secs(60);
 /// How long a call may be silent before it says what it wants.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
@@ -56,6 +60,7 @@ impl v1::ingest_service_server::IngestService for Ingest {
         &self,
         request: tonic::Request<Streaming<IngestRequest>>,
     ) -> Result<tonic::Response<Self::IngestStream>, Status> {
+        let deadline = Deadline::of(request.metadata());
         let mut incoming = request.into_inner();
         let opening = first_message(&mut incoming).await.inspect_err(|_| self.instruments.refused("invalid"))?;
         let opened = self.streams.open(opening).await;
@@ -63,7 +68,12 @@ impl v1::ingest_service_server::IngestService for Ingest {
         let (responses, outgoing) = mpsc::channel(4);
         let (instruments, shutdown) = (Arc::clone(&self.instruments), self.shutdown.clone());
         self.calls.spawn(async move {
-            if let Err(status) = converse(session, incoming, &responses, &instruments, shutdown).await {
+            let conversation = converse(session, incoming, &responses, &instruments, shutdown);
+            let outcome = tokio::select! {
+                outcome = conversation => outcome,
+                late = deadline.passed() => Err(late),
+            };
+            if let Err(status) = outcome {
                 // A source that takes no answers does not keep the recorder from stopping.
                 drop(responses.send_timeout(Err(status), FAREWELL).await);
             }
@@ -149,7 +159,13 @@ async fn to_source(
 
 async fn send(responses: &Responses, message: Response) -> Result<(), Status> {
     let response = IngestResponse { message: Some(message) };
-    responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the source has gone"))
+    responses.send_timeout(Ok(response), DEAF).await.map_err(|unsent| match unsent {
+        SendTimeoutError::Closed(_) => Status::cancelled("the source has gone"),
+        SendTimeoutError::Timeout(_) => {
+            let text = format!("the source has taken no answer for {DEAF:?}: read them, and open again");
+            Status::unavailable(text)
+        }
+    })
 }
 
 fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
@@ -209,5 +225,30 @@ fn verdict_status(verdict: Verdict) -> Status {
         Verdict::Failed(text) => Status::unavailable(text),
         // Told in its own message.
         Verdict::Ended => Status::ok(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_takes_no_acknowledgements_is_given_up() {
+        let (news, progress) = watch::channel(Progress { durable: Frame::ZERO, verdict: None });
+        let (responses, mut deaf) = mpsc::channel(1);
+        let chunk = Chunk::default();
+        let counting = async {
+            for frame in 1.. {
+                news.send_replace(Progress { durable: Frame::new(frame), verdict: None });
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let told = tokio::select! {
+            told = to_source(progress, &responses, &chunk) => told.unwrap_err(),
+            () = counting => unreachable!("it counts for ever"),
+        };
+        assert_eq!(told.code(), Code::Unavailable);
+        assert!(told.message().contains("60s"), "{told}");
+        assert!(deaf.try_recv().is_ok() && deaf.try_recv().is_err(), "one answer waited for it");
     }
 }

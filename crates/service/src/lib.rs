@@ -5,6 +5,7 @@
 //! Not here: anything about audio.
 
 pub mod config;
+pub mod descriptors;
 pub mod logging;
 pub mod metrics;
 pub mod ops;
@@ -14,6 +15,7 @@ pub mod tasks;
 pub mod traces;
 
 pub use config::ConfigError;
+pub use descriptors::Clients;
 pub use metrics::Metrics;
 pub use ops::{OpsListener, Readiness};
 pub use propagation::TraceContext;

@@ -5,3 +5,4 @@ mod faults;
 mod listening;
 mod restarts;
 mod sources;
+mod strangers;
