@@ -1,0 +1,237 @@
+//! The file kept up to date, and permits that end when it says so.
+//!
+//! Whoever serves an open stream holds a [`Permit`] and waits for its end beside the stream: one timer and one watch,
+//! nothing is asked again in between. A changed file is noticed within a second; one that is wrong is said and the old one
+//! stays in force, because a slip of the pen must not open or close everything.
+
+use crate::book::{Book, Unproven};
+use crate::file::{self, AccessError, Stamps};
+use crate::grant::{Grants, Right};
+use crate::identity::{Decision, Identity, Proof, Refusal, decide};
+use crate::password::Passwords;
+use crate::secret::Secret;
+use crate::shown::Shown;
+use crate::token::{TokenHash, mint};
+use livetape_audio::{StreamName, WallTime};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+
+/// How often it is looked whether the files changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest sleep at a stretch: a clock that is set is noticed at its end.
+const NAP: Duration = Duration::from_secs(60);
+
+/// Who may what, on one address or several.
+pub struct Access {
+    file: Option<(PathBuf, Mutex<Stamps>)>,
+    book: watch::Sender<Arc<Book>>,
+    anonymous: Grants,
+    insider: Secret,
+    insider_hash: [u8; 32],
+    passwords: Passwords,
+}
+
+/// Why something in progress ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// It was allowed until now.
+    #[error("the right to it has expired")]
+    Expired,
+    /// It is not allowed any more.
+    #[error("the right to it was revoked")]
+    Revoked,
+}
+
+impl Access {
+    /// Without a file: everybody has these grants.
+    ///
+    /// # Errors
+    /// When the system has no random bytes.
+    pub fn open(anonymous: Grants) -> Result<Arc<Self>, AccessError> {
+        Self::new(None, Book::default(), anonymous)
+    }
+
+    /// With a file; who shows nothing has the grants of `anonymous`.
+    ///
+    /// # Errors
+    /// [`AccessError`] says what is wrong with the file.
+    pub fn load(path: &Path, anonymous: Grants) -> Result<Arc<Self>, AccessError> {
+        let (book, stamps) = file::load(path);
+        Self::new(Some((path.to_owned(), Mutex::new(stamps))), book?, anonymous)
+    }
+
+    fn new(file: Option<(PathBuf, Mutex<Stamps>)>, book: Book, anonymous: Grants) -> Result<Arc<Self>, AccessError> {
+        let insider = mint()?;
+        let TokenHash(insider_hash) = TokenHash::of(&insider);
+        let (book, passwords) = (watch::Sender::new(Arc::new(book)), Passwords::new()?);
+        Ok(Arc::new(Self { file, book, anonymous, insider, insider_hash, passwords }))
+    }
+
+    /// Whether somebody can prove who they are, here.
+    pub const fn is_configured(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// What somebody may who shows nothing.
+    pub const fn anonymous(&self) -> &Grants {
+        &self.anonymous
+    }
+
+    /// Whether users with passwords are known.
+    pub fn has_users(&self) -> bool {
+        !self.book.borrow().users.is_empty()
+    }
+
+    /// A token that only this process knows, for its own parts: it may everything.
+    pub const fn insider(&self) -> &Secret {
+        &self.insider
+    }
+
+    /// Whose this is at `now`.
+    ///
+    /// # Errors
+    /// [`Unproven`] when something is shown that proves nothing; showing nothing is no error.
+    pub async fn identify(&self, shown: &Shown, now: WallTime) -> Result<Identity, Unproven> {
+        if let Shown::Bearer(token) = shown
+            && TokenHash::of(token).0 == self.insider_hash
+        {
+            let proof = Proof::Insider(self.insider_hash);
+            return Ok(Identity { name: "livetape".into(), proof, grants: Grants::all(), until: None });
+        }
+        let book = Arc::clone(&self.book.borrow());
+        let identity = book.identify(shown, &self.passwords, now).await?;
+        Ok(identity.unwrap_or_else(|| Identity::anonymous(self.anonymous.clone())))
+    }
+
+    /// Allows something that goes on, if it is allowed now.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn permit(
+        &self,
+        identity: Identity,
+        right: Right,
+        stream: Option<StreamName>,
+        now: WallTime,
+    ) -> Result<Permit, Refusal> {
+        let book = self.book.subscribe();
+        match decide(&identity, right, stream.as_ref(), now) {
+            Decision::Allowed { .. } => Ok(Permit { book, identity, right, stream }),
+            Decision::Refused(why) => Err(why),
+        }
+    }
+
+    /// Reads the file again whenever it changes. Never ends.
+    pub async fn follow(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let access = Arc::clone(self);
+            if let Err(error) = tokio::task::spawn_blocking(move || access.look()).await {
+                tracing::error!(%error, "the access file could not be looked at");
+            }
+        }
+    }
+
+    /// Reads the file again if it changed. Whether it did.
+    fn look(&self) -> bool {
+        let Some((path, stamps)) = &self.file else { return false };
+        let mut stamps = stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        if !stamps.changed() {
+            return false;
+        }
+        let (book, now) = file::load(path);
+        *stamps = now;
+        match book {
+            Ok(book) => {
+                self.book.send_replace(Arc::new(book));
+                tracing::info!(path = %path.display(), "access was read again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "access changed and cannot be read; what was read before stays in force");
+            }
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.file.as_ref().map(|(path, _)| path);
+        f.debug_struct("Access").field("file", &path).field("anonymous", &self.anonymous).finish_non_exhaustive()
+    }
+}
+
+/// What somebody is allowed that goes on for a while.
+#[derive(Clone)]
+pub struct Permit {
+    book: watch::Receiver<Arc<Book>>,
+    identity: Identity,
+    right: Right,
+    stream: Option<StreamName>,
+}
+
+impl Permit {
+    /// Whose it is, as proved at the beginning.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Waits until it ends.
+    pub async fn ended(mut self) -> Ended {
+        loop {
+            let now = wall_clock();
+            let until = match self.identity.until {
+                Some(until) if now >= until => return Ended::Expired,
+                until => until.map(|until| until.since(now).min(NAP)),
+            };
+            tokio::select! {
+                changed = self.book.changed() => {
+                    if changed.is_err() {
+                        // Nobody reads the file any more: what was allowed stays so until it expires.
+                        return self.expiry().await;
+                    }
+                    let book = Arc::clone(&self.book.borrow_and_update());
+                    let Some(identity) = book.again(&self.identity) else { return Ended::Revoked };
+                    self.identity = identity;
+                    match decide(&self.identity, self.right, self.stream.as_ref(), wall_clock()) {
+                        Decision::Allowed { .. } => {}
+                        Decision::Refused(Refusal::Expired { .. }) => return Ended::Expired,
+                        Decision::Refused(_) => return Ended::Revoked,
+                    }
+                }
+                () = nap(until) => {}
+            }
+        }
+    }
+
+    async fn expiry(&self) -> Ended {
+        while self.identity.until.is_none_or(|until| wall_clock() < until) {
+            nap(self.identity.until.map(|until| until.since(wall_clock()).min(NAP))).await;
+        }
+        Ended::Expired
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Permit({:?} for {:?})", self.right, self.identity)
+    }
+}
+
+async fn nap(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn wall_clock() -> WallTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    WallTime::default().later(since)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Everything that the file says, in memory: what is shown becomes an identity. Pure, but for passwords.
+
+use crate::grant::Grants;
+use crate::identity::{Identity, Proof, plain};
+use crate::jwt::JwtRules;
+use crate::password::{Checked, Passwords};
+use crate::secret::Secret;
+use crate::shown::Shown;
+use crate::signed::{Signature, UrlKey};
+use crate::token::{PREFIX, TokenHash};
+use livetape_audio::WallTime;
+use std::collections::{HashMap, HashSet};
+
+/// What was shown proves nothing. The text says nothing about what would.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// Not known here.
+    #[error("the token is not known here")]
+    Token,
+    /// No such user, or another password.
+    #[error("user and password do not fit")]
+    Password,
+    /// The JWT does not count.
+    #[error("{0}")]
+    Jwt(String),
+    /// Not signed by a key of here.
+    #[error("the signature of the address is not valid for it")]
+    Url,
+    /// Signed, but it should have been used before.
+    #[error("the address was to be used before {0}")]
+    Late(WallTime),
+    /// No name in the certificate is known.
+    #[error("the client's certificate is for nobody who is known here")]
+    Certificate,
+    /// It was valid until then.
+    #[error("what was shown was valid until {0}")]
+    Expired(WallTime),
+    /// Somebody revoked it.
+    #[error("what was shown has been revoked")]
+    Revoked,
+    /// Too many passwords are being checked.
+    #[error("too many passwords are being checked at once; try again in a moment")]
+    Busy,
+}
+
+/// What a token or certificate stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) grants: Grants,
+    pub(crate) until: Option<WallTime>,
+}
+
+/// A user.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) hash: String,
+    pub(crate) entry: Entry,
+}
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) tokens: HashMap<[u8; 32], Entry>,
+    pub(crate) users: HashMap<String, User>,
+    pub(crate) certificates: HashMap<String, Entry>,
+    pub(crate) jwt: JwtRules,
+    pub(crate) url_keys: Vec<(UrlKey, Grants)>,
+    pub(crate) revoked: HashSet<String>,
+}
+
+impl Entry {
+    fn proved(&self, proof: Proof) -> Identity {
+        Identity { name: plain(&self.name), proof, grants: self.grants.clone(), until: self.until }
+    }
+}
+
+impl Book {
+    /// Whose this is.
+    pub(crate) async fn identify(
+        &self,
+        shown: &Shown,
+        passwords: &Passwords,
+        now: WallTime,
+    ) -> Result<Option<Identity>, Unproven> {
+        let identity = match shown {
+            Shown::Nothing => return Ok(None),
+            Shown::Bearer(token) => self.bearer(token, now)?,
+            Shown::Basic { password, .. } if password.reveal().starts_with(PREFIX) => self.bearer(password, now)?,
+            Shown::Basic { user, password } => self.password(user, password, passwords).await?,
+            Shown::Url { path, signature } => self.url(path, signature, now)?,
+            Shown::Certificate(names) => self.certificate(names)?,
+        };
+        match identity.until.filter(|until| now >= *until) {
+            Some(until) => Err(Unproven::Expired(until)),
+            None => Ok(Some(identity)),
+        }
+    }
+
+    fn bearer(&self, token: &Secret, now: WallTime) -> Result<Identity, Unproven> {
+        let TokenHash(hash) = TokenHash::of(token);
+        // A hash is looked up: how long that takes tells nothing that helps to find what has this hash.
+        if let Some(entry) = self.tokens.get(&hash) {
+            return Ok(entry.proved(Proof::Token(hash)));
+        }
+        if token.reveal().starts_with(PREFIX) || self.jwt.keys.is_empty() {
+            return Err(Unproven::Token);
+        }
+        let identity = self.jwt.check(token, now).map_err(|error| Unproven::Jwt(error.to_string()))?;
+        match &identity.proof {
+            Proof::Jwt(_, Some(id)) if self.revoked.contains(id) => Err(Unproven::Revoked),
+            _ => Ok(identity),
+        }
+    }
+
+    async fn password(&self, user: &str, password: &Secret, passwords: &Passwords) -> Result<Identity, Unproven> {
+        if self.users.is_empty() {
+            return Err(Unproven::Password);
+        }
+        let known = self.users.get(user);
+        match (passwords.check(password, known.map(|known| known.hash.as_str())).await, known) {
+            (Checked::Right, Some(known)) => Ok(known.entry.proved(Proof::Password(user.into(), known.hash.clone()))),
+            (Checked::Busy, _) => Err(Unproven::Busy),
+            _ => Err(Unproven::Password),
+        }
+    }
+
+    fn url(&self, path: &str, signature: &str, now: WallTime) -> Result<Identity, Unproven> {
+        let signature = Signature::parse(signature).ok_or(Unproven::Url)?;
+        let known = self.url_keys.iter().find(|(key, _)| key.id() == signature.key);
+        let (key, grants) = known.filter(|(key, _)| key.checks(&signature, path)).ok_or(Unproven::Url)?;
+        if now >= signature.start_by {
+            return Err(Unproven::Late(signature.start_by));
+        }
+        Ok(Identity {
+            name: key.id().into(),
+            proof: Proof::Url(key.fingerprint),
+            grants: grants.only(signature.rights),
+            until: Some(signature.until),
+        })
+    }
+
+    fn certificate(&self, names: &[String]) -> Result<Identity, Unproven> {
+        let known = names.iter().find_map(|name| Some((name, self.certificates.get(name)?)));
+        let (name, entry) = known.ok_or(Unproven::Certificate)?;
+        Ok(entry.proved(Proof::Certificate(name.clone())))
+    }
+
+    /// What somebody may who proved something before: less, more, or nothing any longer. `None` is for who is not
+    /// in this book.
+    pub(crate) fn again(&self, identity: &Identity) -> Option<Identity> {
+        let entry = match &identity.proof {
+            Proof::Token(hash) => self.tokens.get(hash),
+            Proof::Certificate(name) => self.certificates.get(name),
+            Proof::Password(user, hash) => {
+                self.users.get(user).filter(|user| user.hash == *hash).map(|user| &user.entry)
+            }
+            Proof::Jwt(key, id) => {
+                let is_known = self.jwt.keys.iter().any(|k| k.fingerprint == *key);
+                let is_revoked = id.as_ref().is_some_and(|id| self.revoked.contains(id));
+                return (is_known && !is_revoked).then(|| identity.clone());
+            }
+            Proof::Url(key) => {
+                return self.url_keys.iter().any(|(k, _)| k.fingerprint == *key).then(|| identity.clone());
+            }
+            Proof::Anonymous | Proof::Insider(_) => return Some(identity.clone()),
+        };
+        entry.map(|entry| entry.proved(identity.proof.clone()))
+    }
+}

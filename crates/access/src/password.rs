@@ -1,0 +1,177 @@
+//! Passwords of people, hashed slowly (argon2id) because people choose what can be guessed.
+//!
+//! A check takes tens of milliseconds and megabytes, so that few are made at once, and what was right is remembered for as
+//! long as the process lives, as a keyed hash.
+
+use crate::secret::Secret;
+use crate::token::random;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
+use aws_lc_rs::hmac;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Checks at once: each takes a core and, with the built-in cost, 19 MiB.
+const AT_ONCE: usize = 2;
+/// How long one waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Right ones that are remembered.
+const REMEMBERED: usize = 4096;
+/// Longest password, in bytes.
+const MAX_PASSWORD: usize = 1024;
+/// Most that a hash may cost: KiB of memory, rounds.
+const MAX_MEMORY: u32 = 256 << 10;
+const MAX_ROUNDS: u32 = 16;
+
+/// Why a password cannot be hashed, or a hash not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Too short or too long.
+    #[error("a password has 8 to {MAX_PASSWORD} bytes")]
+    Length,
+    /// Not a hash.
+    #[error("the password of a user is written as its argon2id hash; `livetape token password` makes one")]
+    Hash,
+    /// A hash that costs too much to check.
+    #[error("the hash costs more than {} MiB or {MAX_ROUNDS} rounds", MAX_MEMORY >> 10)]
+    Cost,
+    /// Hashing failed.
+    #[error("the password could not be hashed")]
+    Failed,
+}
+
+/// Hashes a password with a fresh salt, as a PHC string.
+///
+/// # Errors
+/// [`PasswordError`].
+pub fn hash(password: &Secret) -> Result<String, PasswordError> {
+    let bytes = password.reveal().as_bytes();
+    if !(8..=MAX_PASSWORD).contains(&bytes.len()) {
+        return Err(PasswordError::Length);
+    }
+    Argon2::default().hash_password(bytes).map(|hash| hash.to_string()).map_err(|_| PasswordError::Failed)
+}
+
+/// Whether a text is a hash that can be checked.
+pub(crate) fn check(hash: &str) -> Result<(), PasswordError> {
+    let parsed = PasswordHash::new(hash).map_err(|_| PasswordError::Hash)?;
+    if parsed.algorithm.as_str() != "argon2id" || parsed.hash.is_none() {
+        return Err(PasswordError::Hash);
+    }
+    let params = Params::try_from(&parsed).map_err(|_| PasswordError::Hash)?;
+    let affordable = params.m_cost() <= MAX_MEMORY && params.t_cost() <= MAX_ROUNDS && params.p_cost() <= 8;
+    if affordable { Ok(()) } else { Err(PasswordError::Cost) }
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    Right,
+    Wrong,
+    /// Too many others are being checked.
+    Busy,
+}
+
+/// Checks passwords.
+pub(crate) struct Passwords {
+    room: Semaphore,
+    key: hmac::Key,
+    known: Mutex<HashSet<[u8; 32]>>,
+    /// What is checked for a user that is not there, so that it takes as long.
+    nobody: String,
+}
+
+impl Passwords {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let failed = |_| std::io::Error::other("argon2 does not work");
+        Ok(Self {
+            room: Semaphore::new(AT_ONCE),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &random()?),
+            known: Mutex::default(),
+            nobody: hash(&crate::token::mint()?).map_err(failed)?,
+        })
+    }
+
+    /// Whether it is the password of this hash; of nobody's, if there is none.
+    pub(crate) async fn check(&self, password: &Secret, hash: Option<&str>) -> Checked {
+        if password.reveal().len() > MAX_PASSWORD {
+            return Checked::Wrong;
+        }
+        let exists = hash.is_some();
+        let hash = hash.unwrap_or(&self.nobody).to_owned();
+        let mark = self.mark(password, &hash);
+        if exists && self.known().contains(&mark) {
+            return Checked::Right;
+        }
+        let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, self.room.acquire()).await else { return Checked::Busy };
+        let password = password.clone();
+        let is_right = tokio::task::spawn_blocking(move || {
+            let parsed = PasswordHash::new(&hash);
+            parsed.is_ok_and(|p| Argon2::default().verify_password(password.reveal().as_bytes(), &p).is_ok())
+        });
+        if !is_right.await.unwrap_or(false) || !exists {
+            return Checked::Wrong;
+        }
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(mark);
+        Checked::Right
+    }
+
+    fn mark(&self, password: &Secret, hash: &str) -> [u8; 32] {
+        let mut mark = [0; 32];
+        let both = [hash.as_bytes(), &[0], password.reveal().as_bytes()].concat();
+        mark.copy_from_slice(hmac::sign(&self.key, &both).as_ref());
+        mark
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<[u8; 32]>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passwords")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn right_and_wrong() {
+        let (right, wrong) = (Secret::new("correct horse"), Secret::new("battery staple"));
+        let hash = hash(&right).unwrap();
+        check(&hash).unwrap();
+        let passwords = Passwords::new().unwrap();
+        for _ in 0..2 {
+            assert_eq!(passwords.check(&right, Some(&hash)).await, Checked::Right);
+            assert_eq!(passwords.check(&wrong, Some(&hash)).await, Checked::Wrong);
+            assert_eq!(passwords.check(&right, None).await, Checked::Wrong);
+        }
+        assert_eq!(passwords.known().len(), 1, "only what is right is remembered");
+        assert!(!format!("{passwords:?}").contains("argon"));
+    }
+
+    #[test]
+    fn what_is_no_hash_is_refused() {
+        assert_eq!(hash(&Secret::new("short")).unwrap_err(), PasswordError::Length);
+        let costly = "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
+        for (bad, why) in [
+            ("hunter22", PasswordError::Hash),
+            ("$2b$12$abcdefghijklmnopqrstuv", PasswordError::Hash),
+            ("$argon2id$v=19$m=16,t=2,p=1$c2FsdHNhbHQ", PasswordError::Hash),
+            (costly, PasswordError::Cost),
+        ] {
+            assert_eq!(check(bad).unwrap_err(), why, "{bad}");
+        }
+    }
+}
