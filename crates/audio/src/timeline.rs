@@ -279,6 +279,14 @@ impl Timeline {
         })
     }
 
+    /// What was playing at `frame`: the last title that was put at or before it.
+    pub fn title_at(&self, frame: Frame) -> Option<&Title> {
+        self.entries.iter().rev().find_map(|e| match e {
+            Entry::Title(t) if t.frame <= frame => Some(&t.title),
+            _ => None,
+        })
+    }
+
     /// The end of the last stretch of frames before `end` that a source wrote; `None` if it wrote none.
     pub fn written_by(&self, instance: Instance, end: Frame) -> Option<Frame> {
         let mut until = end;

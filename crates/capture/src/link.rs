@@ -217,6 +217,9 @@ fn request(message: Outgoing) -> v1::IngestRequest {
             lost_frames: frames.map(FrameCount::get),
             reason: v1::GapReason::from(reason).into(),
         }),
+        Outgoing::Title { epoch, at, title } => {
+            Request::Title(v1::Title { epoch: epoch.0, at_frame: at.get(), title: title.into() })
+        }
         Outgoing::End { epoch, at } => Request::End(v1::End { epoch: epoch.0, at_frame: at.get() }),
     })
 }

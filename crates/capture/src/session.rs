@@ -326,6 +326,7 @@ async fn capture(
                 tracing::warn!(frames = %lost.frames, reason = lost.reason.as_str(), "audio was lost before it was captured");
                 shared.with(|uplink| uplink.gap(lost));
             }
+            Some(Piece::Title(title)) => shared.with(|uplink| uplink.title(title)),
             None => return Ok(Capturing::Ended),
         }
         let now = shared.with(|uplink| uplink.status()).given_up;

@@ -18,7 +18,7 @@ pub use voice::{Counting, Mono, Noise, Tone, Voice, Waveform, voice};
 use crate::source_spec::SourceSpecError;
 use bytes::Bytes;
 use livetape_audio::wav_reader::WavError;
-use livetape_audio::{Frame, FrameCount, GapReason, Spec, WallTime};
+use livetape_audio::{Frame, FrameCount, GapReason, Spec, Title, WallTime};
 use std::future::Future;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub enum Piece {
     Audio(Chunk),
     /// Audio that could not be captured.
     Gap(Lost),
+    /// What is playing from the next audio on; empty for nothing. Saying it again is harmless.
+    Title(Title),
 }
 
 /// Something that captures audio.

@@ -19,7 +19,7 @@ mod runs;
 pub(crate) use files::Folder;
 pub(crate) use format::Identity;
 
-use crate::uplink::{Held, Missing, Numbers, Place, Record, Restored, Store};
+use crate::uplink::{Held, Note, Numbers, Place, Record, Restored, Store};
 use files::{Segment, SpoolFile};
 use livetape_audio::{FrameCount, Instance, Spec};
 use records::Records;
@@ -99,8 +99,8 @@ pub(crate) struct Spool {
     runs: Runs,
     end: Place,
     numbers: Numbers,
-    /// Gaps that are not settled, and the file that holds each.
-    gaps: Vec<(u64, Missing)>,
+    /// Notes that are not settled, and the file that holds each.
+    notes: Vec<(u64, Note)>,
     reader: Option<Reader>,
 }
 
@@ -127,7 +127,7 @@ impl Spool {
             runs: found.runs,
             end: found.restored.end,
             numbers: found.restored.numbers.clone(),
-            gaps: found.gaps,
+            notes: found.notes,
             reader: None,
         };
         spool.runs.settle(spool.numbers.durable);
@@ -179,13 +179,16 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes the oldest file. Gaps in it that are not settled are written once more, to the newest.
+    /// Removes the oldest file. Notes in it that are not settled are written once more, to the newest.
     fn remove_oldest(&mut self) -> Result<(), SpoolError> {
         let Some(oldest) = self.segments.front().map(|segment| segment.file) else { return Ok(()) };
-        let gaps: Vec<_> = self.gaps.iter().filter(|(file, _)| *file == oldest).map(|(_, gap)| *gap).collect();
-        self.gaps.retain(|(file, _)| *file != oldest);
-        for gap in gaps {
-            self.put(&Record::Gap(gap))?;
+        let kept = self.segments.get(1).map_or(self.end, |next| next.first);
+        let notes: Vec<_> = self.notes.extract_if(.., |(file, _)| *file == oldest).map(|(_, note)| note).collect();
+        // Of titles before all that is kept, the last says what is playing.
+        let passed = |note: &&Note| matches!(note, Note::Title(title) if title.at <= kept);
+        let playing = notes.iter().filter(passed).map(Note::at).max();
+        for note in notes.iter().filter(|note| !passed(note) || Some(note.at()) == playing) {
+            self.put(&Record::Note(note.clone()))?;
         }
         self.folder.remove(oldest)?;
         self.segments.pop_front();
@@ -193,7 +196,11 @@ impl Spool {
     }
 
     fn write(&mut self, record: &Record) -> Result<(), SpoolError> {
-        let payload = if let Record::Audio(held) = record { held.chunk.pcm.len() } else { 0 };
+        let payload = match record {
+            Record::Audio(held) => held.chunk.pcm.len(),
+            Record::Note(Note::Title(title)) => title.title.as_str().len(),
+            _ => 0,
+        };
         self.make_room((format::RECORD + payload) as u64)?;
         self.put(record)
     }
@@ -205,8 +212,8 @@ impl Spool {
         format::encode(record, open.seed, &mut bytes);
         open.write(&bytes, last.bytes)?;
         last.bytes += bytes.len() as u64;
-        if let Record::Gap(gap) = record {
-            self.gaps.push((last.file, *gap));
+        if let Record::Note(note) = record {
+            self.notes.push((last.file, note.clone()));
         }
         Ok(())
     }
@@ -290,7 +297,7 @@ impl Store for Spool {
 
     fn release(&mut self, numbers: &Numbers) {
         self.runs.settle(numbers.durable);
-        self.gaps.retain(|(_, gap)| gap.at >= numbers.durable);
+        self.notes.retain(|(_, note)| note.at() >= numbers.durable);
         self.numbers = numbers.clone();
         let done = |segments: &VecDeque<Segment>| segments.get(1).is_some_and(|next| next.first <= numbers.durable);
         let idle = self.runs.is_empty() && self.segments.back().is_some_and(|last| last.bytes > IDLE_BYTES);
@@ -308,7 +315,7 @@ impl Store for Spool {
 
     fn clear(&mut self) -> Result<(), String> {
         self.runs.cut(Place::ZERO, self.end);
-        self.gaps.clear();
+        self.notes.clear();
         (self.open, self.reader, self.numbers, self.end) = (None, None, Numbers::default(), Place::ZERO);
         while let Some(oldest) = self.segments.front() {
             self.folder.remove(oldest.file).map_err(|error| error.to_string())?;

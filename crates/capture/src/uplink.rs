@@ -12,19 +12,19 @@
 //! of known length. After each open everything that is not durable is sent again under the numbers of the new call.
 //! Not here: clocks, sockets, tasks, waiting, files.
 
-mod gaps;
+mod notes;
 mod numbers;
 mod shelf;
 mod store;
 
 pub use numbers::{Numbers, Place, Stretch};
-pub use store::{Held, Missing, Record, Restored, Store};
+pub use store::{Held, Missing, Note, Record, Restored, Store, Titled};
 
 use crate::sources::{Chunk, Lost};
 use crate::status::Status;
 use bytes::Bytes;
-use gaps::Gaps;
-use livetape_audio::{Durable, Epoch, Frame, FrameCount, GapReason, RecordingId, Spec, WallTime};
+use livetape_audio::{Durable, Epoch, Frame, FrameCount, GapReason, RecordingId, Spec, Title, WallTime};
+use notes::Notes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a store that failed is left alone.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// Titles keep a distance of so many seconds; of several within it, the last counts.
+const TITLES: u64 = 1;
 /// Most bytes of audio in one record of the store.
 const MOST_STORED: u64 = 1 << 20;
 
@@ -59,6 +61,15 @@ pub enum Outgoing {
         frames: Option<FrameCount>,
         /// Why.
         reason: GapReason,
+    },
+    /// What is playing.
+    Title {
+        /// Fencing token.
+        epoch: Epoch,
+        /// First frame to which it applies.
+        at: Frame,
+        /// The title; empty for none.
+        title: Title,
     },
     /// Nothing will follow.
     End {
@@ -133,7 +144,7 @@ pub struct Uplink {
     cursor: Place,
     /// The next frame to be captured.
     end: Place,
-    gaps: Gaps,
+    notes: Notes,
     memory: VecDeque<Waiting>,
     /// Of all audio in `memory`.
     bytes: u64,
@@ -157,7 +168,7 @@ impl Uplink {
             numbers: Numbers { recording: None, durable: Place::ZERO, until: None, stretches: Vec::new() },
             cursor: Place::ZERO,
             end: Place::ZERO,
-            gaps: Gaps::new(),
+            notes: Notes::new(FrameCount::new(spec.rate() as u64 * TITLES)),
             memory: VecDeque::new(),
             bytes: 0,
             shelf: None,
@@ -174,10 +185,12 @@ impl Uplink {
     #[must_use]
     pub fn with_store(mut self, store: Box<dyn Store>, restored: Option<Restored>) -> Self {
         if let Some(restored) = restored {
-            let Restored { numbers, gaps, end, ended } = restored;
+            let Restored { numbers, mut notes, end, ended } = restored;
+            // The frame that a title was for may have been lost with the process.
+            notes.retain(|note| note.at() <= end);
             self.captured = end.since(numbers.durable);
             (self.cursor, self.end, self.ending) = (end, end, ended);
-            self.gaps = Gaps::restored(gaps);
+            self.notes = Notes::restored(notes, self.notes.distance);
             self.numbers = numbers;
             self.restored = true;
         }
@@ -197,13 +210,13 @@ impl Uplink {
 
     /// The process is another one now, and what was to be captured meanwhile is missing.
     pub fn restarted(&mut self) {
-        if !self.gaps.is_unknown(self.end) {
-            self.gaps.push(Missing { at: self.end, frames: None, reason: GapReason::SourceRestarted });
+        if !self.notes.is_unknown(self.end) {
+            self.notes.push_gap(Missing { at: self.end, frames: None, reason: GapReason::SourceRestarted });
         }
         // The process before may have sent more than it has kept; under these places comes something else now.
         self.numbers.until = Some(self.numbers.until.unwrap_or(self.end));
         self.save_numbers(None);
-        self.save_gaps(None);
+        self.save_notes(None);
     }
 
     /// The recorder has opened the stream: `recording` goes on with frame `next`. `resume` is the same frame in the
@@ -235,7 +248,7 @@ impl Uplink {
         }
         self.restored = false;
         self.cursor = self.numbers.durable;
-        self.gaps.again();
+        self.notes.again();
         self.numbers.recording = Some(recording);
         self.numbers.until = None;
         self.numbers.stretches = vec![Stretch { from: self.cursor, number: next }];
@@ -280,7 +293,7 @@ impl Uplink {
         }
         self.acknowledged = self.acknowledged + news;
         self.numbers.settle(place);
-        self.gaps.settle(place);
+        self.notes.settle(place);
         while let Some(mut first) = self.memory.pop_front() {
             self.bytes -= first.held.chunk.pcm.len() as u64;
             if first.held.end(self.spec) > place {
@@ -300,8 +313,12 @@ impl Uplink {
         let line = self.line?;
         let epoch = line.epoch;
         let at = self.numbers.number(self.cursor);
-        if let Some(Missing { frames, reason, .. }) = self.gaps.next_to_send(self.cursor) {
-            return Some(Outgoing::Gap { epoch, at, frames, reason });
+        match self.notes.next_to_send(self.cursor) {
+            Some(Note::Gap(Missing { frames, reason, .. })) => {
+                return Some(Outgoing::Gap { epoch, at, frames, reason });
+            }
+            Some(Note::Title(Titled { title, .. })) => return Some(Outgoing::Title { epoch, at, title }),
+            None => {}
         }
         if self.cursor < self.end {
             let Some(held) = self.audio().filter(|held| held.at == self.cursor) else {
@@ -340,7 +357,7 @@ impl Uplink {
 
     /// Whether [`Uplink::next_to_send`] has something.
     pub fn has_to_send(&self) -> bool {
-        let more = self.cursor < self.end || self.gaps.has_to_send();
+        let more = self.cursor < self.end || self.notes.has_to_send();
         self.line.is_some_and(|line| more || (self.ending && !line.end_sent))
     }
 
@@ -375,6 +392,7 @@ impl Uplink {
         if frames.is_zero() {
             return Ok(());
         }
+        self.notes.arrived(self.end);
         self.captured = self.captured + frames;
         self.bytes += bytes;
         self.memory.push_back(Waiting { held: Held { at: self.end, chunk }, since: now });
@@ -394,10 +412,15 @@ impl Uplink {
     /// `lost` was not captured.
     pub fn gap(&mut self, lost: Lost) {
         self.missed = self.missed + lost.frames;
-        self.gaps.push(Missing { at: self.end, frames: Some(lost.frames), reason: lost.reason });
+        self.notes.push_gap(Missing { at: self.end, frames: Some(lost.frames), reason: lost.reason });
         if self.line.is_none() {
-            self.save_gaps(None);
+            self.save_notes(None);
         }
+    }
+
+    /// What is playing from the next frame on.
+    pub fn title(&mut self, title: Title) {
+        self.notes.say(title);
     }
 
     /// The source has ended by itself.

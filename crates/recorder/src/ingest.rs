@@ -3,11 +3,14 @@
 //! A state machine without IO and without a clock. It is told what came in and answers what to do; the stream's
 //! task does it. Not here: sessions, files, acknowledgements.
 
+mod titles;
+
 use livetape_audio::{
     Anchor, Durable, Entry, Epoch, Event, EventKind, Frame, FrameCount, Gap, GapReason, Instance, SealReason,
-    SourceChange, SourceName, Spec, Timeline, WallTime,
+    SourceChange, SourceName, Spec, Timeline, Title, WallTime,
 };
 use std::time::Duration;
+use titles::Titles;
 
 /// Time of day and frames disagree by this much: a new anchor. Half of what a listener may be off.
 const DRIFT: Duration = Duration::from_millis(10);
@@ -21,7 +24,7 @@ const MAX_ANCHOR_DISTANCE: Duration = Duration::from_secs(10);
 const MAX_BYTES: u64 = 1 << 39;
 
 /// What a source says, in the numbers of its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Frames `first`, `first + 1`, …
     Append {
@@ -44,6 +47,15 @@ pub enum Message {
         lost: Option<FrameCount>,
         /// Why.
         reason: GapReason,
+    },
+    /// What is playing from frame `at` on.
+    Title {
+        /// Fencing token.
+        epoch: Epoch,
+        /// First frame to which it applies.
+        at: Frame,
+        /// The title; empty for none.
+        title: Title,
     },
     /// Nothing follows.
     End {
@@ -71,7 +83,7 @@ pub enum Decision {
         /// The recording ends with these frames.
         then: Option<SealReason>,
     },
-    /// Nothing to write: a repetition, or a gap that waits for the frame after it.
+    /// Nothing to write: a repetition, or a gap or a title that waits for the frame after it.
     Nothing,
     /// The source has ended: seal.
     Seal,
@@ -152,12 +164,13 @@ pub struct Ingest {
     anchor: Option<Anchor>,
     anchor_distance: Duration,
     gap: Option<PendingGap>,
+    titles: Titles,
     /// The midnight at which the recording rolls, once it is long enough to.
     midnight: Option<WallTime>,
 }
 
 /// Where a recording stands when the state machine begins or goes back.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Position {
     /// The next frame.
     pub next: Frame,
@@ -167,6 +180,8 @@ pub struct Position {
     pub writer: Option<Instance>,
     /// When the next frame is due. In an empty recording only if it goes on where another ended.
     pub due: Option<WallTime>,
+    /// What is playing.
+    pub title: Title,
 }
 
 impl Position {
@@ -174,12 +189,13 @@ impl Position {
     pub fn of(timeline: &Timeline, durable: Durable) -> Self {
         let next = durable.end();
         let writer = timeline.writer_before(next).map(|source| source.instance);
-        Self { next, anchor: timeline.last_anchor(), writer, due: timeline.time_of(next) }
+        let title = timeline.title_at(next).cloned().unwrap_or_default();
+        Self { next, anchor: timeline.last_anchor(), writer, due: timeline.time_of(next), title }
     }
 
     /// The beginning of a recording that goes on where this one ends.
     #[must_use]
-    pub const fn continued(self) -> Self {
+    pub fn continued(self) -> Self {
         Self { next: Frame::ZERO, anchor: None, ..self }
     }
 }
@@ -209,6 +225,7 @@ impl Ingest {
             anchor: None,
             anchor_distance: ANCHOR_DISTANCE,
             gap: None,
+            titles: Titles::default(),
             midnight: None,
         };
         new.stand_at(position);
@@ -216,9 +233,10 @@ impl Ingest {
     }
 
     fn stand_at(&mut self, position: Position) {
-        let Position { next, anchor, writer, due } = position;
+        let Position { next, anchor, writer, due, title } = position;
         (self.next, self.anchor, self.writer, self.due) = (next, anchor, writer, due);
         self.is_named = anchor.is_some();
+        self.titles = Titles::new(title, self.is_named);
         self.midnight = None;
         self.ripen();
     }
@@ -243,6 +261,10 @@ impl Ingest {
     pub fn opened(&mut self, epoch: Epoch, source: (Instance, SourceName)) {
         self.gap = None;
         self.epoch = epoch;
+        if source.0 != self.source.0 {
+            // What the source before has said is over.
+            self.titles.say(Title::default());
+        }
         self.source = source;
         self.offset = FrameCount::ZERO;
     }
@@ -256,19 +278,20 @@ impl Ingest {
     /// This recording, still empty, goes on where another one ended.
     pub fn goes_on_after(&mut self, before: Position) {
         self.start = before.continued();
-        self.stand_at(self.start);
+        self.stand_at(self.start.clone());
     }
 
     /// Where the recording stands.
     pub fn position(&self) -> Position {
         let due = self.anchor.map(|anchor| time_of(anchor, self.next, self.spec)).or(self.due);
-        Position { next: self.next, anchor: self.anchor, writer: self.writer, due }
+        let title = self.titles.playing().clone();
+        Position { next: self.next, anchor: self.anchor, writer: self.writer, due, title }
     }
 
     /// What was not durable could not be kept. The source has to open again.
     pub fn rewound(&mut self, position: Position) {
         self.gap = None;
-        self.stand_at(if position.next == Frame::ZERO { self.start } else { position });
+        self.stand_at(if position.next == Frame::ZERO { self.start.clone() } else { position });
     }
 
     /// Who holds the epoch.
@@ -295,6 +318,15 @@ impl Ingest {
                 self.check_epoch(epoch)?;
                 self.check_next(at)?;
                 self.gap = Some(merged(self.gap, PendingGap { lost, reason }));
+                Ok(Decision::Nothing)
+            }
+            Message::Title { epoch, at, title } => {
+                self.check_epoch(epoch)?;
+                match self.check_next(at) {
+                    // Said of frames that are recorded: a repetition.
+                    Err(Refusal::Past { .. }) => {}
+                    fits => fits.map(|()| self.titles.say(title))?,
+                }
                 Ok(Decision::Nothing)
             }
             Message::End { epoch, at } => {
@@ -367,6 +399,7 @@ impl Ingest {
         let unsaid = PendingGap { lost: None, reason: GapReason::SourceRestarted };
         let gap = self.gap.take().or_else(|| is_new.then_some(unsaid));
         entries.extend(self.time_entries(gap, time, now));
+        entries.extend(self.titles.entry(frame, self.spec));
         entries
     }
 

@@ -11,7 +11,7 @@ use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
 use crate::trace::Chunk;
 use bytes::Bytes;
-use livetape_audio::{Epoch, Frame, FrameCount, WallTime};
+use livetape_audio::{Epoch, Frame, FrameCount, NameError, WallTime};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Response;
 use livetape_proto::v1::{self, IngestRequest, IngestResponse};
@@ -187,9 +187,13 @@ fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
             let (lost, reason) = (g.lost_frames.map(FrameCount::new), g.reason().into());
             Ok((Message::Gap { epoch: Epoch(g.epoch), at: Frame::new(g.at_frame), lost, reason }, Bytes::new()))
         }
+        Some(Request::Title(t)) => {
+            let title = t.title.parse().map_err(|error: NameError| invalid(&error.into()))?;
+            Ok((Message::Title { epoch: Epoch(t.epoch), at: Frame::new(t.at_frame), title }, Bytes::new()))
+        }
         Some(Request::End(e)) => Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new())),
         Some(Request::Open(_)) => Err(Status::invalid_argument("Open comes once, as the first message")),
-        None => Err(Status::invalid_argument("an empty message: send Append, Gap or End")),
+        None => Err(Status::invalid_argument("an empty message: send Append, Gap, Title or End")),
     }
 }
 

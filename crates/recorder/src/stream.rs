@@ -248,7 +248,7 @@ impl Stream {
     async fn message(&mut self, message: Message, pcm: Bytes) -> anyhow::Result<()> {
         loop {
             let Some(open) = &mut self.open else { return Ok(()) };
-            match open.ingest.decide(message, tape::now()) {
+            match open.ingest.decide(message.clone(), tape::now()) {
                 Ok(Decision::Nothing) => return Ok(()),
                 Ok(Decision::Seal) => return self.end().await,
                 Ok(Decision::Write { entries, skip, take, time, then }) => {

@@ -438,7 +438,8 @@ async fn bad_messages_end_the_call_with_a_reason_and_cost_nothing() {
     };
     let gap = |epoch, at_frame| Message::Gap(v1::Gap { epoch, at_frame, lost_frames: None, reason: 0 });
     type Bad<'a> = Box<dyn Fn(u64) -> Message + 'a>;
-    let cases: [(Bad<'_>, Code, &str); 9] = [
+    let title = |epoch, at_frame, title| Message::Title(v1::Title { epoch, at_frame, title });
+    let cases: [(Bad<'_>, Code, &str); 12] = [
         (Box::new(|e| append(e, 101, pcm(101, 1))), Code::OutOfRange, "hole"),
         (Box::new(|e| append(e, u64::MAX, pcm(0, 1))), Code::OutOfRange, "hole"),
         (Box::new(|e| append(e, 100, vec![0; 7])), Code::InvalidArgument, "7 bytes"),
@@ -447,6 +448,9 @@ async fn bad_messages_end_the_call_with_a_reason_and_cost_nothing() {
         (Box::new(|e| append(e, 100, vec![0; (1 << 20) + 4])), Code::ResourceExhausted, "at most 1048576"),
         (Box::new(|e| append(e, 100, vec![0; 3 << 20])), Code::ResourceExhausted, "3145"),
         (Box::new(|e| gap(e, 99)), Code::OutOfRange, "recorded already"),
+        (Box::new(|e| title(e, 101, "x".into())), Code::OutOfRange, "hole"),
+        (Box::new(|e| title(e, 100, "x".repeat(257))), Code::InvalidArgument, "256 characters"),
+        (Box::new(|e| title(e, 100, "a\nb".into())), Code::InvalidArgument, "control characters"),
         (Box::new(|_| Message::Open(source.clone())), Code::InvalidArgument, "Open comes once"),
     ];
     for (bad, code, word) in cases {
@@ -458,6 +462,35 @@ async fn bad_messages_end_the_call_with_a_reason_and_cost_nothing() {
         assert!(refusal.message().contains(word), "{refusal}");
     }
     assert_eq!(recorder.audio(&recorder.recording(&id), Frame::new(100)), pcm(0, 100));
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn titles_stand_on_the_timeline_in_order_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let source = opening("a", stereo());
+    let mut call = open(recorder.addr, source.clone()).await.unwrap();
+    let id = call.opened.recording_id.clone();
+    call.title(Frame::ZERO, "Größe").await;
+    call.append(Frame::ZERO, noon(), pcm(0, 50_000)).await;
+    call.title(Frame::new(50_000), "Two").await;
+    call.append(Frame::new(50_000), noon(), pcm(50_000, 50_000)).await;
+    call.acknowledged(Frame::new(100_000)).await.unwrap();
+    drop(call);
+    // It comes back and repeats what it is not sure of.
+    let call = open(recorder.addr, v1::Open { resume_recording_id: Some(id.clone()), ..source }).await.unwrap();
+    call.title(Frame::new(50_000), "Two").await;
+    call.title(Frame::new(100_000), "Two").await;
+    call.append(Frame::new(100_000), noon(), pcm(100_000, 100)).await;
+    call.end(Frame::new(100_100)).await.unwrap();
+    let recording = recorder.sealed(&id).await;
+    let entries = recorder.timeline(&recording, Frame::new(100_100)).into_iter();
+    let titles = entries.filter_map(|entry| match entry {
+        Entry::Title(title) => Some((title.frame.get(), title.title.to_string())),
+        _ => None,
+    });
+    assert_eq!(titles.collect::<Vec<_>>(), [(0, "Größe".into()), (50_000, "Two".into())]);
     recorder.stop().await;
 }
 

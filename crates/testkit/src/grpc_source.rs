@@ -116,6 +116,12 @@ impl Call {
         self.send(ingest_request::Message::Gap(gap)).await
     }
 
+    /// Says what is playing from frame `at` on.
+    pub async fn title(&self, at: Frame, title: &str) -> bool {
+        let title = v1::Title { epoch: self.opened.epoch, at_frame: at.get(), title: title.into() };
+        self.send(ingest_request::Message::Title(title)).await
+    }
+
     /// The next acknowledgement.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ struct Tape {
     opens: Vec<v1::Open>,
     pcm: Vec<u8>,
     gaps: Vec<(u64, u64)>,
+    titles: Vec<(u64, String)>,
     ended: usize,
 }
 
@@ -125,6 +126,11 @@ impl Recorder {
                     if !matches!(mood, Mood::Break { after, lost } if appends + lost > after) {
                         durable = tape.pcm.len();
                     }
+                }
+                Request::Title(title) => {
+                    let mut tape = self.tape();
+                    assert_eq!((title.epoch, title.at_frame), (epoch, tape.frames()));
+                    tape.titles.push((title.at_frame, title.title));
                 }
                 Request::Gap(gap) => pending += gap.lost_frames.unwrap_or(UNKNOWN),
                 Request::End(_) if matches!(mood, Mood::Silent) => {}

@@ -93,7 +93,7 @@ mod tests {
     async fn audio(generator: &mut Generator) -> Chunk {
         match generator.next().await.unwrap().unwrap() {
             Piece::Audio(chunk) => chunk,
-            Piece::Gap(lost) => panic!("lost {lost:?}"),
+            other => panic!("no audio: {other:?}"),
         }
     }
 

@@ -9,13 +9,14 @@
 //!   LTgp  a gap: missing frames u64 (all ones: unknown), reason u8
 //!   LTnm  numbers: recording 16 bytes (zero: none), place u64 from which on there are none (all ones: none such),
 //!         stretches of (place u64, number u64); the record's place is what is durable
+//!   LTti  a title: UTF-8
 //!   LTen  nothing follows
 //! ```
 //! The checksums of records go on from that of the file's head, so that a record of another file is never taken for one
 //! of this. Not here: files.
 
 use crate::sources::Chunk;
-use crate::uplink::{Held, Missing, Numbers, Place, Record, Stretch};
+use crate::uplink::{Held, Missing, Note, Numbers, Place, Record, Stretch, Titled};
 use bytes::Bytes;
 use livetape_audio::{Frame, FrameCount, GapReason, Instance, RecordingId, SampleFormat, Spec, WallTime};
 
@@ -30,7 +31,7 @@ pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 /// Most stretches that are kept; more are never under way at once.
 const MAX_STRETCHES: usize = 4096;
 
-const KINDS: [&[u8; 4]; 4] = [b"LTau", b"LTgp", b"LTnm", b"LTen"];
+const KINDS: [&[u8; 4]; 5] = [b"LTau", b"LTgp", b"LTnm", b"LTen", b"LTti"];
 /// What every kind begins with.
 pub(super) const MARK: &[u8] = b"LT";
 const UNKNOWN: u64 = u64::MAX;
@@ -119,7 +120,8 @@ pub(super) fn encode(record: &Record, seed: u32, out: &mut Vec<u8>) {
     let start = out.len();
     let (kind, place, time) = match record {
         Record::Audio(held) => (KINDS[0], held.at, held.chunk.time),
-        Record::Gap(gap) => (KINDS[1], gap.at, WallTime::default()),
+        Record::Note(Note::Gap(gap)) => (KINDS[1], gap.at, WallTime::default()),
+        Record::Note(Note::Title(title)) => (KINDS[4], title.at, WallTime::default()),
         Record::Numbers(numbers) => (KINDS[2], numbers.durable, WallTime::default()),
         Record::Ended => (KINDS[3], Place::ZERO, WallTime::default()),
     };
@@ -130,7 +132,8 @@ pub(super) fn encode(record: &Record, seed: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; 4]);
     match record {
         Record::Audio(held) => out.extend_from_slice(&held.chunk.pcm),
-        Record::Gap(gap) => {
+        Record::Note(Note::Title(title)) => out.extend_from_slice(title.title.as_str().as_bytes()),
+        Record::Note(Note::Gap(gap)) => {
             out.extend_from_slice(&gap.frames.map_or(UNKNOWN, FrameCount::get).to_le_bytes());
             out.push(reason_code(gap.reason));
         }
@@ -204,9 +207,13 @@ fn parse(bytes: Bytes, spec: Spec) -> Option<Record> {
         kind if kind == *KINDS[1] => {
             let frames = Some(long(&payload, 0)?).filter(|&n| n != UNKNOWN).map(FrameCount::new);
             let reason = reason_of(*payload.get(8)?)?;
-            Some(Record::Gap(Missing { at: place, frames, reason }))
+            Some(Record::Note(Missing { at: place, frames, reason }.into()))
         }
         kind if kind == *KINDS[2] => Some(Record::Numbers(parse_numbers(place, &payload)?)),
+        kind if kind == *KINDS[4] => {
+            let title = str::from_utf8(&payload).ok()?.parse().ok()?;
+            Some(Record::Note(Note::Title(Titled { at: place, title })))
+        }
         _ => Some(Record::Ended),
     }
 }

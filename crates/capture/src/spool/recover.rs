@@ -5,12 +5,12 @@ use super::files::{Folder, Segment};
 use super::format::Identity;
 use super::records::Records;
 use super::runs::Runs;
-use crate::uplink::{Missing, Numbers, Place, Record, Restored};
+use crate::uplink::{Note, Numbers, Place, Record, Restored};
 use std::collections::VecDeque;
 use std::io;
 
-/// Most gaps that are taken over.
-const MAX_GAPS: usize = 1 << 16;
+/// Most notes that are taken over.
+const MAX_NOTES: usize = 1 << 16;
 
 /// What was found. Without an identity: nothing.
 #[derive(Debug)]
@@ -21,21 +21,21 @@ pub(super) struct Found {
     pub(super) runs: Runs,
     /// The place after the last audio.
     audio: Place,
-    /// The gaps that are not settled, and the file that holds each.
-    pub(super) gaps: Vec<(u64, Missing)>,
+    /// The notes that are not settled, and the file that holds each.
+    pub(super) notes: Vec<(u64, Note)>,
     pub(super) restored: Restored,
 }
 
 impl Found {
     fn new(next_file: u64) -> Self {
-        let restored = Restored { numbers: Numbers::default(), gaps: Vec::new(), end: Place::ZERO, ended: false };
+        let restored = Restored { numbers: Numbers::default(), notes: Vec::new(), end: Place::ZERO, ended: false };
         Self {
             identity: None,
             segments: VecDeque::new(),
             next_file,
             runs: Runs::default(),
             audio: Place::ZERO,
-            gaps: Vec::new(),
+            notes: Vec::new(),
             restored,
         }
     }
@@ -59,8 +59,8 @@ pub(super) fn recover(folder: &Folder) -> Result<Found, SpoolError> {
         }
     }
     let durable = found.restored.numbers.durable;
-    found.gaps.retain(|(_, gap)| gap.at >= durable);
-    found.restored.gaps = found.gaps.iter().map(|(_, gap)| *gap).collect();
+    found.notes.retain(|(_, note)| note.at() >= durable);
+    found.restored.notes = found.notes.iter().map(|(_, note)| note.clone()).collect();
     Ok(found)
 }
 
@@ -107,11 +107,14 @@ impl Found {
                     restored.end = restored.end.max(end);
                 }
             }
-            Record::Gap(gap) => {
-                restored.end = restored.end.max(gap.at);
+            Record::Note(note) => {
+                // A gap takes the place at which it stands. A title waits for a frame, which may not have come.
+                if matches!(note, Note::Gap(_)) {
+                    restored.end = restored.end.max(note.at());
+                }
                 // What is too much was in a hostile file: the uplink keeps fewer.
-                if self.gaps.len() < MAX_GAPS {
-                    self.gaps.push((file, gap));
+                if self.notes.len() < MAX_NOTES {
+                    self.notes.push((file, note));
                 }
             }
             Record::Numbers(numbers) => {

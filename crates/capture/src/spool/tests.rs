@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sources::Chunk;
-use crate::uplink::Stretch;
+use crate::uplink::{Missing, Stretch, Titled};
 use livetape_audio::{Frame, GapReason, RecordingId, SampleFormat, WallTime};
 use livetape_testkit::counting;
 use std::fs;
@@ -58,7 +58,7 @@ fn ten(dir: &Path) -> Vec<u8> {
         spool.append(&audio(n * 10, 10)).unwrap();
     }
     let gap = Missing { at: Place::new(50), frames: Some(FrameCount::new(7)), reason: GapReason::Xrun };
-    spool.append(&Record::Gap(gap)).unwrap();
+    spool.append(&Record::Note(gap.into())).unwrap();
     drop(spool);
     let [file] = &files(dir)[..] else { panic!("one file") };
     fs::read(file).unwrap()
@@ -74,17 +74,22 @@ fn everything_comes_back() {
     assert_eq!((found, restored.end, restored.ended), (identity(), Place::new(100), false));
     assert_eq!(restored.numbers, Numbers { durable: Place::ZERO, ..numbers() });
     let gap = Missing { at: Place::new(50), frames: Some(FrameCount::new(7)), reason: GapReason::Xrun };
-    assert_eq!(restored.gaps, [gap]);
+    assert_eq!(restored.notes, [Note::Gap(gap)]);
     // And it goes on behind that.
     let unknown = Missing { at: Place::new(100), frames: None, reason: GapReason::SourceRestarted };
-    for record in [Record::Numbers(numbers()), Record::Gap(unknown), audio(100, 5), Record::Ended] {
+    let title = Note::Title(Titled { at: Place::new(101), title: "Größe".parse().unwrap() });
+    let said = [Record::Note(unknown.into()), Record::Note(title.clone())];
+    for record in [Record::Numbers(numbers())].into_iter().chain(said).chain([audio(100, 5), Record::Ended]) {
         spool.append(&record).unwrap();
     }
     drop(spool);
     let (mut spool, restored) = open(dir.path());
     assert_eq!(frames(&mut spool), (3..105).collect::<Vec<_>>(), "but for what is durable");
     let (_, restored) = restored.unwrap();
-    assert_eq!((restored.numbers, restored.gaps, restored.ended), (numbers(), vec![gap, unknown], true));
+    assert_eq!(
+        (restored.numbers, restored.notes, restored.ended),
+        (numbers(), vec![gap.into(), unknown.into(), title], true)
+    );
     let held = spool.read(Place::new(33)).unwrap();
     assert_eq!((held.at.get(), held.chunk.pcm.len(), held.chunk.time.unix_nanos()), (33, 28, 30 + 375_000));
 }

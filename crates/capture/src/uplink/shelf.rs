@@ -32,7 +32,7 @@ impl Shelf {
 impl Uplink {
     /// Everything that is not durable goes to the store, so that it survives this process.
     pub(crate) fn save(&mut self, now: Option<Instant>) {
-        if self.shelf.is_none() || !(self.save_numbers(now) && self.save_gaps(now)) {
+        if self.shelf.is_none() || !(self.save_numbers(now) && self.save_notes(now)) {
             return;
         }
         let most = self.spec.frames_in(MOST_STORED).0;
@@ -75,14 +75,14 @@ impl Uplink {
         stored
     }
 
-    /// Gaps that the store does not have. Whether it has them all now.
-    pub(super) fn save_gaps(&mut self, now: Option<Instant>) -> bool {
+    /// Gaps and titles that the store does not have. Whether it has them all now.
+    pub(super) fn save_notes(&mut self, now: Option<Instant>) -> bool {
         let Some(shelf) = &mut self.shelf else { return true };
-        while let Some(gap) = self.gaps.next_to_store() {
-            if !shelf.append(&Record::Gap(gap), now) {
+        while let Some(note) = self.notes.next_to_store() {
+            if !shelf.append(&Record::Note(note), now) {
                 return false;
             }
-            self.gaps.stored();
+            self.notes.stored();
         }
         true
     }

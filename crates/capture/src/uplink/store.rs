@@ -2,7 +2,7 @@
 
 use super::numbers::{Numbers, Place};
 use crate::sources::Chunk;
-use livetape_audio::{FrameCount, GapReason, Instance, Spec};
+use livetape_audio::{FrameCount, GapReason, Instance, Spec, Title};
 use std::fmt;
 
 /// Audio at its place.
@@ -43,13 +43,47 @@ pub struct Missing {
     pub reason: GapReason,
 }
 
+/// What is playing from a frame on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Titled {
+    /// The first frame to which it applies.
+    pub at: Place,
+    /// The title; empty for none.
+    pub title: Title,
+}
+
+/// What is said about a frame before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Audio is missing before it.
+    Gap(Missing),
+    /// It begins something.
+    Title(Titled),
+}
+
+impl Note {
+    /// The frame.
+    pub const fn at(&self) -> Place {
+        match self {
+            Self::Gap(gap) => gap.at,
+            Self::Title(title) => title.at,
+        }
+    }
+}
+
+impl From<Missing> for Note {
+    fn from(gap: Missing) -> Self {
+        Self::Gap(gap)
+    }
+}
+
 /// Something that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// Audio, behind all that was kept before.
     Audio(Held),
-    /// A gap, anywhere.
-    Gap(Missing),
+    /// A note, anywhere.
+    Note(Note),
     /// The newest numbers.
     Numbers(Numbers),
     /// Nothing follows: the source has ended by itself.
@@ -91,8 +125,8 @@ pub trait Store: Send + fmt::Debug {
 pub struct Restored {
     /// The newest numbers.
     pub numbers: Numbers,
-    /// The gaps.
-    pub gaps: Vec<Missing>,
+    /// The gaps and titles.
+    pub notes: Vec<Note>,
     /// The place after the last frame.
     pub end: Place,
     /// Whether the source had ended by itself.

@@ -42,6 +42,9 @@ struct Recorder {
     frames: Vec<u32>,
     gaps: BTreeMap<usize, Hole>,
     pending: Option<Hole>,
+    /// What is playing from a frame on.
+    titles: BTreeMap<usize, u32>,
+    title: Option<u32>,
     durable: usize,
     epoch: u64,
     /// The call's number of frame 0 here.
@@ -53,7 +56,7 @@ impl Recorder {
     /// Answers an open: `(epoch, next, resume)`. Everything written becomes durable first, as the contract says.
     fn open(&mut self, new_offset: u64) -> (Epoch, Frame, Frame) {
         self.durable = self.frames.len();
-        self.pending = None;
+        (self.pending, self.title) = (None, None);
         self.epoch += 1;
         let resume = Frame::new(self.offset + self.durable as u64);
         // Numbers may begin anew, as they do when the recording has rolled.
@@ -67,11 +70,18 @@ impl Recorder {
             Outgoing::Append { epoch, first, pcm, .. } => {
                 assert_eq!((epoch.0, first), (self.epoch, next), "in order, without a hole");
                 self.gap();
+                if let Some(title) = self.title.take() {
+                    self.titles.insert(self.frames.len(), title);
+                }
                 self.frames.extend(pcm.chunks(4).map(|f| u32::from_le_bytes(f.try_into().unwrap())));
             }
             Outgoing::Gap { epoch, at, frames, .. } => {
                 assert_eq!((epoch.0, at), (self.epoch, next));
                 self.pending.get_or_insert_default().add(frames);
+            }
+            Outgoing::Title { epoch, at, title } => {
+                assert_eq!((epoch.0, at), (self.epoch, next));
+                self.title = Some(title.as_str().parse().unwrap());
             }
             Outgoing::End { epoch, at } => {
                 assert_eq!((epoch.0, at), (self.epoch, next));
@@ -92,11 +102,21 @@ impl Recorder {
     fn crash(&mut self) {
         self.frames.truncate(self.durable);
         self.gaps.retain(|&at, _| at < self.durable);
-        self.pending = None;
+        self.titles.retain(|&at, _| at < self.durable);
+        (self.pending, self.title) = (None, None);
     }
 
     fn durable(&self) -> Durable {
         Durable(Frame::new(self.offset + self.durable as u64))
+    }
+
+    /// Each frame has the title that was on when it was captured.
+    fn check_titles(&self, said: &BTreeMap<u32, u32>) {
+        for (n, frame) in self.frames.iter().enumerate() {
+            let found = self.titles.range(..=n).next_back().map(|(_, title)| title);
+            let wanted = said.range(..=frame).next_back().map(|(_, title)| title);
+            assert_eq!(found, wanted, "frame {n}, captured as {frame}: {:?}, {said:?}", self.titles);
+        }
     }
 
     /// Every counted frame is here exactly once and in order, or in exactly the reported gap. In a gap of unknown length
@@ -123,6 +143,9 @@ struct World {
     counted: u32,
     missed: u64,
     now: Instant,
+    /// The title that was said last, and those that were on, each with the first counted frame.
+    said: u32,
+    titles: BTreeMap<u32, u32>,
     /// The place and the first number of all that was counted, and whether it was captured.
     history: Vec<(Place, u32, bool)>,
     /// Numbers of what was lost with a process.
@@ -132,18 +155,29 @@ struct World {
     room: Arc<AtomicU64>,
 }
 
+/// Of titles in these tests.
+const DISTANCE: FrameCount = FrameCount::new(12);
+
+fn uplink(limit: u64) -> Uplink {
+    let mut uplink = Uplink::new(spec(), limit);
+    uplink.notes.distance = DISTANCE;
+    uplink
+}
+
 /// Of the spool in these tests.
 const SPOOL_BYTES: u64 = 3_000;
 
 impl World {
     fn new(limit_frames: u64) -> Self {
         Self {
-            uplink: Uplink::new(spec(), limit_frames * 4),
+            uplink: uplink(limit_frames * 4),
             recorder: Recorder::default(),
             wire: VecDeque::new(),
             counted: 0,
             missed: 0,
             now: Instant::now(),
+            said: 0,
+            titles: BTreeMap::new(),
             history: Vec::new(),
             lost: BTreeSet::new(),
             kills: 0,
@@ -171,7 +205,7 @@ impl World {
         });
         let again = restored.is_some();
         let spool = Box::new(spool.sized(SPOOL_BYTES, SPOOL_BYTES / 5));
-        self.uplink = Uplink::new(spec(), self.uplink.limit).with_store(spool, restored);
+        self.uplink = uplink(self.uplink.limit).with_store(spool, restored);
         if again {
             self.uplink.restarted();
         }
@@ -189,13 +223,24 @@ impl World {
             let skip = if captured { saved.since(place).get() } else { u64::from(place < saved) * u64::from(end) };
             self.lost.extend(first.saturating_add(skip as u32)..end);
         }
-        self.uplink = Uplink::new(spec(), self.uplink.limit); // the old one lets go of its folder
+        self.uplink = uplink(self.uplink.limit); // the old one lets go of its folder
         self.start();
         self.history.clear();
         self.kills += 1;
     }
 
+    /// One title at a time is on, for at least a few captured frames.
+    fn say(&mut self) {
+        self.said += 1;
+        self.uplink.title(self.said.to_string().parse().unwrap());
+    }
+
     fn capture(&mut self, frames: u32) {
+        let end = self.uplink.end;
+        let near = self.uplink.notes.newest_place().is_some_and(|last| end.since(last) < DISTANCE);
+        if self.said > 0 && !near {
+            self.titles.insert(self.counted, self.said);
+        }
         let pcm: Vec<u8> = (self.counted..self.counted + frames).flat_map(u32::to_le_bytes).collect();
         let time = WallTime::default().after_frames(FrameCount::new(u64::from(self.counted)), spec());
         self.history.push((self.uplink.end, self.counted, true));
@@ -274,6 +319,7 @@ impl World {
         let status = self.uplink.status();
         assert_eq!(status.waiting(), FrameCount::ZERO);
         if self.kills == 0 {
+            self.recorder.check_titles(&self.titles);
             assert_eq!(status.captured.get(), u64::from(self.counted) - self.missed);
             assert_eq!(status.acknowledged.get(), self.recorder.frames.len() as u64);
             assert_eq!(status.missed.get(), self.missed);
@@ -285,6 +331,7 @@ impl World {
 enum Op {
     Capture(u32),
     Miss(u32),
+    Say,
     Send,
     Deliver,
     Sync(usize),
@@ -304,6 +351,7 @@ impl World {
         match op {
             Op::Capture(frames) => self.capture(frames),
             Op::Miss(frames) => self.miss(frames),
+            Op::Say => self.say(),
             Op::Send => self.send(),
             Op::Deliver => self.deliver(),
             Op::Sync(part) => self.sync(part),
@@ -324,6 +372,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (1_u32..25).prop_map(Op::Capture),
         1 => (1_u32..25).prop_map(Op::Miss),
+        2 => Just(Op::Say),
         8 => Just(Op::Send),
         8 => Just(Op::Deliver),
         3 => (1_usize..40).prop_map(Op::Sync),
@@ -387,6 +436,7 @@ fn sent(world: &mut World) -> Vec<String> {
                 let frames = frames.map_or("?".into(), |frames| frames.to_string());
                 format!("gap {frames} at {at} {}", reason.as_str())
             }
+            Outgoing::Title { at, title, .. } => format!("{:?} at {at}", title.as_str()),
             Outgoing::End { at, .. } => format!("end {at}"),
         });
         world.wire.push_back(message);
@@ -542,4 +592,22 @@ fn the_end_is_said_again_in_each_call() {
     world.break_off(1);
     world.open(0);
     assert_eq!(sent(&mut world), ["end 5"]);
+}
+
+#[test]
+fn titles_are_said_at_their_frame_and_the_last_again_in_each_call() {
+    let mut world = World::new(1_000);
+    world.open(0);
+    world.say();
+    world.capture(10);
+    world.say(); // too early: waits
+    world.capture(5);
+    world.capture(5);
+    world.uplink.title("2".parse().unwrap()); // known
+    world.capture(20);
+    assert_eq!(sent(&mut world), ["\"1\" at 0", "0..10", "10..15", "\"2\" at 15", "15..20", "20..30", "30..40"]);
+    world.break_off(7);
+    world.open(1_000);
+    assert_eq!(sent(&mut world), ["\"2\" at 1040"], "the recording may be another one");
+    world.recorder.check_titles(&world.titles);
 }

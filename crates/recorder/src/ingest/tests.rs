@@ -1,7 +1,7 @@
 //! The decision by itself: what fits, what does not, and what the timeline learns.
 
 use super::*;
-use livetape_audio::SampleFormat;
+use livetape_audio::{SampleFormat, TitleChange};
 use proptest::prelude::*;
 
 const A: Instance = Instance([1; 16]);
@@ -38,6 +38,20 @@ fn source(frame: Frame, instance: Instance) -> Entry {
 
 fn append(epoch: u64, first: Frame, frames: FrameCount, captured: WallTime) -> Message {
     Message::Append { epoch: Epoch(epoch), first, bytes: spec().bytes(frames), captured }
+}
+
+fn title(epoch: u64, at: Frame, title: &str) -> Message {
+    Message::Title { epoch: Epoch(epoch), at, title: title.parse().unwrap() }
+}
+
+/// The source says what is playing from the next frame on.
+fn say(ingest: &mut Ingest, text: &str) {
+    let message = title(ingest.epoch().0, ingest.in_call(ingest.next()), text);
+    assert_eq!(ingest.decide(message, noon()), Ok(Decision::Nothing));
+}
+
+fn titled(frame: u64, title: &str) -> Entry {
+    Entry::Title(TitleChange { frame: Frame::new(frame), title: title.parse().unwrap() })
 }
 
 /// Appends that many seconds at the end, captured on time, and returns the entries.
@@ -90,6 +104,8 @@ fn what_does_not_fit_changes_nothing() {
         (gap(1, next), Refusal::OldEpoch { got: Epoch(1), current: Epoch(2) }),
         (gap(2, beyond), Refusal::Hole { got: beyond, next }),
         (gap(2, Frame::ZERO), Refusal::Past { got: Frame::ZERO, next }),
+        (title(1, next, "x"), Refusal::OldEpoch { got: Epoch(1), current: Epoch(2) }),
+        (title(2, beyond, "x"), Refusal::Hole { got: beyond, next }),
         (Message::End { epoch: Epoch(2), at: Frame::ZERO }, Refusal::Past { got: Frame::ZERO, next }),
     ];
     for (message, refusal) in cases {
@@ -153,7 +169,7 @@ fn after_a_crash_the_timeline_tells_whose_the_last_frame_is() {
     let position = Position::of(&timeline, durable);
     assert_eq!((position.next, position.writer), (durable.end(), Some(A)));
     for (instance, gaps) in [(A, 0), (B, 1)] {
-        let mut ingest = Ingest::new(spec(), DAY, Epoch(1), named(B), position);
+        let mut ingest = Ingest::new(spec(), DAY, Epoch(1), named(B), position.clone());
         ingest.opened(Epoch(2), named(instance));
         let entries = go_on(&mut ingest, 1, noon().later(Duration::from_secs(1)));
         assert_eq!(entries.iter().filter(|e| matches!(e, Entry::Gap(_))).count(), gaps);
@@ -270,12 +286,13 @@ fn a_gap_over_midnight_stands_before_the_first_frame_of_the_next() {
 #[test]
 fn never_reaches_the_largest_size() {
     let position = Position {
+        title: Title::default(),
         next: Frame::new((1 << 38) - 10),
         anchor: Some(Anchor { frame: Frame::new((1 << 38) - 20), time: noon() }),
         writer: Some(A),
         due: None,
     };
-    let mut ingest = Ingest::new(spec(), Duration::MAX, Epoch(1), named(A), position);
+    let mut ingest = Ingest::new(spec(), Duration::MAX, Epoch(1), named(A), position.clone());
     let message = append(1, position.next, seconds(1), noon());
     let Ok(Decision::Write { take, then, .. }) = ingest.decide(message, noon()) else { panic!() };
     assert_eq!((take, then), (FrameCount::new(10), Some(SealReason::SizeLimit)));
@@ -357,11 +374,79 @@ proptest! {
                 Deed::Rewind(lost) => {
                     written = written.saturating_sub(lost.into());
                     let anchor = (written > 0).then_some(Anchor { frame: Frame::ZERO, time: noon() });
-                    let position = Position { next: Frame::new(written), anchor, writer: Some(A), due: None };
+                    let position = Position { next: Frame::new(written), anchor, writer: Some(A), due: None, title: Title::default() };
                     ingest.rewound(position);
                 }
             }
             prop_assert_eq!(ingest.next().get(), written);
         }
     }
+}
+
+/// Appends one second at a time, on time, and returns the titles of all entries.
+fn titles(ingest: &mut Ingest, seconds: u64) -> Vec<Entry> {
+    let titles = (0..seconds).flat_map(|_| {
+        let time = noon().after_frames(ingest.next().since(Frame::ZERO), spec());
+        go_on(ingest, 1, time)
+    });
+    titles.filter(|entry| matches!(entry, Entry::Title(_))).collect()
+}
+
+#[test]
+fn a_title_stands_at_its_frame_and_repeats_are_harmless() {
+    let mut ingest = fresh(DAY);
+    say(&mut ingest, "One");
+    assert_eq!(titles(&mut ingest, 2), [titled(0, "One")]);
+    say(&mut ingest, "One");
+    assert_eq!(titles(&mut ingest, 1), []);
+    say(&mut ingest, "nobody hears this");
+    say(&mut ingest, "Two");
+    assert_eq!(titles(&mut ingest, 1), [titled(24_000, "Two")]);
+    let past = title(1, Frame::new(8_000), "One");
+    assert_eq!(ingest.decide(past, noon()), Ok(Decision::Nothing));
+    assert_eq!(titles(&mut ingest, 1), [], "what is said of recorded frames was said before");
+    ingest.opened(Epoch(2), named(A));
+    assert_eq!(titles(&mut ingest, 1), [], "the same source comes back");
+    ingest.opened(Epoch(3), named(B));
+    assert_eq!(titles(&mut ingest, 1), [titled(48_000, "")], "another one has not said anything");
+}
+
+#[test]
+fn titles_keep_their_distance() {
+    let mut ingest = fresh(DAY);
+    let mut entries = Vec::new();
+    for n in 0..100 {
+        say(&mut ingest, &format!("title {n}"));
+        let time = noon().after_frames(ingest.next().since(Frame::ZERO), spec());
+        let message = append(1, ingest.next(), FrameCount::new(800), time);
+        let Ok(Decision::Write { entries: new, .. }) = ingest.decide(message, noon()) else { panic!() };
+        entries.extend(new.into_iter().filter(|entry| matches!(entry, Entry::Title(_))));
+    }
+    let expected: Vec<_> = (0..10).map(|n| titled(n * 8_000, &format!("title {}", n * 10))).collect();
+    assert_eq!(entries, expected);
+    assert_eq!(titles(&mut ingest, 1), [titled(80_000, "title 99")], "the last one counts");
+}
+
+#[test]
+fn a_title_goes_on_in_the_next_recording_and_after_a_restart() {
+    let mut ingest = fresh(DAY);
+    say(&mut ingest, "One");
+    titles(&mut ingest, 1);
+    ingest.rolled();
+    assert_eq!(titles(&mut ingest, 1), [titled(0, "One")]);
+
+    let mut timeline = Timeline::new(spec());
+    timeline.push(Entry::Anchor(Anchor { frame: Frame::ZERO, time: noon() })).unwrap();
+    timeline.push(titled(0, "One")).unwrap();
+    timeline.push(titled(8_000, "Two")).unwrap();
+    let resumed = |durable| {
+        let position = Position::of(&timeline, Durable(Frame::new(durable)));
+        Ingest::new(spec(), DAY, Epoch(2), named(A), position)
+    };
+    let mut ingest = resumed(8_000);
+    say(&mut ingest, "Two");
+    assert_eq!(titles(&mut ingest, 1), [], "it stands there, though its frame was not durable");
+    let mut ingest = resumed(4_000);
+    say(&mut ingest, "Two");
+    assert_eq!(titles(&mut ingest, 1), [titled(4_000, "Two")]);
 }

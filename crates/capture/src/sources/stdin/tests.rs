@@ -19,7 +19,7 @@ async fn play<R: AsyncRead + Unpin + Send + 'static>(source: &mut Stdin<R>) -> V
     while let Some(piece) = source.next().await.unwrap() {
         match piece {
             Piece::Audio(chunk) => chunks.push(chunk),
-            Piece::Gap(lost) => panic!("{lost:?}"),
+            other => panic!("{other:?}"),
         }
     }
     chunks
