@@ -2,6 +2,7 @@
 
 use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
+use crate::shape::Shape;
 use crate::source_spec::{SourceSpec, SourceSpecError};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
@@ -58,8 +59,8 @@ pub struct SourceConfig {
     pub stream: StreamName,
     /// Where it comes from.
     pub source: SourceSpec,
-    /// Its shape; a WAV file on stdin brings its own.
-    pub spec: Spec,
+    /// The shape of its audio; a WAV file on stdin brings its own.
+    pub shape: Shape,
     /// What people see.
     pub title: Title,
 }
@@ -149,7 +150,8 @@ impl Capture {
         let mut streams = HashSet::new();
         for source in &config.sources {
             let stream = &source.stream;
-            source.source.check(source.spec).map_err(|error| CaptureError::Source { stream: stream.clone(), error })?;
+            let checked = source.shape.spec().map_err(SourceSpecError::from).and_then(|spec| source.source.check(spec));
+            checked.map_err(|error| CaptureError::Source { stream: stream.clone(), error })?;
             if !streams.insert(stream.clone()) {
                 return Err(CaptureError::StreamTwice(stream.clone()));
             }
@@ -183,9 +185,10 @@ impl Capture {
         let max_bytes = self.config.spool.as_ref().map_or(0, |spool| spool.max_bytes);
         for ((source, spool), status) in self.config.sources.into_iter().zip(self.spools).zip(self.statuses) {
             let stream = source.stream.clone();
+            let Ok(spec) = source.shape.spec() else { continue };
             let session = Session {
                 endpoint: self.endpoint.clone(),
-                opening: opening(&source),
+                opening: opening(&source, spec),
                 timing: self.config.timing.clone(),
                 queue_bytes: self.config.queue_bytes,
                 spool: spool.map(|folder| (folder, max_bytes)),
@@ -245,24 +248,25 @@ fn endpoint(url: &str, patience: Duration) -> Result<Endpoint, CaptureError> {
         .keep_alive_while_idle(true))
 }
 
-fn opening(source: &SourceConfig) -> Opening {
+fn opening(source: &SourceConfig, spec: Spec) -> Opening {
     Opening {
         stream: source.stream.clone(),
         source: source.source.name(),
         instance: Instance(uuid::Uuid::new_v4().into_bytes()),
-        spec: source.spec,
+        spec,
         resume: None,
         title: source.title.clone(),
     }
 }
 
 async fn run(session: Session, source: SourceConfig, shutdown: CancellationToken) -> Result<(), SessionError> {
-    match voice(&source.source, source.spec).map_err(SourceError::from)? {
-        Some(voice) => run_source(session, Generator::new(voice, source.spec), shutdown).await,
+    let spec = session.opening.spec;
+    match voice(&source.source, spec).map_err(SourceError::from)? {
+        Some(voice) => run_source(session, Generator::new(voice, spec), shutdown).await,
         None => {
             let reader = process_stdin().map_err(SourceError::from)?;
             let stdin = tokio::select! {
-                stdin = Stdin::open(reader, source.spec) => stdin?,
+                stdin = Stdin::open(reader, spec) => stdin?,
                 () = shutdown.cancelled() => return Ok(()),
             };
             run_source(session, stdin, shutdown).await

@@ -21,6 +21,7 @@ mod link;
 mod metrics;
 mod random;
 mod session;
+mod shape;
 mod source_spec;
 pub mod sources;
 mod spool;
@@ -30,6 +31,7 @@ pub mod uplink;
 
 pub use capture::{Capture, CaptureConfig, CaptureError, SourceConfig, SourceFailure};
 pub use session::{SessionError, Timing};
+pub use shape::Shape;
 pub use source_spec::{SourceSpec, SourceSpecError};
 pub use spool::{SpoolConfig, SpoolError};
 pub use status::Status;

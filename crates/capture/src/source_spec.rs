@@ -1,6 +1,6 @@
 //! What a person writes after `--source`.
 
-use livetape_audio::{SampleFormat, SourceName, Spec};
+use livetape_audio::{SampleFormat, SourceName, Spec, SpecError};
 use std::fmt;
 use std::str::FromStr;
 
@@ -40,6 +40,9 @@ pub enum SourceSpecError {
     /// Counting PCM has one shape only.
     #[error("source counting needs s16 samples and 2 channels, not {0}")]
     Counting(Spec),
+    /// There is no such audio.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
 }
 
 impl SourceSpec {

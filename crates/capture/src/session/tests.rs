@@ -390,7 +390,7 @@ async fn the_whole_role_with_two_real_generators() {
         let source = SourceConfig {
             stream: stream.parse().unwrap(),
             source: SourceSpec::Counting,
-            spec,
+            shape: spec.into(),
             title: "Studio".parse().unwrap(),
         };
         let capture = Capture::bind(CaptureConfig::new(recorder.serve().await, vec![source])).await.unwrap();

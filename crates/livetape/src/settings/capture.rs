@@ -2,8 +2,8 @@
 
 use super::File;
 use anyhow::{Context, ensure};
-use livetape_audio::{SampleFormat, Spec, StreamName, Title};
-use livetape_capture::{CaptureConfig, SourceConfig, SourceSpec, SpoolConfig};
+use livetape_audio::{SampleFormat, StreamName, Title};
+use livetape_capture::{CaptureConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ impl CaptureFlags {
             Ok(SourceConfig {
                 stream: self.streams.get(i).cloned().map_or_else(|| "live".parse(), Ok)?,
                 source: self.sources.get(i).cloned().unwrap_or(SourceSpec::TimeSignal),
-                spec: self.spec(None, None, None)?,
+                shape: self.shape(None, None, None)?,
                 title: Title::default(),
             })
         };
@@ -77,14 +77,15 @@ impl CaptureFlags {
         Ok(SourceConfig {
             stream: source.stream.clone(),
             source: source.source.parse().with_context(place)?,
-            spec: self.spec(source.format, source.rate, source.channels).with_context(place)?,
+            shape: self.shape(source.format, source.rate, source.channels).with_context(place)?,
             title: source.title.clone().unwrap_or_default(),
         })
     }
 
-    fn spec(&self, format: Option<SampleFormat>, rate: Option<u32>, channels: Option<u32>) -> anyhow::Result<Spec> {
-        let format = self.format.or(format).unwrap_or(SampleFormat::S16);
-        let (rate, channels) = (self.rate.or(rate).unwrap_or(48_000), self.channels.or(channels).unwrap_or(2));
-        Ok(Spec::new(format, rate, channels)?)
+    fn shape(&self, format: Option<SampleFormat>, rate: Option<u32>, channels: Option<u32>) -> anyhow::Result<Shape> {
+        let (format, rate) = (self.format.or(format), self.rate.or(rate));
+        let shape = Shape { format, rate, channels: self.channels.or(channels) };
+        shape.spec()?;
+        Ok(shape)
     }
 }

@@ -44,7 +44,7 @@ fn merged(line: &[&str], file: &str) -> Result<Settings, String> {
 }
 
 fn streams(settings: &Settings) -> Vec<(&str, &SourceSpec, String)> {
-    settings.sources.iter().map(|s| (s.stream.as_str(), &s.source, s.spec.to_string())).collect()
+    settings.sources.iter().map(|s| (s.stream.as_str(), &s.source, s.shape.spec().unwrap().to_string())).collect()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn flags_come_before_the_file() {
     assert_eq!((settings.gateway.addr.port(), settings.recorder.sync_interval), (2, Duration::from_secs(1)));
     assert_eq!(streams(&settings), [("a", &SourceSpec::Tone, "s16le;rate=48000;channels=2".into())]);
     let settings = merged(&["--rate", "96000"], &format!("{file}\nrate = 44100")).unwrap();
-    assert_eq!(settings.sources[0].spec.rate(), 96_000);
+    assert_eq!(settings.sources[0].shape.spec().unwrap().rate(), 96_000);
     let settings = merged(&["--stream", "b", "--source", "noise", "--rate", "44100", "--format", "s24"], file).unwrap();
     assert_eq!(streams(&settings), [("b", &SourceSpec::Noise, "s24le;rate=44100;channels=2".into())]);
 }
