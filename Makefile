@@ -12,7 +12,7 @@ FAULTS ?= 50
 TEST_THREADS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench up down clean
+.PHONY: help run test check torture bench compose up down clean
 
 help:
 	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte (KILLS= FAULTS=)'
 	@echo 'make bench    measure on this machine what listeners and long recordings cost'
+	@echo 'make compose  build the image, run docker-compose.yml and break it (installs and starts an engine where there is none)'
 	@echo 'make up       start the services with docker compose'
 	@echo 'make down     stop them'
 	@echo 'make clean    remove what was built'
@@ -42,7 +43,7 @@ check:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
 	scripts/proto.sh check
 	@if command -v shellcheck >/dev/null; then \
-	    echo shellcheck scripts/*.sh .ci/run; shellcheck scripts/*.sh .ci/run; \
+	    echo shellcheck scripts/*.sh tests/compose/*.sh .ci/run; shellcheck scripts/*.sh tests/compose/*.sh .ci/run; \
 	else echo 'check: no shellcheck here, scripts were not looked at'; fi
 
 torture:
@@ -53,6 +54,10 @@ torture:
 bench:
 	@scripts/setup.sh run
 	$(CARGO) bench $(LOCKED) -p livetape-tests --bench gateway --bench length
+
+compose:
+	@scripts/setup.sh compose
+	tests/compose/run.sh
 
 up:
 	docker compose up --build --detach --wait

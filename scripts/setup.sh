@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh run      to build and run: Rust, a C linker, the headers of the sound library
 #   scripts/setup.sh check    to check the code: rustfmt, clippy and buf as well
+#   scripts/setup.sh compose  to run the services in containers, as make compose does
 #   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC as well
 #
 # Debian packages are installed through apt-get, with sudo when not root, and only when something is missing. What Debian
@@ -64,6 +65,15 @@ need_to_build() {
     need libc6-dev test -e /usr/include/stdlib.h
     need pkg-config have pkg-config
     need libasound2-dev pkg-config --exists alsa
+}
+
+# A Docker engine and what makes images without a registry.
+need_engine() {
+    need docker.io have docker
+    need docker.io have dockerd
+    have docker-compose || docker compose version >/dev/null 2>&1 || need docker-compose have docker-compose
+    need debootstrap have debootstrap
+    need iptables have iptables
 }
 
 need_players() {
@@ -159,9 +169,9 @@ install_missing() {
 
 what=${1-}
 case $what in
-run | check | test) ;;
+run | check | test | compose) ;;
 *)
-    printf 'usage: %s run|check|test\n' "$0" >&2
+    printf 'usage: %s run|check|test|compose\n' "$0" >&2
     exit 2
     ;;
 esac
@@ -178,6 +188,7 @@ test)
     need_buf
     need_python
     ;;
+compose) need_engine ;;
 esac
 install_missing
 case $what in
@@ -189,5 +200,6 @@ esac
 missing=
 need_to_build
 [ "$what" != test ] || need_players
+[ "$what" != compose ] || need_engine
 [ -z "$missing" ] || fail "Still missing after the installation: $missing"
 printf 'setup: everything for "%s" is there\n' "$what"

@@ -157,3 +157,32 @@ fn wrong_flags_are_refused_before_anything_starts() -> Result<()> {
     assert!(none.code != Some(0) && none.stderr.contains("nowhere"), "{}", none.stderr);
     Ok(())
 }
+
+#[test]
+fn health_follows_the_process() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let recorder = Start::recorder(folder.path().join("data")).spawn()?;
+    let ops = recorder.ops().to_string();
+    let ask = |flag: Option<&str>| {
+        let mut command = command(["health", "--ops-addr", &ops])?;
+        command.args(flag);
+        spawn::run(command, Duration::from_secs(30))
+    };
+    ask(None)?.ok()?;
+    ask(Some("--alive"))?.ok()?;
+    recorder.stop()?;
+    let gone = ask(None)?;
+    assert!(gone.code != Some(0) && gone.stderr.contains("/readyz does not answer"), "{}", gone.stderr);
+    Ok(())
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let names =
+        ["LIVETAPE_OTLP_URL", "LIVETAPE_HOSTS", "LIVETAPE_SYNC_INTERVAL", "LIVETAPE_REDIS_URL", "LIVETAPE_CONFIG"];
+    let empty = names.map(|name| format!("{name}="));
+    let recorder = Start::recorder(&data).through(["env"].into_iter().map(String::from).chain(empty)).spawn()?;
+    recorder.stop()
+}

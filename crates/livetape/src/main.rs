@@ -4,6 +4,7 @@ mod archive;
 mod capture;
 mod export;
 mod gateway;
+mod health;
 mod manage;
 mod recorder;
 mod role;
@@ -13,7 +14,7 @@ mod streams;
 mod verify;
 mod when;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use livetape_service::logging::{self, LogSettings};
 use livetape_service::signals;
 use livetape_service::traces::OtlpUrl;
@@ -54,6 +55,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Seal, name, mark, lock and delete recordings, through their recorder.
     Manage(manage::ManageArgs),
+    /// Ask a role on this machine whether it is ready. Exit code: 0 it is, 1 it is not, or does not answer.
+    Health(health::HealthArgs),
     /// Check every recorded byte against its checksum. Changes nothing.
     Verify(verify::VerifyArgs),
 }
@@ -71,7 +74,10 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&unset_if_empty(Cli::command()).get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -79,6 +85,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A variable that is there and empty says nothing, which is how compose files and manifests leave one out.
+fn unset_if_empty(command: clap::Command) -> clap::Command {
+    let set = |arg: clap::Arg| match arg.get_env() {
+        Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => arg.env(None),
+        _ => arg,
+    };
+    command.mut_args(set).mut_subcommands(unset_if_empty)
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
@@ -93,6 +108,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Manage(args) => serve(|stop| manage::run(args, stop)),
         Command::Streams(args) => streams::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Verify(args) => verify::run(&args),
     };
     telemetry.finish();

@@ -121,13 +121,18 @@ pub(crate) async fn stop_ops(ops: Option<Role>) -> anyhow::Result<()> {
 }
 
 /// The address as somebody on this machine reaches it.
-pub(crate) fn url(addr: SocketAddr) -> String {
+pub(crate) fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    format!("http://{}", SocketAddr::new(ip, addr.port()))
+    SocketAddr::new(ip, addr.port())
+}
+
+/// Where somebody on this machine finds what listens there.
+pub(crate) fn url(addr: SocketAddr) -> String {
+    format!("http://{}", reachable(addr))
 }
 
 /// Says where everything is, for people and for programs that started this one.

@@ -157,6 +157,11 @@ impl OpsFlag {
         Some(OpsConfig { addr, anonymous: anonymous.allows(Anonymous::Watch, file) })
     }
 
+    /// Where the process answers, given or built in.
+    pub(crate) fn addr(&self, file: &File) -> SocketAddr {
+        self.ops_addr.or(file.ops_addr).unwrap_or(OpsConfig::default().addr)
+    }
+
     /// The address, given or built in.
     pub(crate) fn config(&self, anonymous: &AnonymousFlag, file: &File) -> OpsConfig {
         self.given(anonymous, file).unwrap_or_default()
