@@ -10,6 +10,8 @@ KILLS ?= 50
 FAULTS ?= 50
 # Most tests wait for audio to pass in real time: more of them at once than there are cores.
 TEST_THREADS ?= 4
+# The newer `docker compose`, or the older docker-compose.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check torture bench compose up down clean
@@ -60,11 +62,12 @@ compose:
 	tests/compose/run.sh
 
 up:
-	docker compose up --build --detach --wait
-	docker compose ps
+	$(COMPOSE) up --build -d
+	@$(COMPOSE) ps
+	@echo 'Listen: http://127.0.0.1:8080/ (or what .env says)'
 
 down:
-	docker compose down
+	$(COMPOSE) down
 
 clean:
 	$(CARGO) clean
