@@ -85,6 +85,11 @@ impl Access {
         !self.book.borrow().users.is_empty()
     }
 
+    /// Everybody whom the file names, in the order of ways and names; JWTs bring their own names.
+    pub fn listed(&self) -> Vec<Identity> {
+        self.book.borrow().listed()
+    }
+
     /// A token that only this process knows, for its own parts: it may everything.
     pub const fn insider(&self) -> &Secret {
         &self.insider

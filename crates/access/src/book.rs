@@ -75,6 +75,10 @@ impl Entry {
     }
 }
 
+fn signer(key: &UrlKey, grants: Grants, until: Option<WallTime>) -> Identity {
+    Identity { name: key.id().into(), proof: Proof::Url(key.fingerprint), grants, until }
+}
+
 impl Book {
     /// Whose this is.
     pub(crate) async fn identify(
@@ -132,18 +136,29 @@ impl Book {
         if now >= signature.start_by {
             return Err(Unproven::Late(signature.start_by));
         }
-        Ok(Identity {
-            name: key.id().into(),
-            proof: Proof::Url(key.fingerprint),
-            grants: grants.only(signature.rights),
-            until: Some(signature.until),
-        })
+        Ok(signer(key, grants.only(signature.rights), Some(signature.until)))
     }
 
     fn certificate(&self, names: &[String]) -> Result<Identity, Unproven> {
         let known = names.iter().find_map(|name| Some((name, self.certificates.get(name)?)));
         let (name, entry) = known.ok_or(Unproven::Certificate)?;
         Ok(entry.proved(Proof::Certificate(name.clone())))
+    }
+
+    /// Everybody who is named here.
+    pub(crate) fn listed(&self) -> Vec<Identity> {
+        let mut tokens: Vec<_> = self.tokens.iter().map(|(hash, entry)| entry.proved(Proof::Token(*hash))).collect();
+        let users = self.users.iter();
+        let mut users: Vec<_> =
+            users.map(|(name, user)| user.entry.proved(Proof::Password(name.clone(), user.hash.clone()))).collect();
+        let certificates = self.certificates.iter();
+        let mut certificates: Vec<_> =
+            certificates.map(|(name, entry)| entry.proved(Proof::Certificate(name.clone()))).collect();
+        let mut keys: Vec<_> = self.url_keys.iter().map(|(key, grants)| signer(key, grants.clone(), None)).collect();
+        for of_a_kind in [&mut tokens, &mut users, &mut certificates, &mut keys] {
+            of_a_kind.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        [tokens, users, certificates, keys].concat()
     }
 
     /// What somebody may who proved something before: less, more, or nothing any longer. `None` is for who is not

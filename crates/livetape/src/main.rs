@@ -11,6 +11,7 @@ mod role;
 mod run;
 mod settings;
 mod streams;
+mod token;
 mod verify;
 mod when;
 
@@ -57,6 +58,8 @@ enum Command {
     Manage(manage::ManageArgs),
     /// Ask a role on this machine whether it is ready. Exit code: 0 it is, 1 it is not, or does not answer.
     Health(health::HealthArgs),
+    /// Make, show and check what people prove who they are with: tokens, JWTs, passwords, signed addresses.
+    Token(token::TokenArgs),
     /// Check every recorded byte against its checksum. Changes nothing.
     Verify(verify::VerifyArgs),
 }
@@ -106,6 +109,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Recorder(args) => serve(|stop| recorder::run(*args, stop)),
         Command::Gateway(args) => serve(|stop| gateway::run(*args, stop)),
         Command::Manage(args) => serve(|stop| manage::run(args, stop)),
+        Command::Token(args) => serve(|_| token::run(args)),
         Command::Streams(args) => streams::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Health(args) => health::run(&args),
