@@ -27,7 +27,7 @@ check)
     ;;
 baseline)
     $BUF lint
-    $BUF breaking --against $BASELINE || echo 'proto: this breaks programs, as shown; it is the baseline now all the same' >&2
+    [ ! -e $BASELINE ] || $BUF breaking --against $BASELINE || echo 'proto: this breaks programs, as shown; it is the baseline now all the same' >&2
     # Without comments and places in files: it changes when the contract does.
     $BUF build --exclude-source-info --output $BASELINE
     ;;

@@ -132,7 +132,8 @@ install_buf() {
     quietly buf npm ci --prefix $TOOLS --ignore-scripts --no-audit --no-fund
     # One of the packages, the one for this processor, is there now.
     (cd $TOOLS/bin && ln -s ../node_modules/@bufbuild/*/bin/buf buf)
-    buf_is_there || fail "npm has not brought a buf that runs here: there is one for Linux on x86-64 and arm64."
+    buf_is_there || fail "npm has not brought a buf that runs here." \
+        "Is there a network? npm has one for Linux on x86-64 and arm64."
 }
 
 install_python() {

@@ -34,6 +34,22 @@ pub enum InvalidMessage {
     },
 }
 
+impl InvalidMessage {
+    /// The field of the message.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Name(NameError::Stream(_) | NameError::Extension(_)) => "stream",
+            Self::Name(NameError::Recording(_)) => "resume_recording_id",
+            Self::Name(NameError::Text { what, .. }) | Self::Unknown { what, .. } => what,
+            Self::Spec(SpecError::Rate(_)) => "spec.rate",
+            Self::Spec(SpecError::Channels(_)) => "spec.channels",
+            Self::Spec(SpecError::Format(_)) => "spec.format",
+            Self::Missing(field) => field,
+            Self::Instance(_) => "instance",
+        }
+    }
+}
+
 impl TryFrom<v1::Spec> for Spec {
     type Error = InvalidMessage;
     fn try_from(spec: v1::Spec) -> Result<Self, InvalidMessage> {

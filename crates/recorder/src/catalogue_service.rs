@@ -4,11 +4,13 @@ use crate::archive::Archive;
 use crate::describe;
 use crate::lookup::{self, blocking, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
+use crate::status;
 use crate::stream::Shared;
 use livetape_audio::{NameError, WallTime};
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_proto::v1::{self, WatchCatalogueResponse};
 use livetape_store::{Query, Recording, TimelineFollower};
+use std::str::FromStr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -28,8 +30,12 @@ impl Catalogues {
     }
 }
 
-fn invalid(error: &NameError) -> Status {
-    Status::invalid_argument(error.to_string())
+/// A field that may be left empty.
+fn maybe<T: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<Option<T>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|e: NameError| status::invalid(field, e.to_string()))
 }
 
 /// A page's length: what was asked for, within limits.
@@ -37,7 +43,7 @@ fn limit(asked: u32, usual: u32, most: u32) -> Result<usize, Status> {
     match asked {
         0 => Ok(usual as usize),
         n if n <= most => Ok(n as usize),
-        n => Err(Status::invalid_argument(format!("limit {n}: at most {most} come in one page"))),
+        n => Err(status::invalid("limit", format!("limit {n}: at most {most} come in one page"))),
     }
 }
 
@@ -64,10 +70,7 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
     ) -> Result<Response<v1::ListStreamsResponse>, Status> {
         let request = request.into_inner();
         let limit = limit(request.limit, 100, 1000)?;
-        let after = match request.after.as_str() {
-            "" => None,
-            name => Some(name.parse().map_err(|e| invalid(&e))?),
-        };
+        let after = maybe("after", &request.after)?;
         // One more than asked for tells whether that is all.
         let newest = self.shared.archive.all.latest_after(after.as_ref(), limit + 1);
         let describe = |latest: &Arc<Recording>| v1::Stream {
@@ -85,13 +88,10 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
     ) -> Result<Response<v1::ListRecordingsResponse>, Status> {
         let request = request.into_inner();
         let query = Query {
-            stream: match request.stream.as_str() {
-                "" => None,
-                name => Some(name.parse().map_err(|e| invalid(&e))?),
-            },
+            stream: maybe("stream", &request.stream)?,
             from: request.from_unix_ns.map(WallTime::from_unix_nanos),
             to: request.to_unix_ns.map(WallTime::from_unix_nanos),
-            after: request.after_id.map(|id| id.parse()).transpose().map_err(|e| invalid(&e))?,
+            after: maybe("after_id", request.after_id.as_deref().unwrap_or_default())?,
             limit: limit(request.limit, 100, 1000)?,
         };
         let found = self.shared.archive.all.list(&query);

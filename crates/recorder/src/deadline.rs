@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
 
 /// A moment that may never come.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ impl Deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,
         }
-        Status::deadline_exceeded("the deadline of the call has passed")
+        crate::status::refused(Code::DeadlineExceeded, "DEADLINE_PASSED", [], "the deadline of the call has passed")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::lookup::{blocking, tail, unread};
 use crate::outlet::Outlet;
+use crate::status;
 use crate::stream::Shared;
 use crate::tape_service::Tape;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use livetape_store::{Recording, TimelineFollower};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// What a file will hold.
 pub(crate) struct File {
@@ -26,7 +27,10 @@ pub(crate) async fn plan(shared: &Arc<Shared>, recording: &Recording, request: &
         Ok(v1::Container::Unspecified | v1::Container::Wav) => Container::Wav,
         Ok(v1::Container::Rf64) => Container::Rf64,
         Ok(v1::Container::Pcm) => Container::Pcm,
-        Err(_) => return Err(Status::invalid_argument(format!("container {} is not known", request.container))),
+        Err(_) => {
+            let text = format!("container {} is not known: use one of livetape.v1.Container", request.container);
+            return Err(status::invalid("container", text));
+        }
     };
     let tail = tail(shared, recording.id)?;
     let mut follower = TimelineFollower::open(&shared.dir, recording);
@@ -41,8 +45,8 @@ pub(crate) async fn plan(shared: &Arc<Shared>, recording: &Recording, request: &
         Ok(view) => view.first..end(view, timeline, &tail, address)?,
         // The whole of a recording that has no audio.
         Err(_) if address == ViewAddress::default() => Frame::ZERO..Frame::ZERO,
-        Err(error @ ViewError::Reversed { .. }) => return Err(Status::invalid_argument(error.to_string())),
-        Err(error) => return Err(Status::out_of_range(error.to_string())),
+        Err(error @ ViewError::Reversed { .. }) => return Err(status::invalid("to", error.to_string())),
+        Err(error) => return Err(ahead(&tail, error.to_string())),
     };
     Ok(File { container, frames })
 }
@@ -51,7 +55,7 @@ fn moment(field: &str, text: &str) -> Result<Option<Moment>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|e| Status::invalid_argument(format!("{field}: {e}")))
+    text.parse().map(Some).map_err(|e| status::invalid(field, format!("{field}: {e}")))
 }
 
 fn end(view: View, timeline: &Timeline, tail: &Tail, address: ViewAddress) -> Result<Frame, Status> {
@@ -60,9 +64,13 @@ fn end(view: View, timeline: &Timeline, tail: &Tail, address: ViewAddress) -> Re
         (None, None) => Ok(tail.end.max(view.first)),
         (None, Some(to)) => {
             let text = format!("the view ends at {to}, which is not recorded yet: ask again then, or leave it out");
-            Err(Status::out_of_range(text))
+            Err(ahead(tail, text))
         }
     }
+}
+
+fn ahead(tail: &Tail, text: String) -> Status {
+    status::refused(Code::OutOfRange, "PAST_END", [("end_frame", tail.end.to_string())], text)
 }
 
 impl File {

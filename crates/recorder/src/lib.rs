@@ -32,6 +32,7 @@ mod recorder;
 mod retention;
 mod server;
 mod service;
+mod status;
 mod stream;
 mod streams;
 mod tape;

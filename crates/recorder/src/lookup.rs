@@ -1,21 +1,23 @@
 //! What calls ask about recordings, and how they are refused.
 
+use crate::status;
 use crate::stream::Shared;
 use livetape_audio::{NameError, RecordingId, Tail};
 use livetape_store::{Recording, StoreError};
 use livetape_tail::TailWatch;
 use std::sync::Arc;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// A recording by its id as it came.
 pub(crate) fn recording(shared: &Shared, id: &str) -> Result<Arc<Recording>, Status> {
-    let id: RecordingId = id.parse().map_err(|e: NameError| Status::invalid_argument(e.to_string()))?;
+    let id: RecordingId = id.parse().map_err(|e: NameError| status::invalid("recording_id", e.to_string()))?;
     shared.archive.get(id).ok_or_else(|| gone(id))
 }
 
 /// There is no such recording, or not any more.
 pub(crate) fn gone(id: RecordingId) -> Status {
-    Status::not_found(format!("there is no recording {id}: it was deleted, or never was; list what there is"))
+    let text = format!("there is no recording {id}: it was deleted, or never was; list what there is");
+    status::refused(Code::NotFound, "NO_SUCH_RECORDING", [("recording_id", id.to_string())], text)
 }
 
 /// Follows a recording's tail, whether it is open or sealed.
@@ -35,7 +37,10 @@ pub(crate) fn tail(shared: &Shared, id: RecordingId) -> Result<Tail, Status> {
 fn sealed_tail(shared: &Shared, id: RecordingId) -> Result<Tail, Status> {
     let recording = shared.archive.get(id).ok_or_else(|| gone(id))?;
     let tail = recording.sealed_tail(shared.dir.generation());
-    tail.ok_or_else(|| Status::unavailable(format!("recording {id} could not be recovered; see the recorder's log")))
+    tail.ok_or_else(|| {
+        let text = format!("recording {id} could not be recovered; see the recorder's log");
+        status::refused(Code::Unavailable, "NOT_RECOVERED", [("recording_id", id.to_string())], text)
+    })
 }
 
 /// Something could not be read from the disk.
@@ -44,11 +49,13 @@ pub(crate) fn unread(id: RecordingId, error: &StoreError) -> Status {
         error if error.is_missing() => gone(id),
         StoreError::Damaged { .. } => {
             tracing::error!(recording = %id, %error, "damaged");
-            Status::data_loss(format!("recording {id} is damaged on disk: run verify on it"))
+            let text = format!("recording {id} is damaged on disk: run verify on it");
+            status::refused(Code::DataLoss, "DAMAGED", [("recording_id", id.to_string())], text)
         }
         error => {
             tracing::error!(recording = %id, %error, "cannot be read");
-            Status::unavailable(format!("recording {id} cannot be read at the moment; ask again later"))
+            let text = format!("recording {id} cannot be read at the moment; ask again later");
+            status::later(Code::Unavailable, "DISK_FAILED", text)
         }
     }
 }
@@ -57,6 +64,6 @@ pub(crate) fn unread(id: RecordingId, error: &StoreError) -> Status {
 pub(crate) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Status> {
     tokio::task::spawn_blocking(work).await.map_err(|e| {
         tracing::error!(error = %e, "work on the disk was broken off");
-        Status::internal("work on the disk was broken off; ask again")
+        status::later(Code::Internal, "BROKEN_OFF", "work on the disk was broken off; ask again")
     })
 }

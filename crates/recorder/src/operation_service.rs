@@ -2,6 +2,8 @@
 
 use crate::describe;
 use crate::keeper::Keeper;
+use crate::lookup;
+use crate::status;
 use crate::stream::Shared;
 use crate::wish::{Done, Refused, Wish};
 use livetape_audio::{Frame, NameError, RecordingId, StreamName};
@@ -9,7 +11,7 @@ use livetape_proto::v1;
 use livetape_store::{Edit, Recording};
 use std::str::FromStr;
 use std::sync::Arc;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 pub(crate) struct Operations {
     shared: Arc<Shared>,
@@ -23,39 +25,53 @@ impl Operations {
 
     async fn lock(&self, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
         let edit = Edit { locked: Some(locked), ..Edit::default() };
-        described(self.keeper.edit(parse(id)?, edit).await)
+        described(self.keeper.edit(named(id)?, edit).await)
     }
 
     /// A stream that has recordings.
     fn stream(&self, name: &str) -> Result<StreamName, Status> {
-        let name = parse(name)?;
+        let name = parse("stream", name)?;
         match self.shared.archive.latest(&name) {
             Some(_) => Ok(name),
-            None => Err(Status::not_found(format!("there is no stream {name}: list what there is"))),
+            None => {
+                let text = format!("there is no stream {name}: list what there is");
+                Err(status::refused(Code::NotFound, "NO_SUCH_STREAM", [("stream", name.to_string())], text))
+            }
         }
     }
 }
 
-fn parse<T: FromStr<Err = NameError>>(text: &str) -> Result<T, Status> {
-    text.parse().map_err(|e: NameError| Status::invalid_argument(e.to_string()))
+fn parse<T: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<T, Status> {
+    text.parse().map_err(|e: NameError| status::invalid(field, e.to_string()))
 }
 
-fn maybe<T: FromStr<Err = NameError>>(text: Option<&str>) -> Result<Option<T>, Status> {
-    text.map(parse).transpose()
+fn maybe<T: FromStr<Err = NameError>>(field: &str, text: Option<&str>) -> Result<Option<T>, Status> {
+    text.map(|text| parse(field, text)).transpose()
+}
+
+/// The recording that a request names.
+fn named(id: &str) -> Result<RecordingId, Status> {
+    parse("recording_id", id)
 }
 
 fn described(outcome: Result<Arc<Recording>, Refused>) -> Result<Option<v1::Recording>, Status> {
-    outcome.map(|recording| Some(describe::recording(&recording))).map_err(status)
+    outcome.map(|recording| Some(describe::recording(&recording))).map_err(answer)
 }
 
-fn status(refused: Refused) -> Status {
+fn answer(refused: Refused) -> Status {
     let text = refused.to_string();
     match refused {
-        Refused::Gone(_) => Status::not_found(text),
-        Refused::NotOpen | Refused::Open(_) | Refused::Locked(_) | Refused::Busy => Status::failed_precondition(text),
-        Refused::Ahead { .. } => Status::out_of_range(text),
-        Refused::TooManyMarks | Refused::Full(_) => Status::resource_exhausted(text),
-        Refused::Unavailable(_) => Status::unavailable(text),
+        Refused::Gone(id) => lookup::gone(id),
+        Refused::NotOpen => status::refused(Code::FailedPrecondition, "NOT_OPEN", [], text),
+        Refused::Open(_) => status::refused(Code::FailedPrecondition, "OPEN", [], text),
+        Refused::Locked(_) => status::refused(Code::FailedPrecondition, "LOCKED", [], text),
+        Refused::Busy => status::refused(Code::FailedPrecondition, "SOURCE_PUSHING", [], text),
+        Refused::Ahead { end, .. } => {
+            status::refused(Code::OutOfRange, "PAST_END", [("end_frame", end.to_string())], text)
+        }
+        Refused::TooManyMarks => status::refused(Code::ResourceExhausted, "TOO_MANY_MARKS", [], text),
+        Refused::Full(_) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
+        Refused::Unavailable(_) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
     }
 }
 
@@ -66,12 +82,12 @@ impl v1::operation_service_server::OperationService for Operations {
         request: Request<v1::BeginRecordingRequest>,
     ) -> Result<Response<v1::BeginRecordingResponse>, Status> {
         let stream = self.stream(&request.get_ref().stream)?;
-        match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(status)? {
+        match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(answer)? {
             Done::Sealed(sealed, Some(new)) => Ok(Response::new(v1::BeginRecordingResponse {
                 recording: Some(describe::recording(&new)),
                 sealed: Some(describe::recording(&sealed)),
             })),
-            _ => Err(status(Refused::NotOpen)),
+            _ => Err(answer(Refused::NotOpen)),
         }
     }
 
@@ -79,7 +95,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::SealRecordingRequest>,
     ) -> Result<Response<v1::SealRecordingResponse>, Status> {
-        let id: RecordingId = parse(&request.get_ref().recording_id)?;
+        let id = named(&request.get_ref().recording_id)?;
         let recording = described(self.keeper.seal(id, false).await)?;
         Ok(Response::new(v1::SealRecordingResponse { recording }))
     }
@@ -89,9 +105,12 @@ impl v1::operation_service_server::OperationService for Operations {
         request: Request<v1::UpdateRecordingRequest>,
     ) -> Result<Response<v1::UpdateRecordingResponse>, Status> {
         let request = request.into_inner();
-        let edit =
-            Edit { title: maybe(request.title.as_deref())?, notes: maybe(request.notes.as_deref())?, locked: None };
-        let recording = described(self.keeper.edit(parse(&request.recording_id)?, edit).await)?;
+        let edit = Edit {
+            title: maybe("title", request.title.as_deref())?,
+            notes: maybe("notes", request.notes.as_deref())?,
+            locked: None,
+        };
+        let recording = described(self.keeper.edit(named(&request.recording_id)?, edit).await)?;
         Ok(Response::new(v1::UpdateRecordingResponse { recording }))
     }
 
@@ -99,7 +118,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::DeleteRecordingRequest>,
     ) -> Result<Response<v1::DeleteRecordingResponse>, Status> {
-        self.keeper.delete(parse(&request.get_ref().recording_id)?).await.map_err(status)?;
+        self.keeper.delete(named(&request.get_ref().recording_id)?).await.map_err(answer)?;
         Ok(Response::new(v1::DeleteRecordingResponse {}))
     }
 
@@ -121,8 +140,8 @@ impl v1::operation_service_server::OperationService for Operations {
 
     async fn add_mark(&self, request: Request<v1::AddMarkRequest>) -> Result<Response<v1::AddMarkResponse>, Status> {
         let request = request.into_inner();
-        let (id, text) = (parse(&request.recording_id)?, parse(&request.text)?);
-        let frame = self.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(status)?;
+        let (id, text) = (named(&request.recording_id)?, parse("text", &request.text)?);
+        let frame = self.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(answer)?;
         Ok(Response::new(v1::AddMarkResponse { frame: frame.get() }))
     }
 
@@ -131,7 +150,7 @@ impl v1::operation_service_server::OperationService for Operations {
         request: Request<v1::DeleteStreamRequest>,
     ) -> Result<Response<v1::DeleteStreamResponse>, Status> {
         let stream = self.stream(&request.get_ref().stream)?;
-        let count = self.keeper.delete_stream(&stream).await.map_err(status)?;
+        let count = self.keeper.delete_stream(&stream).await.map_err(answer)?;
         Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
     }
 }

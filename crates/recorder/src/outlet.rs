@@ -5,6 +5,7 @@
 //! that is there and takes nothing cannot be taken back: it counts as a call until the reader leaves.
 
 use crate::deadline::Deadline;
+use crate::status;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::future::Future;
@@ -15,8 +16,8 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
 
 /// How long a reader may take nothing.
 const STALL: Duration = Duration::from_secs(60);
@@ -64,7 +65,10 @@ impl<T> Outlet<T> {
     /// # Errors
     /// When the reader takes nothing, or has gone.
     pub(crate) async fn room(&self) -> Result<Room<'_, T>, Status> {
-        let late = |_| Status::aborted(format!("nothing was read for {:?}; ask again", self.stall));
+        let late = |_| {
+            let text = format!("nothing was read for {:?}; ask again from where you are", self.stall);
+            status::refused(Code::Aborted, "NOT_READ", [], text)
+        };
         let permit = timeout(self.stall, self.parcels.reserve()).await.map_err(late)?;
         let permit = permit.map_err(|_| Status::cancelled("the reader has gone"))?;
         Ok(Room { permit, last: &self.last })
@@ -121,7 +125,10 @@ impl Outlets {
         W: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let room = Arc::clone(&self.rooms).try_acquire_owned();
-        let room = room.map_err(|_| Status::resource_exhausted("too many calls read at once; ask again later"))?;
+        let full = |_| {
+            status::later(Code::ResourceExhausted, "TOO_MANY_CALLS", "too many calls read at once; ask again later")
+        };
+        let room = room.map_err(full)?;
         let (parcels, outgoing) = mpsc::channel(1);
         let outlet = |parcels| Outlet { parcels, last: Arc::default(), stall: self.stall };
         let ours = outlet(parcels.clone());
@@ -130,7 +137,7 @@ impl Outlets {
         self.calls.spawn(async move {
             let outcome = tokio::select! {
                 outcome = working => outcome,
-                () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; ask again later")),
+                () = shutdown.cancelled() => Err(status::stopping()),
                 late = deadline.passed() => Err(late),
                 () = ours.parcels.closed() => return,
             };
@@ -150,7 +157,6 @@ impl Outlets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic::Code;
 
     fn outlets(stall: Duration) -> Outlets {
         Outlets { stall, ..Outlets::new(TaskTracker::new(), CancellationToken::new()) }

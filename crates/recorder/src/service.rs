@@ -7,6 +7,7 @@ use crate::call::{Command, Progress, Verdict};
 use crate::deadline::Deadline;
 use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
+use crate::status;
 use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
 use crate::trace::Chunk;
@@ -85,10 +86,13 @@ impl v1::ingest_service_server::IngestService for Ingest {
 async fn first_message(incoming: &mut Streaming<IngestRequest>) -> Result<Opening, Status> {
     let first = tokio::time::timeout(FIRST_MESSAGE, incoming.message())
         .await
-        .map_err(|_| Status::deadline_exceeded("nothing was sent within 10 s; the first message has to be Open"))??;
+        .map_err(|_| {
+            status::refused(Code::DeadlineExceeded, "NO_OPEN", [], "nothing was sent within 10 s; begin with Open")
+        })?
+        .map_err(too_large)?;
     match first.and_then(|m| m.message) {
         Some(Request::Open(open)) => Opening::try_from(open).map_err(|e| invalid(&e)),
-        _ => Err(Status::invalid_argument("the first message has to be Open")),
+        _ => Err(status::invalid("message", "the first message has to be Open")),
     }
 }
 
@@ -115,7 +119,7 @@ async fn converse(
             chunk.arrived(opened.recording, &request);
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
-                return Err(Status::unavailable("the recorder is stopping; open again later"));
+                return Err(status::stopping());
             }
         }
         // The source has closed its side without End: it still learns what becomes durable.
@@ -126,7 +130,7 @@ async fn converse(
         outcome = from_source => outcome,
         outcome = to_source(opened.progress, responses, &chunk) => outcome,
         () = responses.closed() => Ok(()),
-        () = shutdown.cancelled() => Err(Status::unavailable("the recorder is stopping; open again later")),
+        () = shutdown.cancelled() => Err(status::stopping()),
     }
 }
 
@@ -163,7 +167,7 @@ async fn send(responses: &Responses, message: Response) -> Result<(), Status> {
         SendTimeoutError::Closed(_) => Status::cancelled("the source has gone"),
         SendTimeoutError::Timeout(_) => {
             let text = format!("the source has taken no answer for {DEAF:?}: read them, and open again");
-            Status::unavailable(text)
+            status::refused(Code::Unavailable, "NOT_READ", [], text)
         }
     })
 }
@@ -172,8 +176,10 @@ fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
     match request.message {
         Some(Request::Append(a)) => {
             if a.pcm.len() > MAX_APPEND_BYTES as usize {
-                let text = format!("{} bytes in one Append; at most {MAX_APPEND_BYTES} are possible", a.pcm.len());
-                return Err(Status::resource_exhausted(text));
+                return Err(over(format!(
+                    "{} bytes in one Append; at most {MAX_APPEND_BYTES} are possible",
+                    a.pcm.len()
+                )));
             }
             let message = Message::Append {
                 epoch: Epoch(a.epoch),
@@ -188,47 +194,68 @@ fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
             Ok((Message::Gap { epoch: Epoch(g.epoch), at: Frame::new(g.at_frame), lost, reason }, Bytes::new()))
         }
         Some(Request::Title(t)) => {
-            let title = t.title.parse().map_err(|error: NameError| invalid(&error.into()))?;
+            let title =
+                t.title.parse().map_err(|error: NameError| status::invalid("title.title", error.to_string()))?;
             Ok((Message::Title { epoch: Epoch(t.epoch), at: Frame::new(t.at_frame), title }, Bytes::new()))
         }
         Some(Request::End(e)) => Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new())),
-        Some(Request::Open(_)) => Err(Status::invalid_argument("Open comes once, as the first message")),
-        None => Err(Status::invalid_argument("an empty message: send Append, Gap, Title or End")),
+        Some(Request::Open(_)) => Err(status::invalid("message", "Open comes once, as the first message")),
+        None => Err(status::invalid("message", "an empty message: send Append, Gap, Title or End")),
     }
 }
 
 /// The library says "out of range" of a message over its limit, which here means a hole in the numbers.
 fn too_large(status: Status) -> Status {
     match status.code() {
-        Code::OutOfRange => Status::resource_exhausted(status.message()),
+        Code::OutOfRange => over(format!("{}: at most {MAX_APPEND_BYTES} bytes go into one Append", status.message())),
         _ => status,
     }
 }
 
+/// More than `Opened.max_append_bytes`.
+fn over(text: String) -> Status {
+    let facts = [("max_append_bytes", MAX_APPEND_BYTES.to_string())];
+    status::refused(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", facts, text)
+}
+
 fn invalid(error: &InvalidMessage) -> Status {
-    Status::invalid_argument(error.to_string())
+    status::invalid(&format!("open.{}", error.field()), error.to_string())
 }
 
 fn open_status(error: OpenError) -> Status {
     match error {
-        OpenError::Full(text) | OpenError::TooMany(text) => Status::resource_exhausted(text),
-        OpenError::Unavailable(text) => Status::unavailable(text),
+        OpenError::Full(text) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
+        OpenError::TooMany(text) => status::later(Code::ResourceExhausted, "TOO_MANY_STREAMS", text),
+        OpenError::Unavailable(text) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
     }
 }
 
 fn verdict_status(verdict: Verdict) -> Status {
     match verdict {
-        Verdict::Refused(refusal @ (Refusal::OldEpoch { .. } | Refusal::UnknownEpoch { .. })) => {
-            Status::aborted(refusal.to_string())
-        }
-        Verdict::Refused(refusal @ (Refusal::Hole { .. } | Refusal::Past { .. })) => {
-            Status::out_of_range(refusal.to_string())
-        }
-        Verdict::Refused(refusal @ Refusal::HalfFrame { .. }) => Status::invalid_argument(refusal.to_string()),
-        Verdict::Full(text) => Status::resource_exhausted(text),
-        Verdict::Failed(text) => Status::unavailable(text),
+        Verdict::Refused(refusal) => refusal_status(refusal),
+        Verdict::Full(text) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
+        Verdict::Failed(text) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
         // Told in its own message.
         Verdict::Ended => Status::ok(""),
+    }
+}
+
+fn refusal_status(refusal: Refusal) -> Status {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::OldEpoch { current, .. } => {
+            status::refused(Code::Aborted, "SUPERSEDED", [("epoch", current.to_string())], text)
+        }
+        Refusal::UnknownEpoch { current, .. } => {
+            status::refused(Code::Aborted, "UNKNOWN_EPOCH", [("epoch", current.to_string())], text)
+        }
+        Refusal::Hole { next, .. } => {
+            status::refused(Code::OutOfRange, "HOLE", [("next_frame", next.to_string())], text)
+        }
+        Refusal::Past { next, .. } => {
+            status::refused(Code::OutOfRange, "ALREADY_RECORDED", [("next_frame", next.to_string())], text)
+        }
+        Refusal::HalfFrame { .. } => status::invalid("append.pcm", text),
     }
 }
 

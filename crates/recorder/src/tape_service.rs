@@ -3,6 +3,7 @@
 use crate::export;
 use crate::lookup::{self, blocking, follow, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
+use crate::status;
 use crate::stream::Shared;
 use livetape_audio::{Frame, FrameCount, RecordingId};
 use livetape_proto::v1::{self, ReadFramesResponse, WatchTailResponse};
@@ -14,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// How often a tail is told that has not moved.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -65,7 +66,8 @@ impl v1::tape_service_server::TapeService for Tapes {
         let now = tail.current();
         if first > now.end && (now.is_sealed() || !request.follow) {
             let text = format!("frame {first} is not recorded: the recording ends at {}", now.end);
-            return Err(Status::out_of_range(text));
+            let facts = [("end_frame", now.end.to_string())];
+            return Err(status::refused(Code::OutOfRange, "PAST_END", facts, text));
         }
         let read = Read { tape: Tape::new(Arc::clone(&self.shared), &recording), tail, follow: request.follow };
         self.outlets.answer(&metadata, |outlet| read.frames(first..end, outlet))
