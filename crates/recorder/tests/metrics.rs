@@ -66,8 +66,9 @@ async fn counts_what_sources_were_told() {
     assert_eq!(count(&metrics, "livetape_recorder_open_recordings"), Some(1.0));
     call.append(Frame::ZERO, now(), vec![1; 960 * 4]).await;
     call.acknowledged(Frame::new(960)).await.unwrap();
-    assert_eq!(count(&metrics, "livetape_recorder_durable_frames_total{stream=\"a\"}"), Some(960.0));
-    assert_eq!(count(&metrics, "livetape_recorder_durable_bytes_total{stream=\"a\"}"), Some(3_840.0));
+    // Counted as soon as it is acknowledged, by another thread.
+    until(&metrics, "livetape_recorder_durable_frames_total{stream=\"a\"}", Some(960.0)).await;
+    until(&metrics, "livetape_recorder_durable_bytes_total{stream=\"a\"}", Some(3_840.0)).await;
     for histogram in ["durable_lag", "commit_round"] {
         let name = format!("livetape_recorder_{histogram}_seconds");
         until(&metrics, &format!("{name}_bucket{{le=\"+Inf\"}}"), count(&metrics, &format!("{name}_count"))).await;
