@@ -4,6 +4,7 @@ use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
 use crate::shape::Shape;
 use crate::source_spec::{SourceSpec, SourceSpecError};
+use crate::sources::device::{Cards, Device, Wish};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
 use crate::status::Status;
@@ -37,6 +38,8 @@ pub struct CaptureConfig {
     pub spool: Option<SpoolConfig>,
     /// How long to wait for what.
     pub timing: Timing,
+    /// Where sound cards are looked for: on this machine.
+    pub cards: Cards,
 }
 
 impl CaptureConfig {
@@ -48,6 +51,7 @@ impl CaptureConfig {
             queue_bytes: 16 << 20,
             spool: None,
             timing: Timing::default(),
+            cards: Cards::default(),
         }
     }
 }
@@ -61,6 +65,8 @@ pub struct SourceConfig {
     pub source: SourceSpec,
     /// The shape of its audio; a WAV file on stdin brings its own.
     pub shape: Shape,
+    /// Frames of a block that a sound card gives at once; without it, 50 ms of audio. Its buffer has two of them.
+    pub buffer: Option<u32>,
     /// What people see.
     pub title: Title,
 }
@@ -195,7 +201,7 @@ impl Capture {
                 status,
             };
             let span = tracing::info_span!("source", %stream, source = %source.source);
-            let task = tasks.spawn(run(session, source, shutdown.clone()).instrument(span));
+            let task = tasks.spawn(run(session, source, self.config.cards.clone(), shutdown.clone()).instrument(span));
             streams.insert(task.id(), stream);
         }
         let mut failed = Vec::new();
@@ -259,8 +265,21 @@ fn opening(source: &SourceConfig, spec: Spec) -> Opening {
     }
 }
 
-async fn run(session: Session, source: SourceConfig, shutdown: CancellationToken) -> Result<(), SessionError> {
+async fn run(
+    session: Session,
+    source: SourceConfig,
+    cards: Cards,
+    shutdown: CancellationToken,
+) -> Result<(), SessionError> {
     let spec = session.opening.spec;
+    if let SourceSpec::Device(card) = source.source {
+        let wish = Wish { shape: source.shape, buffer: source.buffer };
+        let device = tokio::select! {
+            device = Device::open(cards, card, wish, session.status.clone()) => device.map_err(SourceError::from)?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        return run_source(session, device, shutdown).await;
+    }
     match voice(&source.source, spec).map_err(SourceError::from)? {
         Some(voice) => run_source(session, Generator::new(voice, spec), shutdown).await,
         None => {

@@ -79,6 +79,8 @@ pub struct CardClock {
     /// The earliest of each bin, and of the one that is not complete.
     points: VecDeque<Point>,
     open: Option<Point>,
+    /// The least latency within that.
+    latency: Duration,
     line: Option<Line>,
     /// Of the card, over all stretches.
     slope: Option<f64>,
@@ -96,6 +98,7 @@ impl CardClock {
             until: BIN,
             points: VecDeque::new(),
             open: None,
+            latency: Duration::MAX,
             line: None,
             slope: None,
             slipping: 0,
@@ -107,9 +110,10 @@ impl CardClock {
         *self = Self { slope: self.slope, ..Self::new(self.spec) };
     }
 
-    /// `frames` more were there at `now`. Says by how much time and frames have moved against each other, if they
+    /// `frames` more were there at `now`, of which the last had been captured `latency` before, as far as the host knows.
+    /// What hosts know trembles, so only the least of it counts. Says by how much time and frames have moved against each other, if they
     /// have: frames were lost without anybody saying so (above zero), or came twice. A new stretch has begun then.
-    pub fn arrived(&mut self, frames: FrameCount, now: Instant) -> Option<Slip> {
+    pub fn arrived(&mut self, frames: FrameCount, now: Instant, latency: Duration) -> Option<Slip> {
         let origin = *self.origin.get_or_insert_with(|| back(now, self.spec.duration(frames)));
         self.counted = self.counted + frames;
         let audio = self.seconds(self.counted);
@@ -119,8 +123,10 @@ impl CardClock {
         if point.late < open.late {
             *open = point;
         }
+        self.latency = self.latency.min(latency);
         if self.points.is_empty() {
-            self.line = Some(Line { at: *open, slope: self.slope.unwrap_or_default() });
+            let at = Point { late: open.late - self.latency.as_secs_f64(), ..*open };
+            self.line = Some(Line { at, slope: self.slope.unwrap_or_default() });
         }
         if audio < self.until {
             return None;
@@ -128,13 +134,14 @@ impl CardClock {
         self.until = audio.floor() + BIN;
         let slip = self.close()?;
         self.begin();
-        self.arrived(frames, now);
+        self.arrived(frames, now, latency);
         Some(slip)
     }
 
     /// The bin is complete.
     fn close(&mut self) -> Option<Slip> {
-        let point = self.open.take()?;
+        let mut point = self.open.take()?;
+        point.late -= std::mem::replace(&mut self.latency, Duration::MAX).as_secs_f64();
         let off = self.line.map_or(0.0, |line| point.late - line.late(point.audio));
         self.slipping = if off > SLIP { self.slipping + 1 } else { 0 };
         if off < -SLIP || self.slipping >= PERSISTENT {

@@ -98,7 +98,10 @@ impl Shared {
             let mut uplink = self.uplink.lock().unwrap_or_else(PoisonError::into_inner);
             let outcome = act(&mut uplink);
             let status = uplink.status();
-            self.status.send_if_modified(|shown| std::mem::replace(shown, status) != status);
+            self.status.send_if_modified(|shown| {
+                let status = Status { card: shown.card, ..status };
+                std::mem::replace(shown, status) != status
+            });
             outcome
         };
         let spread = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);

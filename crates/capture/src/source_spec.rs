@@ -1,5 +1,6 @@
 //! What a person writes after `--source`.
 
+use crate::sources::device::{CardId, CardIdError};
 use livetape_audio::{SampleFormat, SourceName, Spec, SpecError};
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,8 @@ pub enum SourceSpec {
     Counting,
     /// PCM or WAV from the standard input.
     Stdin,
+    /// A sound card.
+    Device(CardId),
     /// No source: the recorder takes what others push.
     None,
 }
@@ -25,7 +28,7 @@ pub enum SourceSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceSpecError {
     /// Not a source.
-    #[error("source {0:?} is unknown: use time-signal, tone, noise, counting, stdin or none")]
+    #[error("source {0:?} is unknown: use time-signal, tone, noise, counting, stdin, device:ID or none")]
     Unknown(String),
     /// A source that this build cannot open.
     #[error("source {given:?}: {what} are not in this build; {instead}")]
@@ -40,6 +43,9 @@ pub enum SourceSpecError {
     /// Counting PCM has one shape only.
     #[error("source counting needs s16 samples and 2 channels, not {0}")]
     Counting(Spec),
+    /// Not a sound card's name.
+    #[error(transparent)]
+    Card(#[from] CardIdError),
     /// There is no such audio.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -49,21 +55,9 @@ impl SourceSpec {
     /// Every source that a word says, in the order in which help texts name them.
     pub const PLAIN: [Self; 6] = [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::None];
 
-    /// As a person writes it.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::TimeSignal => "time-signal",
-            Self::Tone => "tone",
-            Self::Noise => "noise",
-            Self::Counting => "counting",
-            Self::Stdin => "stdin",
-            Self::None => "none",
-        }
-    }
-
     /// The name under which it pushes.
     pub fn name(&self) -> SourceName {
-        self.as_str().parse().unwrap_or_default()
+        self.to_string().chars().take(SourceName::MAX_CHARS).collect::<String>().parse().unwrap_or_default()
     }
 
     /// Whether it can make audio of this shape. What stdin carries shows when it begins.
@@ -77,8 +71,17 @@ impl SourceSpec {
 }
 
 impl fmt::Display for SourceSpec {
+    /// As a person writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self {
+            Self::TimeSignal => "time-signal",
+            Self::Tone => "tone",
+            Self::Noise => "noise",
+            Self::Counting => "counting",
+            Self::Stdin => "stdin",
+            Self::Device(card) => return write!(f, "device:{card}"),
+            Self::None => "none",
+        })
     }
 }
 
@@ -90,11 +93,10 @@ impl FromStr for SourceSpec {
             let instead = "pipe it in: ffmpeg -i FILE -f wav - | livetape run --source stdin";
             return Err(SourceSpecError::NotBuilt { given: given(), what: "files", instead });
         }
-        if s.starts_with("device:") {
-            let instead = "pipe it in: arecord -t wav -f S16_LE -r 48000 -c 2 | livetape run --source stdin";
-            return Err(SourceSpecError::NotBuilt { given: given(), what: "devices", instead });
+        if let Some(card) = s.strip_prefix("device:") {
+            return Ok(Self::Device(card.parse()?));
         }
-        Self::PLAIN.into_iter().find(|source| source.as_str() == s).ok_or_else(|| SourceSpecError::Unknown(given()))
+        Self::PLAIN.into_iter().find(|source| source.to_string() == s).ok_or_else(|| SourceSpecError::Unknown(given()))
     }
 }
 
@@ -105,12 +107,18 @@ mod tests {
     #[test]
     fn names_and_refusals() {
         for source in SourceSpec::PLAIN {
-            assert_eq!(source.name().as_str(), source.as_str());
+            assert_eq!(source.name().as_str(), source.to_string());
             assert_eq!(source.to_string().parse(), Ok(source));
         }
         let message = |s: &str| s.parse::<SourceSpec>().unwrap_err().to_string();
         assert!(message("file:/tmp/a.wav").contains("not in this build"));
-        assert!(message("device:default").contains("not in this build"));
+        assert!(message("device:").contains("sound card"));
+        let card: SourceSpec = "device:alsa:hw:CARD=PCH,DEV=0".parse().unwrap();
+        assert_eq!(
+            (card.to_string(), card.name().as_str()),
+            ("device:alsa:hw:CARD=PCH,DEV=0".into(), "device:alsa:hw:CARD=PCH,DEV=0")
+        );
+        assert!(!SourceSpec::Device("x".repeat(200).parse().unwrap()).name().as_str().is_empty());
         assert!(message("Tone").contains("unknown"));
         assert!(message(&"x".repeat(10_000)).len() < 300);
     }

@@ -1,6 +1,7 @@
 //! Where audio comes from: generators and the standard input. A source yields pieces of 20 ms as they are captured, in
 //! real time, and knows nothing of the recorder but the number of its next frame.
 
+pub mod device;
 mod encode;
 mod foreign;
 mod generator;
@@ -17,6 +18,7 @@ pub use voice::{Counting, Mono, Noise, Tone, Voice, Waveform, voice};
 
 use crate::source_spec::SourceSpecError;
 use bytes::Bytes;
+use device::CardError;
 use livetape_audio::wav_reader::WavError;
 use livetape_audio::{Frame, FrameCount, GapReason, Spec, Title, WallTime};
 use std::future::Future;
@@ -79,6 +81,9 @@ pub enum SourceError {
     /// It cannot make audio of this shape.
     #[error(transparent)]
     Spec(#[from] SourceSpecError),
+    /// A sound card cannot be used.
+    #[error(transparent)]
+    Card(#[from] CardError),
     /// Reading failed.
     #[error("stdin cannot be read: {0}")]
     Read(#[from] std::io::Error),

@@ -1,5 +1,6 @@
 //! What a session can tell about itself, for meters and logs.
 
+use crate::drift::Drift;
 use livetape_audio::FrameCount;
 
 /// How one source is doing. Counted in frames since it began.
@@ -21,6 +22,21 @@ pub struct Status {
     pub spooled: FrameCount,
     /// Bytes of audio that wait in the spool.
     pub spooled_bytes: u64,
+    /// How its sound card is doing, if it has one.
+    pub card: Option<CardStatus>,
+}
+
+/// How a sound card is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CardStatus {
+    /// Whether it is there and gives audio.
+    pub present: bool,
+    /// How fast its clock is, once that is known.
+    pub drift: Option<Drift>,
+    /// How often it was read too late.
+    pub xruns: u64,
+    /// How often it went away.
+    pub losses: u64,
 }
 
 impl Status {

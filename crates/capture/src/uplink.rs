@@ -440,6 +440,7 @@ impl Uplink {
             opened: self.opened,
             spooled: self.spooled(),
             spooled_bytes: self.spec.bytes(self.spooled()),
+            card: None,
         }
     }
 

@@ -9,7 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 fn source(stream: &str, source: SourceSpec) -> SourceConfig {
     let spec = Spec::new(SampleFormat::S16, 48_000, 1).unwrap();
-    SourceConfig { stream: stream.parse().unwrap(), source, shape: spec.into(), title: String::new().parse().unwrap() }
+    SourceConfig {
+        stream: stream.parse().unwrap(),
+        source,
+        shape: spec.into(),
+        buffer: None,
+        title: String::new().parse().unwrap(),
+    }
 }
 
 async fn refusal(url: &str, sources: Vec<SourceConfig>) -> String {

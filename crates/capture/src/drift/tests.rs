@@ -4,6 +4,7 @@ use livetape_audio::SampleFormat;
 use proptest::prelude::*;
 
 const BLOCK: u64 = 960;
+const NONE: Duration = Duration::ZERO;
 
 /// A card that is `ppm` fast, and a machine that looks late: mostly a little, at times a lot.
 struct Card {
@@ -52,7 +53,7 @@ fn the_rate_of_a_card_is_found_through_the_jitter() {
         let mut clock = CardClock::new(card.spec);
         for n in 0..50 * 1_800 {
             let at = card.block();
-            assert_eq!(clock.arrived(FrameCount::new(BLOCK), at), None, "at {ppm} ppm, block {n}");
+            assert_eq!(clock.arrived(FrameCount::new(BLOCK), at, NONE), None, "at {ppm} ppm, block {n}");
             let off = error(&clock, &card);
             let most = if n < 500 { 0.02 } else { 0.006 };
             assert!(off.abs() < most, "{off} s at {ppm} ppm, block {n}");
@@ -78,13 +79,13 @@ fn frames_that_were_lost_in_silence_are_missed() {
     let mut clock = CardClock::new(card.spec);
     for _ in 0..50 * 200 {
         let at = card.block();
-        clock.arrived(FrameCount::new(BLOCK), at);
+        clock.arrived(FrameCount::new(BLOCK), at, NONE);
     }
     card.lost += 9_600;
     let mut slips = Vec::new();
     for _ in 0..50 * 60 {
         let at = card.block();
-        slips.extend(clock.arrived(FrameCount::new(BLOCK), at));
+        slips.extend(clock.arrived(FrameCount::new(BLOCK), at, NONE));
     }
     let [slip] = slips[..] else { panic!("{slips:?}") };
     let lost = slip.lost().unwrap();
@@ -101,7 +102,7 @@ fn a_busy_machine_loses_nothing() {
         let at = card.block();
         // Three seconds in which every block is seen late.
         let late = if (3_000..3_150).contains(&n) { Duration::from_millis(40) } else { Duration::ZERO };
-        assert_eq!(clock.arrived(FrameCount::new(BLOCK), at + late), None, "block {n}");
+        assert_eq!(clock.arrived(FrameCount::new(BLOCK), at + late, NONE), None, "block {n}");
     }
     assert!(error(&clock, &card).abs() < 0.005);
 }
@@ -112,20 +113,33 @@ fn audio_that_came_twice_is_no_loss() {
     let mut clock = CardClock::new(card.spec);
     for _ in 0..50 * 100 {
         let at = card.block();
-        clock.arrived(FrameCount::new(BLOCK), at);
+        clock.arrived(FrameCount::new(BLOCK), at, NONE);
     }
     let at = card.block();
     for _ in 0..3 {
-        clock.arrived(FrameCount::new(BLOCK), at);
+        clock.arrived(FrameCount::new(BLOCK), at, NONE);
     }
     let slips: Vec<Slip> = (0..200)
         .filter_map(|_| {
             let at = card.block();
-            clock.arrived(FrameCount::new(BLOCK), at)
+            clock.arrived(FrameCount::new(BLOCK), at, NONE)
         })
         .collect();
     assert_eq!(slips.iter().filter_map(|slip| slip.lost()).count(), 0, "{slips:?}");
     assert_eq!(slips.len(), 1);
+}
+
+#[test]
+fn the_least_latency_that_the_host_knows_of_counts() {
+    let mut card = Card::new(0.0);
+    let mut clock = CardClock::new(card.spec);
+    for n in 0..50 * 100 {
+        let at = card.block() + Duration::from_millis(30);
+        // Nonsense at times, and never less than what is true.
+        let latency = Duration::from_millis(if n % 7 == 0 { 900 } else { 30 + n % 5 });
+        clock.arrived(FrameCount::new(BLOCK), at, latency);
+    }
+    assert!(error(&clock, &card).abs() < 0.002);
 }
 
 proptest! {

@@ -391,6 +391,8 @@ async fn the_whole_role_with_two_real_generators() {
             stream: stream.parse().unwrap(),
             source: SourceSpec::Counting,
             shape: spec.into(),
+
+            buffer: None,
             title: "Studio".parse().unwrap(),
         };
         let capture = Capture::bind(CaptureConfig::new(recorder.serve().await, vec![source])).await.unwrap();

@@ -13,7 +13,7 @@ pub(crate) struct CaptureFlags {
     /// Name of the stream that the source goes to; once for each --source [default: live]
     #[arg(long = "stream", value_name = "NAME")]
     streams: Vec<StreamName>,
-    /// time-signal, tone, noise, counting, stdin, or none; once for each --stream [default: time-signal]
+    /// time-signal, tone, noise, counting, stdin, device:ID, or none; once for each --stream [default: time-signal]
     #[arg(long = "source", value_name = "SPEC")]
     sources: Vec<SourceSpec>,
     /// Frames per second of the sources, 8000 to 192000 [default: 48000]
@@ -25,6 +25,9 @@ pub(crate) struct CaptureFlags {
     /// Sample format of the sources: s16, s24, s32 or f32, little-endian [default: s16]
     #[arg(long)]
     format: Option<SampleFormat>,
+    /// Frames of a block that a sound card gives at once: its buffer has two of them [default: 50 ms of audio]
+    #[arg(long, value_name = "FRAMES")]
+    buffer_frames: Option<u32>,
     /// Where audio waits that the recorder cannot take, so that it survives this process [default: in memory only]
     #[arg(long, env = "LIVETAPE_SPOOL_DIR", value_name = "DIR")]
     spool_dir: Option<PathBuf>,
@@ -39,6 +42,7 @@ pub(crate) struct FileSource {
     rate: Option<u32>,
     channels: Option<u32>,
     format: Option<SampleFormat>,
+    buffer_frames: Option<u32>,
     title: Option<Title>,
 }
 
@@ -66,6 +70,7 @@ impl CaptureFlags {
                 stream: self.streams.get(i).cloned().map_or_else(|| "live".parse(), Ok)?,
                 source: self.sources.get(i).cloned().unwrap_or(SourceSpec::TimeSignal),
                 shape: self.shape(None, None, None)?,
+                buffer: self.buffer_frames,
                 title: Title::default(),
             })
         };
@@ -78,6 +83,7 @@ impl CaptureFlags {
             stream: source.stream.clone(),
             source: source.source.parse().with_context(place)?,
             shape: self.shape(source.format, source.rate, source.channels).with_context(place)?,
+            buffer: self.buffer_frames.or(source.buffer_frames),
             title: source.title.clone().unwrap_or_default(),
         })
     }

@@ -1,0 +1,231 @@
+//! A sound card as a source.
+//!
+//! ```text
+//! host's thread: callback -> tap -> rings without locks          (no lock, no allocation, no log line)
+//! this task:     outlet -> flow -> pieces and gaps -> uplink      (looks every few milliseconds)
+//! card's thread: opens, starts and closes the host's stream       (may take as long as the driver likes)
+//! ```
+//!
+//! The card is opened before the recording begins: what it does not offer is said at once. Afterwards nothing ends the
+//! source: a card that stops, fails or is unplugged is looked for by its name until it is there again, and what was
+//! missed meanwhile is a gap.
+//! Not here: what the recorder makes of times and gaps.
+
+mod card_id;
+mod cards;
+mod convert;
+mod flow;
+mod offer;
+mod quiet;
+mod stream;
+mod tap;
+
+pub use card_id::{CardId, CardIdError};
+pub use cards::{Abilities, CardError, CardInfo, Cards, Way};
+pub use offer::{Offer, Wish};
+
+use super::{Piece, Source, SourceError};
+use crate::backoff::Backoff;
+use crate::clock::Reading;
+use crate::random::Random;
+use crate::status::{CardStatus, Status};
+use cpal::ErrorKind;
+use flow::Flow;
+use livetape_audio::{Frame, GapReason, Spec};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use stream::Opened;
+use tap::Outcome;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// The rings are looked at this often.
+const LOOK: Duration = Duration::from_millis(10);
+/// A card that gives nothing for longer hangs.
+const HANGS: Duration = Duration::from_secs(5);
+/// Between two looks for a card that is away: the first wait and the longest.
+const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
+
+/// A sound card.
+pub struct Device {
+    cards: Cards,
+    card: CardId,
+    /// What it was opened with, to open it again just so.
+    wish: Wish,
+    spec: Spec,
+    flow: Flow,
+    state: State,
+    backoff: Backoff,
+    /// What was said last about its being away.
+    told: Option<CardError>,
+    status: watch::Sender<Status>,
+}
+
+enum State {
+    /// Open, but not started.
+    Ready(Opened),
+    /// It gives audio; when it did last.
+    Running(Opened, Instant),
+    /// To be looked for.
+    Away,
+}
+
+impl Device {
+    /// Opens a card as it is wished. `status` learns how it is doing.
+    ///
+    /// # Errors
+    /// [`CardError`] says why it cannot be used, and what to do.
+    pub async fn open(
+        cards: Cards,
+        card: CardId,
+        wish: Wish,
+        status: watch::Sender<Status>,
+    ) -> Result<Self, CardError> {
+        let opened = Opened::open(cards.clone(), card.clone(), wish).await?;
+        let spec = opened.choice.spec;
+        let flow = Flow::new(spec, opened.choice.format, Reading::now(), slept());
+        let unknown = || CardError::Failed { card: card.clone(), error: "it gives no PCM".into() };
+        let flow = flow.ok_or_else(unknown)?;
+        tracing::info!(%card, %spec, from = %opened.choice.format, blocks = ?opened.choice.config.buffer_size, "sound card");
+        let wish = Wish { shape: spec.into(), ..wish };
+        let backoff = Backoff::new(BACKOFF, Random::seeded());
+        let mut new = Self { cards, card, wish, spec, flow, state: State::Ready(opened), backoff, told: None, status };
+        new.show(|_| {});
+        Ok(new)
+    }
+
+    fn show(&mut self, change: impl FnOnce(&mut CardStatus)) {
+        let drift = self.flow.drift();
+        self.status.send_if_modified(|status| {
+            let mut card = status.card.unwrap_or(CardStatus { present: true, ..CardStatus::default() });
+            card.drift = drift;
+            change(&mut card);
+            status.card.replace(card) != Some(card)
+        });
+    }
+
+    /// Takes what has come.
+    fn look(&mut self) {
+        self.flow.observe(Reading::now(), slept());
+        let State::Running(opened, last) = &mut self.state else { return };
+        let (mut lost, mut xruns) = (None, 0);
+        while let Some(outcome) = opened.outlet.next() {
+            match outcome {
+                Outcome::Block(mark, pcm) => {
+                    *last = Instant::now();
+                    self.flow.block(mark, pcm);
+                }
+                Outcome::Trouble(ErrorKind::RealtimeDenied) => {}
+                Outcome::Trouble(ErrorKind::Xrun) => {
+                    xruns += 1;
+                    self.flow.trouble(GapReason::Xrun);
+                }
+                Outcome::Trouble(ErrorKind::DeviceChanged) => self.flow.trouble(GapReason::DeviceChanged),
+                Outcome::Trouble(kind) => lost = lost.or(Some((reason(kind), kind.to_string()))),
+            }
+        }
+        let silent = last.elapsed() > HANGS || opened.outlet.is_abandoned();
+        if let Some((reason, why)) = lost.or_else(|| silent.then(|| (GapReason::DeviceAway, SILENT.into()))) {
+            self.lose(reason, &CardError::Failed { card: self.card.clone(), error: why });
+        }
+        let back = matches!(&self.state, State::Running(..)) && self.flow.is_settled();
+        if back && self.told.take().is_some() {
+            tracing::info!(card = %self.card, "the sound card gives audio again");
+            self.backoff.reset();
+        }
+        self.show(|card| {
+            card.present |= back;
+            card.xruns += xruns;
+        });
+    }
+
+    /// The card is away.
+    fn lose(&mut self, reason: GapReason, error: &CardError) {
+        self.state = State::Away;
+        self.flow.trouble(reason);
+        self.tell(error);
+        self.show(|card| {
+            card.present = false;
+            card.losses += 1;
+        });
+    }
+
+    /// Says once what is wrong.
+    fn tell(&mut self, error: &CardError) {
+        if self.told.is_none() {
+            tracing::warn!("{error}; the sound card is looked for until it is there again");
+            self.told = Some(error.clone());
+        }
+    }
+
+    async fn start(&mut self) {
+        let started = match &mut self.state {
+            State::Ready(opened) => opened.start().await,
+            _ => return,
+        };
+        self.state = match (started, std::mem::replace(&mut self.state, State::Away)) {
+            (Ok(()), State::Ready(opened)) => State::Running(opened, Instant::now()),
+            (Ok(()), state) => state,
+            (Err(error), _) => {
+                self.lose(GapReason::DeviceAway, &error);
+                State::Away
+            }
+        };
+    }
+
+    async fn look_for(&mut self) {
+        sleep(self.backoff.wait()).await;
+        // The clock goes on meanwhile.
+        self.flow.observe(Reading::now(), slept());
+        match Opened::open(self.cards.clone(), self.card.clone(), self.wish).await {
+            Ok(opened) => {
+                self.flow.reopened(opened.choice.format);
+                self.state = State::Ready(opened);
+            }
+            Err(error) => self.tell(&error),
+        }
+    }
+}
+
+const SILENT: &str = "it gives nothing";
+
+fn reason(kind: ErrorKind) -> GapReason {
+    match kind {
+        ErrorKind::StreamInvalidated | ErrorKind::UnsupportedConfig => GapReason::DeviceChanged,
+        _ => GapReason::DeviceAway,
+    }
+}
+
+/// How long this machine has slept since it was started, or less.
+fn slept() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let clock = |id| Duration::try_from(clock_gettime(id)).unwrap_or_default();
+    let boot = clock(ClockId::Boottime);
+    boot.saturating_sub(clock(ClockId::Monotonic))
+}
+
+impl Source for Device {
+    fn spec(&self) -> Spec {
+        self.spec
+    }
+
+    fn begin(&mut self, _next: Frame) {
+        // Nothing has been captured so far: the card is started with the first look.
+    }
+
+    async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
+        loop {
+            if let Some(piece) = self.flow.next() {
+                return Ok(Some(piece));
+            }
+            match &self.state {
+                State::Ready(_) => self.start().await,
+                State::Running(..) => {
+                    sleep(LOOK).await;
+                    self.look();
+                }
+                State::Away => self.look_for().await,
+            }
+        }
+    }
+}
