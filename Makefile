@@ -8,6 +8,8 @@ ARGS ?=
 # How many times `make torture` kills the recorder, and how many faults of all kinds it makes in the services.
 KILLS ?= 50
 FAULTS ?= 50
+# Seconds for which it lets Redis be away.
+AWAY ?= 60
 # Most tests wait for audio to pass in real time: more of them at once than there are cores.
 TEST_THREADS ?= 4
 # The newer `docker compose`, or the older docker-compose.
@@ -50,7 +52,7 @@ check:
 
 torture:
 	@scripts/setup.sh test
-	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) RUST_TEST_THREADS=$(TEST_THREADS) \
+	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) RUST_TEST_THREADS=$(TEST_THREADS) \
 	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services
 
 bench:

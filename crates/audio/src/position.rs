@@ -149,7 +149,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Which run of the recorder published something; raised at each start and kept in the data folder.
+/// Which run of the recorder published something; raised at each start and kept in the data folder. Recorders that start
+/// on copies of one folder have different ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);

@@ -6,7 +6,7 @@ use crate::lookup::{self, blocking, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
 use crate::status;
 use crate::stream::Shared;
-use livetape_audio::{NameError, WallTime};
+use livetape_audio::{Generation, NameError, WallTime};
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_proto::v1::{self, WatchCatalogueResponse};
 use livetape_store::{Query, Recording, TimelineFollower};
@@ -137,15 +137,19 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::WatchCatalogueRequest>,
     ) -> Result<Response<Self::WatchCatalogueStream>, Status> {
-        let archive = Arc::clone(&self.shared.archive);
-        self.outlets.answer(request.metadata(), |outlet| watch(archive, outlet))
+        let (archive, generation) = (Arc::clone(&self.shared.archive), self.shared.dir.generation());
+        self.outlets.answer(request.metadata(), |outlet| watch(archive, generation, outlet))
     }
 }
 
-async fn watch(archive: Arc<Archive>, outlet: Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
+async fn watch(
+    archive: Arc<Archive>,
+    generation: Generation,
+    outlet: Outlet<WatchCatalogueResponse>,
+) -> Result<(), Status> {
     loop {
         let mut seen = archive.changes.now();
-        say(&outlet, Change::Begins(v1::CatalogueBegins {})).await?;
+        say(&outlet, Change::Begins(v1::CatalogueBegins { generation: generation.0 })).await?;
         everything(&archive, &outlet).await?;
         say(&outlet, Change::Complete(v1::CatalogueComplete {})).await?;
         // A watcher that was too slow for the changes gets everything anew.
@@ -244,7 +248,7 @@ mod tests {
         (0..600).for_each(|n| archive.insert(recording(n, "first")));
         let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new());
         let (watched, mut known) = (Arc::clone(&archive), Known::new());
-        let answers = outlets.answer(&MetadataMap::new(), |outlet| watch(watched, outlet));
+        let answers = outlets.answer(&MetadataMap::new(), |outlet| watch(watched, Generation(1), outlet));
         let mut answers = answers.unwrap().into_inner();
         assert_eq!(read(&mut answers, &mut known, |known| known.len() == 600).await, 1);
         // Not too far behind: just the changes, and of each recording the last.

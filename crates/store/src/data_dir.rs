@@ -6,6 +6,7 @@ use crate::format::{self, LOCK, MAX_JSON, RECORDER, RECORDING};
 use crate::recording::Recording;
 use livetape_audio::{Generation, RecordingId, StreamName};
 use std::fs::{File, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", path, e)),
         }
-        let generation = Generation(read_generation(path, &disk)?.0.saturating_add(1));
+        let generation = raised(read_generation(path, &disk)?);
         write_generation(path, &disk, generation)?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), disk, generation, lock: Some(lock) }) })
     }
@@ -157,6 +158,14 @@ impl DataDir {
         }
         Ok(recording)
     }
+}
+
+/// The next run's generation: higher, and not that of a recorder that starts on a copy of the folder.
+fn raised(last: Generation) -> Generation {
+    // The lower 20 bits are drawn, those above them count: enough for a start each millisecond in 500 years.
+    const DRAWN: u64 = (1 << 20) - 1;
+    let drawn = RandomState::new().build_hasher().finish() & DRAWN;
+    Generation((last.0 | DRAWN).saturating_add(1).saturating_add(drawn))
 }
 
 fn write_generation(path: &Path, disk: &Disk, generation: Generation) -> Result<(), StoreError> {

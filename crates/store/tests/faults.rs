@@ -169,9 +169,11 @@ fn a_recorder_starts_on_a_full_disk() {
     model.kill();
     let Model { root: _root, dir, .. } = model;
     drop(dir);
-    for later in 1..=10 {
+    let mut last = generation;
+    for _ in 0..10 {
         let dir = DataDir::open(&path, Disk::with_faults(Arc::new(Full))).unwrap();
-        assert_eq!(dir.generation().0, generation.0 + later);
+        assert!(dir.generation() > last);
+        last = dir.generation();
         let (tape, recovery) = TapeWriter::recover(&dir, recording.clone(), common::start()).unwrap();
         assert!(recovery.is_clean());
         assert_eq!(tape.durable().end(), Frame::new(40));

@@ -99,21 +99,36 @@ fn refused_input_changes_nothing() {
 #[test]
 fn one_recorder_many_readers() {
     let (root, dir) = data();
-    assert_eq!(dir.generation(), Generation(1));
+    let generation = dir.generation();
+    assert!(generation > Generation(0));
     let refused = DataDir::open(root.path(), Disk::default()).unwrap_err();
     assert!(matches!(&refused, StoreError::Locked { path } if path == root.path()), "{refused}");
     let reader = DataDir::open_read_only(root.path(), Disk::default()).unwrap();
-    assert_eq!(reader.generation(), Generation(1));
+    assert_eq!(reader.generation(), generation);
     assert!(matches!(TapeWriter::create(&reader, recording(1, 10)), Err(StoreError::ReadOnly { .. })));
     let clone = dir.clone();
     drop(dir);
     assert!(DataDir::open(root.path(), Disk::default()).is_err(), "a clone holds the lock");
     drop(clone);
-    assert_eq!(DataDir::open(root.path(), Disk::default()).unwrap().generation(), Generation(2));
+    assert!(DataDir::open(root.path(), Disk::default()).unwrap().generation() > generation);
     let absent = root.path().join("absent");
     assert!(DataDir::open_read_only(&absent, Disk::default()).unwrap_err().is_missing());
     assert!(!absent.exists());
     assert!(DataDir::open(&absent.join("deeper"), Disk::default()).is_ok(), "made, with what is above it");
+}
+
+#[test]
+fn generations_rise_and_those_of_copies_differ() {
+    for last in [0, 1, 7 << 20, u64::MAX] {
+        let next = [(); 3].map(|()| {
+            let root = folder();
+            fs::write(root.path().join("recorder.json"), format!("{{\"format\":1,\"generation\":{last}}}")).unwrap();
+            let generation = DataDir::open(root.path(), Disk::default()).unwrap().generation().0;
+            assert_eq!(DataDir::open_read_only(root.path(), Disk::default()).unwrap().generation().0, generation);
+            generation
+        });
+        assert!(last == u64::MAX || (next.iter().all(|next| *next > last) && next[1..] != [next[0]; 2]), "{next:?}");
+    }
 }
 
 #[test]

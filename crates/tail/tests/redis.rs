@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps says all there is to say")]
 
 use livetape_audio::{Durable, Frame, Generation, RecordingId, Tail};
-use livetape_tail::redis::{RedisConfig, RedisFollower, RedisPublisher};
+use livetape_tail::redis::{Believed, RedisConfig, RedisFollower, RedisPublisher};
 use livetape_tail::{MemoryTails, Publisher, TailWatch, Watch, conformance};
 use livetape_testkit::proxy::{Cut, Proxy};
 use livetape_testkit::redis::{self, RedisServer};
@@ -39,7 +39,7 @@ struct Gateway {
 impl Gateway {
     fn new(url: &str) -> Self {
         let tails = Arc::new(MemoryTails::default());
-        let redis = RedisFollower::start(RedisConfig::parse(url).unwrap(), tails.clone());
+        let redis = RedisFollower::start(RedisConfig::parse(url).unwrap(), tails.clone(), Believed::Anybody);
         Self { tails, redis }
     }
 
@@ -375,6 +375,19 @@ async fn a_redis_without_memory() {
 }
 
 #[tokio::test]
+async fn a_redis_that_does_not_know_a_command() {
+    for commands in [&["EVALSHA", "EVAL"][..], &["HSET"], &["PEXPIRE"]] {
+        let (log, _guard) = Log::capture();
+        let without = commands.iter().flat_map(|command| ["--rename-command", command, ""]);
+        let server = RedisServer::with(without).unwrap();
+        let publisher = publisher(&server.url());
+        publisher.publish(id(1), open(1, 1));
+        eventually("it is said", || log.count("Redis 5 or newer is needed") >= 1).await;
+        assert!(!publisher.works(), "{commands:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_replica_is_no_master() {
     let (log, _guard) = Log::capture();
     let master = RedisServer::start().unwrap();
@@ -406,6 +419,29 @@ async fn of_two_recorders_the_older_one_never_wins() {
     }
     gateway.sees(1, open(40, 2)).await;
     assert_eq!(log.count("Does another recorder run"), 1, "{}", log.text());
+}
+
+#[tokio::test]
+async fn of_two_recorders_only_the_one_that_is_followed_is_believed() {
+    let server = RedisServer::start().unwrap();
+    let (ours, other) = (publisher(&server.url()), publisher(&server.url()));
+    let gateway = Gateway::new(&server.url());
+    gateway.redis.believe(Believed::Nobody);
+    ours.publish(id(1), open(10, 5));
+    ours.flush(PATIENCE).await;
+    for_a_while(Duration::from_millis(300)).await;
+    assert!(gateway.redis.look_up(id(1)).await.is_none());
+    gateway.redis.believe(Believed::Run(Generation(5)));
+    assert!(gateway.redis.look_up(id(1)).await.is_some());
+    other.publish(id(1), open(90, 7));
+    other.publish(id(2), open(90, 7));
+    other.flush(PATIENCE).await;
+    ours.publish(id(1), open(20, 5));
+    ours.publish(id(3), open(20, 5));
+    gateway.sees(3, open(20, 5)).await;
+    assert!(gateway.redis.look_up(id(2)).await.is_none());
+    assert_eq!(gateway.redis.look_up(id(1)).await.unwrap().current(), open(10, 5), "what Redis says is the other's");
+    in_time("silence: its recorder has to be asked", gateway.redis.silent(id(1))).await;
 }
 
 #[tokio::test]

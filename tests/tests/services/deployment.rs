@@ -136,7 +136,7 @@ impl Deployment {
             Part::Redis => None,
         }
     }
-    fn redis(&self) -> Result<&RedisServer> {
+    pub(crate) fn redis(&self) -> Result<&RedisServer> {
         self.redis.as_ref().context("Redis is away")
     }
     pub(crate) fn kill(&mut self, part: Part) -> Result<()> {
@@ -150,7 +150,12 @@ impl Deployment {
         if let Some(process) = self.process(part) {
             return process.again();
         }
-        self.redis = Some(RedisServer::start_on(self.redis_port.context("there was none")?, &[])?);
+        self.redis_again(&[])
+    }
+    /// Starts Redis, empty, with these arguments.
+    pub(crate) fn redis_again(&mut self, args: &[&str]) -> Result<()> {
+        let args: Vec<String> = args.iter().copied().map(str::to_owned).collect();
+        self.redis = Some(RedisServer::start_on(self.redis_port.context("there was none")?, &args)?);
         Ok(())
     }
     pub(crate) fn hold(&mut self, part: Part) -> Result<()> {

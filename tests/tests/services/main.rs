@@ -3,6 +3,8 @@
 mod deployment;
 mod faults;
 mod listening;
+mod redis;
 mod restarts;
 mod sources;
 mod strangers;
+mod twins;

@@ -3,11 +3,12 @@
 
 use super::link::{PATIENCE, Tries, within};
 use super::mirror::CatalogueMirror;
+use livetape_audio::Generation;
 use livetape_proto::v1;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::v1::watch_catalogue_response::Change;
-use livetape_tail::redis::{RedisFollower, SILENCE};
+use livetape_tail::redis::{Believed, RedisFollower, SILENCE};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
@@ -18,16 +19,21 @@ const DEAF: Duration = Duration::from_secs(30);
 /// How often it is looked at whether Redis tells everything.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Keeps the catalogue up to date.
-pub(crate) async fn catalogue(channel: Channel, mirror: &CatalogueMirror) {
+/// Keeps the catalogue up to date, and tells Redis' follower whose tails are of use.
+pub(crate) async fn catalogue(channel: Channel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
     let mut tries = Tries::new("the recorder's catalogue is followed");
     loop {
-        let ended = watch_catalogue(channel.clone(), mirror, &mut tries).await;
+        let ended = watch_catalogue(channel.clone(), mirror, redis, &mut tries).await;
         tries.failed(&ended).await;
     }
 }
 
-async fn watch_catalogue(channel: Channel, mirror: &CatalogueMirror, tries: &mut Tries) -> Status {
+async fn watch_catalogue(
+    channel: Channel,
+    mirror: &CatalogueMirror,
+    redis: Option<&RedisFollower>,
+    tries: &mut Tries,
+) -> Status {
     let mut client = CatalogueServiceClient::new(channel);
     let mut changes = match within(PATIENCE, client.watch_catalogue(v1::WatchCatalogueRequest {})).await {
         Ok(changes) => changes.into_inner(),
@@ -44,7 +50,10 @@ async fn watch_catalogue(channel: Channel, mirror: &CatalogueMirror, tries: &mut
             Ok(Some(v1::WatchCatalogueResponse { change })) => {
                 complete = match &change {
                     Some(Change::Complete(_)) => true,
-                    Some(Change::Begins(_)) => false,
+                    Some(Change::Begins(v1::CatalogueBegins { generation })) => {
+                        redis.inspect(|redis| redis.believe(believed(*generation)));
+                        false
+                    }
                     _ => complete,
                 };
                 mirror.change(change);
@@ -55,6 +64,15 @@ async fn watch_catalogue(channel: Channel, mirror: &CatalogueMirror, tries: &mut
             Ok(None) => return over(),
             Err(status) => return status,
         }
+    }
+}
+
+/// Another recorder may publish the same recordings: one that runs on a copy of the data folder.
+const fn believed(generation: u64) -> Believed {
+    match generation {
+        // It is older than this field.
+        0 => Believed::Anybody,
+        generation => Believed::Run(Generation(generation)),
     }
 }
 

@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn begins() -> Option<Change> {
-        Some(Change::Begins(v1::CatalogueBegins {}))
+        Some(Change::Begins(v1::CatalogueBegins::default()))
     }
 
     fn complete() -> Option<Change> {

@@ -20,7 +20,7 @@ pub(crate) use wire::recording as recording_of;
 use crate::dir::DirLibrary;
 use crate::library::Library;
 use livetape_store::{DataDir, Disk};
-use livetape_tail::redis::{RedisConfig, RedisFollower};
+use livetape_tail::redis::{Believed, RedisConfig, RedisFollower};
 use livetape_tail::{MemoryTails, Watch};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Remote {
             }
             Reading::Recorder => Arc::new(RecorderLibrary::new(&config.recorder_url, &mirror, watch)?),
         };
-        let redis = config.redis.map(|redis| RedisFollower::start(redis, tails));
+        let redis = config.redis.map(|redis| RedisFollower::start(redis, tails, Believed::Nobody));
         Ok(Self { mirror, library, channel, redis })
     }
 
@@ -89,7 +89,7 @@ impl Remote {
     /// Keeps what is known up to date. Never ends.
     pub async fn follow(&self) {
         tokio::join!(
-            follow::catalogue(self.channel.clone(), &self.mirror),
+            follow::catalogue(self.channel.clone(), &self.mirror, self.redis.as_ref()),
             follow::tails(self.channel.clone(), &self.mirror, self.redis.as_ref()),
         );
     }

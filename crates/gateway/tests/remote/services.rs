@@ -69,7 +69,8 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
             let mut told = desk.changes.lock().unwrap().len();
             let all = desk.catalogue.list(&Query { limit: usize::MAX, ..Query::default() }).recordings;
             let all = all.iter().map(|recording| Change::Recording(said(recording)));
-            let mut queue: Vec<Change> = std::iter::once(Change::Begins(v1::CatalogueBegins {}))
+            let begins = v1::CatalogueBegins { generation: desk.data.generation().0 };
+            let mut queue: Vec<Change> = std::iter::once(Change::Begins(begins))
                 .chain(all)
                 .chain([Change::Complete(v1::CatalogueComplete {})])
                 .collect();

@@ -3,19 +3,20 @@
 //! What is heard elsewhere, as from the recorder itself while Redis is silent, goes into the same tails, so those who
 //! follow a recording never notice by which way its tail came. Not here: asking the recorder.
 
+use super::believed::Believed;
 use super::config::RedisConfig;
 use super::link::{Backoff, COMMAND_TIMEOUT, Link, limited, subscribe};
 use super::trouble::Trouble;
 use super::wire::{self, CHANNEL, TIME_TO_LIVE, Unreadable};
 use crate::{MemoryTails, TailWatch, Watch};
 use futures::StreamExt;
-use livetape_audio::RecordingId;
+use livetape_audio::{RecordingId, Tail};
 use redis::aio::PubSub;
 use redis::{RedisError, Value};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -43,6 +44,7 @@ struct Shared {
     tails: Arc<MemoryTails>,
     /// When each recording was last heard of through the channel.
     heard: Mutex<HashMap<RecordingId, watch::Sender<Option<Instant>>>>,
+    believed: RwLock<Believed>,
     works: AtomicBool,
 }
 
@@ -52,13 +54,20 @@ struct LookUp(RecordingId, Option<oneshot::Sender<()>>);
 impl RedisFollower {
     /// Starts the tasks that listen to Redis and make `tails` known. Has to be called within a tokio runtime. Whether
     /// Redis is there does not matter: it is looked for until it is found, and again when it goes.
-    pub fn start(config: RedisConfig, tails: Arc<MemoryTails>) -> Self {
-        let shared = Arc::new(Shared { tails, heard: Mutex::default(), works: AtomicBool::new(false) });
+    pub fn start(config: RedisConfig, tails: Arc<MemoryTails>, believed: Believed) -> Self {
+        let (heard, believed, works) = (Mutex::default(), RwLock::new(believed), AtomicBool::new(false));
+        let shared = Arc::new(Shared { tails, heard, believed, works });
         let (look_ups, queue) = mpsc::channel(LOOK_UPS);
         let mut tasks = JoinSet::new();
         tasks.spawn(read_keys(config.clone(), Arc::clone(&shared), queue));
         tasks.spawn(listen(config, Arc::clone(&shared), look_ups.clone()));
         Self { shared, look_ups, _tasks: tasks }
+    }
+
+    /// From now on whose tails are taken over. What was taken over before stays.
+    pub fn believe(&self, whom: Believed) {
+        *self.shared.believed.write().unwrap_or_else(PoisonError::into_inner) = whom;
+        self.shared.ask_for_all(&self.look_ups);
     }
 
     /// Whether Redis is connected and answers.
@@ -119,6 +128,17 @@ impl Shared {
         f(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn believes(&self, tail: &Tail) -> bool {
+        self.believed.read().unwrap_or_else(PoisonError::into_inner).takes(tail)
+    }
+
+    /// What was said and not heard stands in the keys. What does not fit is said again within 2 s.
+    fn ask_for_all(&self, look_ups: &mpsc::Sender<LookUp>) {
+        for id in self.known() {
+            drop(look_ups.try_send(LookUp(id, None)));
+        }
+    }
+
     fn hear(&self, recording: RecordingId) -> watch::Receiver<Option<Instant>> {
         self.with(|heard| heard.entry(recording).or_default().subscribe())
     }
@@ -132,6 +152,9 @@ impl Shared {
         if self.tails.len() >= MAX_KNOWN && self.tails.watch(id).is_none() {
             return trouble
                 .odd("many", || format!("more than {MAX_KNOWN} recordings grow; the others are not followed"));
+        }
+        if !self.believes(&tail) {
+            return;
         }
         self.tails.learn(id, tail);
         self.with(|heard| heard.entry(id).or_default().send_replace(Some(Instant::now())));
@@ -171,10 +194,7 @@ async fn listen(config: RedisConfig, shared: Arc<Shared>, look_ups: mpsc::Sender
                 trouble.over();
                 backoff.reset();
                 shared.works.store(true, Ordering::Relaxed);
-                // What was said meanwhile stands in the keys. What does not fit is said again within 2 s.
-                for id in shared.known() {
-                    drop(look_ups.try_send(LookUp(id, None)));
-                }
+                shared.ask_for_all(&look_ups);
                 listen_until_broken(pubsub, &shared, &mut trouble).await
             }
             Err(error) => Some(error),
@@ -225,8 +245,8 @@ async fn read_keys(config: RedisConfig, shared: Arc<Shared>, mut queue: mpsc::Re
             continue;
         }
         match read_key(&config, &mut link, id).await.map(|answer| wire::parse_fields(&answer)) {
-            Ok(Ok(Some(tail))) => shared.tails.learn(id, tail),
-            Ok(Ok(None)) => trouble.over(),
+            Ok(Ok(Some(tail))) if shared.believes(&tail) => shared.tails.learn(id, tail),
+            Ok(Ok(_)) => trouble.over(),
             Ok(Err(unreadable)) => complain(&mut trouble, &wire::key(id), &unreadable),
             Err(error) if error.code() == Some("WRONGTYPE") => {
                 complain(&mut trouble, &wire::key(id), &Unreadable::Damaged);

@@ -5,6 +5,7 @@
 //! Redis may be away, empty, paused, full or somebody else's at any time: recordings are never delayed, watchers never
 //! see a wrong tail, and [`RedisFollower::silent`] says when to ask the recorder itself.
 
+mod believed;
 mod board;
 mod config;
 mod follower;
@@ -13,6 +14,7 @@ mod publisher;
 mod trouble;
 mod wire;
 
+pub use believed::Believed;
 pub use config::{RedisConfig, RedisConfigError};
 pub use follower::{RedisFollower, SILENCE};
 pub use publisher::RedisPublisher;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 /// How often the same is said.
 const AGAIN: Duration = Duration::from_secs(30);
 
+const TOO_OLD: (&str, &str) = ("older", "Redis 5 or newer is needed, with no command renamed: see docs/redis.md");
 const WRONG_LOGIN: &str = "Redis does not take this user and password: correct them in the address";
 
 /// What one task has said.
@@ -77,6 +78,9 @@ fn advice(error: &RedisError) -> (&'static str, &'static str) {
     let text = error.to_string();
     if let Some(known) = KNOWN.iter().find(|(code, _)| error.code() == Some(code) || text.contains(code)) {
         return *known;
+    }
+    if ["unknown command", "nknown Redis command", "rong number of arg"].iter().any(|said| text.contains(said)) {
+        return TOO_OLD;
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => ("WRONGPASS", WRONG_LOGIN),
