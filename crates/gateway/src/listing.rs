@@ -218,5 +218,5 @@ pub(crate) async fn timeline(
     recording: &Arc<Recording>,
     tail: Tail,
 ) -> Result<Arc<Timeline>, Problem> {
-    context.library.timeline(recording.clone(), tail).await.map_err(|e| Problem::internal(&e))
+    context.library.timeline(recording.clone(), tail).await.map_err(|e| Problem::unread(&e))
 }

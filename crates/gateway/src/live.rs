@@ -116,7 +116,7 @@ async fn at(context: &Context, stream: &StreamName, time: WallTime) -> Result<Op
         let Some(recording) = library.list(&query).recordings.into_iter().next() else { break };
         query.after = Some(recording.id);
         if let Some(tail) = library.tail(recording.id).map(|mut watch| watch.current()) {
-            let timeline = library.timeline(recording.clone(), tail).await.map_err(|e| Problem::internal(&e))?;
+            let timeline = library.timeline(recording.clone(), tail).await.map_err(|e| Problem::unread(&e))?;
             if let Located::At(first) = timeline.frame_at(time, tail.end) {
                 return Ok(Some(Start { recording, first }));
             }

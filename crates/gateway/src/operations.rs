@@ -242,9 +242,7 @@ fn refused(status: Status) -> Problem {
         Code::DeadlineExceeded | Code::Cancelled => {
             Problem::later(said, "it may have been done all the same: look before trying again", again)
         }
-        Code::Unimplemented => {
-            Problem::new(StatusCode::NOT_IMPLEMENTED, "the recorder cannot do this", "run the same version everywhere")
-        }
+        Code::Unimplemented => Problem::unable("the recorder cannot do this"),
         code => {
             tracing::error!(?code, message = %quoted(status.message()), "the recorder failed at an operation");
             Problem::new(StatusCode::BAD_GATEWAY, said, "see the recorder's log, and look before trying again")

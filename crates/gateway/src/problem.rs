@@ -1,11 +1,13 @@
 //! What a client is told when it cannot have what it asked for: what was wrong, and what to do.
 
+use crate::library::ReadError;
 use crate::reply::text;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use livetape_audio::ViewError;
 use std::time::Duration;
+use tonic::{Code, Status};
 
 /// Most characters of a client's own words that are ever sent back.
 const MAX_QUOTED: usize = 100;
@@ -39,6 +41,25 @@ impl Problem {
     /// 503: come back after `wait`.
     pub(crate) fn later(error: impl Into<String>, hint: impl Into<String>, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint) }
+    }
+
+    /// Something of a recording could not be read: because of its recorder elsewhere, or of the disk.
+    pub(crate) fn unread(error: &ReadError) -> Self {
+        let status = error.source.as_deref().and_then(|source| source.downcast_ref::<Status>());
+        match status.map(Status::code) {
+            Some(Code::Unimplemented) => Self::unable("the recorder does not tell this"),
+            Some(Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown) => {
+                let again = Duration::from_secs(1);
+                Self::later("the recorder cannot be reached now", "try again", again)
+            }
+            Some(Code::NotFound) => Self::not_found("the recording is gone", "see /recordings for what there is"),
+            _ => Self::internal(error),
+        }
+    }
+
+    /// 501: the recorder is of another version, which does not know what was asked.
+    pub(crate) fn unable(error: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, error, "run the same version everywhere")
     }
 
     /// 500, for what is nobody's fault outside. Details go to the log.

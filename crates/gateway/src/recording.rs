@@ -113,7 +113,7 @@ impl Asking<'_> {
         let ViewAddress { from, to } = self.address.view;
         if [from, to].iter().any(|m| matches!(m, Some(Moment::TimeOfDay(_)))) {
             let timeline = self.context.library.timeline(self.recording.clone(), tail).await;
-            return timeline.map_err(|e| Problem::internal(&e));
+            return timeline.map_err(|e| Problem::unread(&e));
         }
         Ok(Arc::new(Timeline::new(self.recording.spec)))
     }

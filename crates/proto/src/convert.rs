@@ -53,7 +53,8 @@ impl InvalidMessage {
 impl TryFrom<v1::Spec> for Spec {
     type Error = InvalidMessage;
     fn try_from(spec: v1::Spec) -> Result<Self, InvalidMessage> {
-        let format = match spec.format() {
+        let unknown = |_| InvalidMessage::Unknown { what: "spec.format", value: spec.format.to_string() };
+        let format = match v1::SampleFormat::try_from(spec.format).map_err(unknown)? {
             v1::SampleFormat::Unspecified => return Err(InvalidMessage::Missing("spec.format")),
             v1::SampleFormat::S16 => SampleFormat::S16,
             v1::SampleFormat::S24 => SampleFormat::S24,

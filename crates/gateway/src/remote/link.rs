@@ -4,7 +4,7 @@ use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 /// How long a connection, or one answer, may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,6 +62,14 @@ pub(crate) async fn within<T>(
 ) -> Result<T, Status> {
     let late = |_| Status::deadline_exceeded(format!("the recorder has not answered for {patience:?}"));
     tokio::time::timeout(patience, answer).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+}
+
+/// The library says "out of range" of an answer over its limit, which from a recorder is about what was asked.
+pub(crate) fn not_too_large(status: Status) -> Status {
+    match status.code() {
+        Code::OutOfRange if status.message().contains("message length too large") => Status::internal(status.message()),
+        _ => status,
+    }
 }
 
 /// Code and text of a status, and of what caused it.

@@ -133,6 +133,7 @@ impl CatalogueMirror {
         let recording = self.catalogue.get(id);
         // Of a sealed one that is not in the catalogue (any more, or yet) the catalogue will tell all that is needed.
         if tail.is_sealed() && recording.is_none() {
+            livetape_tail::Publisher::forget(&*self.tails, id);
             return;
         }
         self.tails.learn(id, tail);
@@ -224,6 +225,8 @@ mod tests {
         // Late news of it, and of one that is not there, leave nothing behind.
         mirror.tail(tail(1, 8, true, 3));
         mirror.tail(tail(2, 8, true, 3));
+        mirror.tail(tail(3, 8, false, 3));
+        mirror.tail(tail(3, 9, true, 3));
         mirror.tail(v1::Tail::default());
         assert!(tails.is_empty());
     }

@@ -1,7 +1,7 @@
 //! The recorder that carries out what operators want.
 
 use super::RemoteError;
-use super::link::{channel, within};
+use super::link::{channel, not_too_large, within};
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use std::time::Duration;
 use tonic::transport::Channel;
@@ -28,6 +28,7 @@ impl Operations {
     ) -> Result<A, Status> {
         let mut request = Request::new(message);
         request.set_timeout(PATIENCE);
-        Ok(within(PATIENCE, operation(self.0.clone(), request)).await?.into_inner())
+        let answer = within(PATIENCE, operation(self.0.clone(), request)).await;
+        Ok(answer.map_err(not_too_large)?.into_inner())
     }
 }

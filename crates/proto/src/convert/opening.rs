@@ -82,7 +82,7 @@ mod tests {
             (|o| o.instance = vec![1], "instance"),
             (|o| o.spec = None, "spec is missing"),
             (|o| o.spec = Some(v1::Spec { format: 1, rate: 1, channels: 1 }), "rate"),
-            (|o| o.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 1 }), "spec.format"),
+            (|o| o.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 1 }), "spec.format \"99\" is not known"),
             (|o| o.resume_recording_id = Some("x".into()), "recording id"),
         ];
         for (break_it, word) in cases {
