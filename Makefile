@@ -10,17 +10,21 @@ KILLS ?= 50
 FAULTS ?= 50
 # Seconds for which it lets Redis be away.
 AWAY ?= 60
+# One of the players of `make clients`: make clients CLIENT=VLC
+CLIENT ?=
 # Most tests wait for audio to pass in real time: more of them at once than there are cores.
 TEST_THREADS ?= 4
 # The newer `docker compose`, or the older docker-compose.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench compose up down clean
+.PHONY: help run test clients check torture bench compose up down clean
 
 help:
 	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
 	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
+	@echo 'make clients  Firefox, Chromium, VLC, mpv, GStreamer, ffmpeg and curl on a recording that grows; writes'
+	@echo '              docs/players.md (CLIENT= only one)'
 	@echo 'make check    formatting, lints, documentation, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte (KILLS= FAULTS=)'
@@ -40,10 +44,15 @@ test:
 	@scripts/setup.sh test
 	@RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 
+clients:
+	@scripts/setup.sh clients
+	@$(CARGO) test $(LOCKED) -p livetape-tests --test clients $(CLIENT)
+
 check:
 	@scripts/setup.sh check
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(LOCKED) -p livetape-tests --test clients -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
 	scripts/proto.sh check
 	@if command -v shellcheck >/dev/null; then \

@@ -145,6 +145,35 @@ install_python() {
     python_is_there || fail "grpcio does not run in $TOOLS/python."
 }
 
+need_clients() {
+    need_players
+    need firefox-esr have firefox-esr
+    need vlc-bin have vlc
+    # VLC's own parts: HTTP, its remote control and its sound into a file.
+    need vlc-plugin-base test -n "$(find /usr/lib -path '*/vlc/plugins/control/liboldrc_plugin.so' 2>/dev/null)"
+    need mpv have mpv
+    # Debian's own Python: its packages are for no other.
+    need python3-gi /usr/bin/python3 -c 'import gi'
+    need gir1.2-gstreamer-1.0 /usr/bin/python3 -c 'import gi; gi.require_version("Gst", "1.0")'
+    ffmpeg_is_there || need python3-venv python3 -c 'import ensurepip, venv'
+}
+
+# A recent ffmpeg as well as Debian's: what it makes of an unknown length is not the same in all versions.
+ffmpeg_is_there() {
+    cmp -s tests/clients/requirements.txt $TOOLS/ffmpeg/requirements.txt && $TOOLS/ffmpeg/ffmpeg -version >/dev/null 2>&1
+}
+
+install_ffmpeg() {
+    ! ffmpeg_is_there || return 0
+    rm -rf $TOOLS/ffmpeg
+    quietly 'a Python environment' python3 -m venv $TOOLS/ffmpeg
+    quietly 'a recent ffmpeg' $TOOLS/ffmpeg/bin/python -m pip install -r tests/clients/requirements.txt
+    # The program is named after its version.
+    (cd $TOOLS/ffmpeg && ln -s lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-* ffmpeg && chmod +x ffmpeg)
+    cp tests/clients/requirements.txt $TOOLS/ffmpeg/
+    ffmpeg_is_there || fail "The ffmpeg in $TOOLS/ffmpeg does not run."
+}
+
 install_missing() {
     [ -n "$missing" ] || return 0
     have apt-get || fail "Missing: $missing" "These are names of Debian packages, and here is no apt-get: install them by hand."
@@ -170,9 +199,9 @@ install_missing() {
 
 what=${1-}
 case $what in
-run | check | test | compose) ;;
+run | check | test | clients | compose) ;;
 *)
-    printf 'usage: %s run|check|test|compose\n' "$0" >&2
+    printf 'usage: %s run|check|test|clients|compose\n' "$0" >&2
     exit 2
     ;;
 esac
@@ -189,6 +218,7 @@ test)
     need_buf
     need_python
     ;;
+clients) need_clients ;;
 compose) need_engine ;;
 esac
 install_missing
@@ -196,11 +226,13 @@ case $what in
 check | test) install_buf ;;
 esac
 [ "$what" != test ] || install_python
+[ "$what" != clients ] || install_ffmpeg
 
 # What was missing must be there now: a package may exist under the name and bring something else.
 missing=
 need_to_build
 [ "$what" != test ] || need_players
+[ "$what" != clients ] || need_clients
 [ "$what" != compose ] || need_engine
 [ -z "$missing" ] || fail "Still missing after the installation: $missing"
 printf 'setup: everything for "%s" is there\n' "$what"

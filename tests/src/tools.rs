@@ -1,4 +1,4 @@
-//! What `scripts/setup.sh test` puts into target/tools: buf, and a Python with gRPC.
+//! What `scripts/setup.sh` puts into target/tools: buf and a Python with gRPC (`test`), a recent ffmpeg (`clients`).
 
 use anyhow::{Result, ensure};
 use livetape_testkit::spawn;
@@ -12,7 +12,7 @@ pub fn project() -> &'static Path {
 
 fn tool(path: &str) -> Result<PathBuf> {
     let path = project().join("target/tools").join(path);
-    ensure!(path.exists(), "{} is missing: scripts/setup.sh test", path.display());
+    ensure!(path.exists(), "{} is missing: scripts/setup.sh", path.display());
     Ok(path)
 }
 
@@ -23,6 +23,14 @@ fn tool(path: &str) -> Result<PathBuf> {
 pub fn buf_folder() -> Result<PathBuf> {
     tool("bin/buf")?;
     tool("bin")
+}
+
+/// A recent ffmpeg, as well as the one of the system.
+///
+/// # Errors
+/// When it is not installed.
+pub fn recent_ffmpeg() -> Result<PathBuf> {
+    tool("ffmpeg/ffmpeg")
 }
 
 /// A command that runs this Python's `python`.

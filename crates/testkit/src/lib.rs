@@ -5,6 +5,7 @@
 // A test helper that cannot do its work has to stop the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "used in tests only")]
 
+pub mod card;
 pub mod counting;
 pub mod grpc_source;
 pub mod http;

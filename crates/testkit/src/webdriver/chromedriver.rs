@@ -1,7 +1,7 @@
-//! Headless Chromium through chromedriver: opens pages and runs scripts in them.
-//!
-//! Every browser has its own empty profile and is gone when it is dropped. It talks to no one but the pages under test.
+//! Chromium through chromedriver, which speaks WebDriver over HTTP.
 
+use super::{PAGE_LIMIT, SCRIPT_LIMIT, START_LIMIT};
+use crate::card::Card;
 use crate::spawn;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,13 +11,9 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a script and what it waits for may take.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(90);
-const START_LIMIT: Duration = Duration::from_secs(30);
-
 /// Root may run it, nothing reaches the network, audio plays without a click; the driver needs neither a port nor the name
 /// localhost.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 11] = [
     "--headless=new",
     "--remote-debugging-pipe",
     "--no-sandbox",
@@ -28,47 +24,49 @@ const FLAGS: [&str; 12] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-default-apps",
-    "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
 ];
 
-/// A browser with one page.
+/// A session.
 #[derive(Debug)]
-pub struct Browser {
+pub(super) struct Chromedriver {
     driver: Child,
     /// Of Chromium itself, which would outlive a killed driver.
     chromium: Option<Pid>,
     agent: ureq::Agent,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
-impl Browser {
-    /// Starts one.
-    ///
-    /// # Errors
-    /// When chromedriver or Chromium is missing or does not start; says what they said.
-    pub fn start() -> Result<Self> {
+impl Chromedriver {
+    /// Starts it, on a sound card or muted.
+    pub(super) fn start(card: Option<&Card>) -> Result<Self> {
         let profile = tempfile::tempdir()?;
         let mut command = spawn::command("chromedriver");
         command.arg("--port=0").env("HOME", profile.path()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
+        if let Some(card) = card {
+            command.env("ALSA_CONFIG_PATH", card.alsa()?);
+        }
         let mut driver = spawn::spawn(command)?;
         let port = port(&mut driver);
-        let mut browser = Self { driver, chromium: None, agent: agent(), session: String::new(), _profile: profile };
+        let mut browser = Self { driver, chromium: None, agent: agent(), session: String::new(), profile };
         browser.session = format!("http://127.0.0.1:{}/session", port?);
-        browser.open_session()?;
+        browser.open_session(card.is_none())?;
         Ok(browser)
     }
 
-    fn open_session(&mut self) -> Result<()> {
-        let data = self._profile.path().join("profile");
+    fn open_session(&mut self, muted: bool) -> Result<()> {
+        let data = self.profile.path().join("profile");
         let mut flags: Vec<String> = FLAGS.map(String::from).into();
         flags.push(format!("--user-data-dir={}", data.display()));
+        if muted {
+            flags.push("--mute-audio".into());
+        }
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": flags},
             "goog:loggingPrefs": {"browser": "ALL"},
-            "timeouts": {"script": SCRIPT_LIMIT.as_millis(), "pageLoad": 20_000},
+            "timeouts": {"script": SCRIPT_LIMIT.as_millis(), "pageLoad": PAGE_LIMIT.as_millis()},
         }}});
         let session = self.post("", &capabilities)?;
         let id = session["sessionId"].as_str().context("a session has an id")?;
@@ -78,7 +76,7 @@ impl Browser {
         Ok(())
     }
 
-    fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let mut reply = self.agent.post(format!("{}{path}", self.session)).send_json(body)?;
         let status = reply.status();
         let mut reply: Value = reply.body_mut().read_json()?;
@@ -86,30 +84,7 @@ impl Browser {
         Ok(reply["value"].take())
     }
 
-    /// Opens a page and waits until it is loaded.
-    ///
-    /// # Errors
-    /// When it cannot be loaded.
-    pub fn open(&self, url: &str) -> Result<()> {
-        self.post("/url", &json!({"url": url})).with_context(|| format!("opening {url}"))?;
-        Ok(())
-    }
-
-    /// Runs the body of an async function in the page and gives what it returns. `arguments` are its arguments.
-    ///
-    /// # Errors
-    /// When it throws, or takes more than 90 s.
-    pub fn run(&self, script: &str, arguments: Value) -> Result<Value> {
-        let script = format!("return (async function() {{ {script} }}).apply(null, arguments);");
-        let arguments = if arguments.is_array() { arguments } else { json!([arguments]) };
-        self.post("/execute/sync", &json!({"script": script, "args": arguments}))
-    }
-
-    /// What the page wrote to its console since the last call, errors of the browser included.
-    ///
-    /// # Errors
-    /// When the driver does not answer.
-    pub fn console(&self) -> Result<Vec<String>> {
+    pub(super) fn console(&self) -> Result<Vec<String>> {
         let log = self.post("/se/log", &json!({"type": "browser"}))?;
         let text = |entry: &Value| format!("{}: {}", entry["level"], entry["message"]);
         Ok(log.as_array().context("a list")?.iter().map(text).collect())
@@ -146,7 +121,7 @@ fn port(driver: &mut Child) -> Result<u16> {
     bail!("chromedriver did not say its port: {all}")
 }
 
-impl Drop for Browser {
+impl Drop for Chromedriver {
     fn drop(&mut self) {
         let goodbye = self.agent.delete(&self.session).config().timeout_global(Some(Duration::from_secs(5))).build();
         // Once the session has ended, Chromium has too, and its process id may belong to somebody else.
@@ -160,7 +135,8 @@ impl Drop for Browser {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::Browser;
+    use serde_json::json;
 
     #[test]
     fn a_page_and_its_scripts() {

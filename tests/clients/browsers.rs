@@ -1,0 +1,72 @@
+//! Browsers: an `<audio>` element, and the gateway's own page.
+
+use crate::scenario::{Opens, Player};
+use anyhow::{Context, Result, ensure};
+use livetape_testkit::card::Card;
+use livetape_testkit::webdriver::Browser;
+use serde_json::json;
+
+/// A page of the gateway's origin that is nothing but text.
+const PLAIN_PAGE: &str = "/healthz";
+
+const PLAY: &str = "
+    const audio = window.audio = document.createElement('audio');
+    audio.controls = true;
+    document.documentElement.appendChild(audio);
+    audio.src = arguments[0];
+    await audio.play();
+";
+
+/// An element in a browser.
+pub(crate) struct Element {
+    browser: Browser,
+}
+
+impl Element {
+    pub(crate) const fn of(browser: Browser) -> Self {
+        Self { browser }
+    }
+}
+
+struct Playing<'a> {
+    browser: &'a Browser,
+}
+
+impl Opens for Element {
+    fn open<'a>(&'a self, url: &str, _: &'a Card) -> Result<Box<dyn Player + 'a>> {
+        let origin = url.split('/').take(3).collect::<Vec<_>>().join("/");
+        self.browser.open(&format!("{origin}{PLAIN_PAGE}"))?;
+        self.browser.run(PLAY, json!([url])).context("playing it")?;
+        Ok(Box::new(Playing { browser: &self.browser }))
+    }
+
+    // Chromium keeps what it had of an address.
+    fn finished(&self) -> &'static str {
+        "v=end"
+    }
+
+    fn long(&self) -> &'static str {
+        "wav"
+    }
+}
+
+impl Player for Playing<'_> {
+    fn seek(&mut self, second: f64) -> Result<()> {
+        // An element that came to an end is paused: whoever drags it back also starts it again.
+        let script = "const over = audio.ended; audio.currentTime = arguments[0]; if (over) await audio.play()";
+        self.browser.run(script, json!([second]))?;
+        Ok(())
+    }
+
+    fn ended(&mut self) -> Result<bool> {
+        let state = self.browser.run("return [audio.ended, audio.error?.message]", json!([]))?;
+        ensure!(state[1].is_null(), "{state}");
+        Ok(state[0] == true)
+    }
+}
+
+impl Drop for Playing<'_> {
+    fn drop(&mut self) {
+        let _ = self.browser.run("audio.pause(); audio.removeAttribute('src'); audio.load()", json!([]));
+    }
+}
