@@ -2,6 +2,7 @@
 //! the time signal, which says for every second where on the tape it is and what time it was.
 
 use anyhow::{Context, Result};
+use livetape_access::{TokenHash, mint_token};
 use livetape_testkit::grpc_source::now;
 use livetape_testkit::process::Start;
 use livetape_testkit::time_signal::{Telegram, decode};
@@ -10,6 +11,7 @@ use livetape_testkit::webdriver::Browser;
 use livetape_tests::growing::SOON;
 use livetape_tests::player::{Player, RATE};
 use serde_json::json;
+use std::ffi::OsString;
 use std::time::Duration;
 
 const DAY_MS: i64 = 86_400_000;
@@ -59,5 +61,43 @@ fn shows_the_stream_and_plays_it() -> Result<()> {
     let console = browser.console()?;
     assert!(!console.iter().any(|line| line.contains("SEVERE")), "{console:?}");
     assert_eq!(text("#streams .trouble").unwrap_or_default(), "");
+    livetape.stop()
+}
+
+#[test]
+fn whoever_has_a_token_logs_in_and_listens() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let token = mint_token()?;
+    let hash = TokenHash::of(&token);
+    let file = data.path().join("access.toml");
+    std::fs::write(&file, format!("[[token]]\nname = \"ann\"\nsha256 = \"{hash}\"\ngrants = [\"listen:*\"]\n"))?;
+    let livetape = Start::new(data.path().join("data")).args([OsString::from("--access"), file.into()]).spawn()?;
+    let browser = Browser::start()?;
+    browser.open(&livetape.url("/"))?;
+    let run = |script: &str, argument: &str| browser.run(script, json!([argument]));
+    let shown = |id: &str| {
+        let hidden = run("return document.getElementById(arguments[0]).hidden", id).ok()?;
+        (hidden == json!(false)).then_some(())
+    };
+    wait::until("the form to log in", SOON, || shown("login"))?;
+    let log_in =
+        "document.getElementById('token').value = arguments[0]; document.getElementById('login').requestSubmit()";
+    run(log_in, "lt_wrong")?;
+    wait::until("that it was wrong", SOON, || {
+        let said = run("return document.getElementById(arguments[0]).textContent", "refused").ok()?;
+        said.as_str()?.contains("not known").then_some(())
+    })?;
+    run(log_in, token.reveal())?;
+    wait::until("the stream on the page", SOON, || {
+        let name = run("return document.querySelector(arguments[0])?.textContent", "#streams .name").ok()?;
+        (name == "live").then_some(())
+    })?;
+    shown("logout").context("the way out")?;
+    let player = Player::of_page(&browser, "#streams audio")?;
+    run("document.querySelector(arguments[0]).click()", "#streams button.live")?;
+    telegram(&player, "a telegram, by the cookie", |_| true)?;
+    assert_eq!(run("return document.cookie", "")?, json!(""), "no script reads it");
+    run("document.getElementById(arguments[0]).click()", "logout")?;
+    wait::until("the form to log in again", SOON, || shown("login"))?;
     livetape.stop()
 }

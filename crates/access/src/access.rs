@@ -75,6 +75,11 @@ impl Access {
         self.file.is_some()
     }
 
+    /// Whether anybody may anything here: else an address serves nobody.
+    pub const fn lets_somebody_in(&self) -> bool {
+        self.is_configured() || !self.anonymous.is_empty()
+    }
+
     /// What somebody may who shows nothing.
     pub const fn anonymous(&self) -> &Grants {
         &self.anonymous
@@ -184,6 +189,15 @@ impl Permit {
         &self.identity
     }
 
+    /// Whether anything but the end of what it is for can end it.
+    pub(crate) fn can_end(&self) -> bool {
+        match self.identity.proof {
+            // Nobody takes back what everybody has, or what a part of this process has.
+            Proof::Anonymous | Proof::Insider(_) => self.identity.until.is_some(),
+            _ => true,
+        }
+    }
+
     /// Waits until it ends.
     pub async fn ended(mut self) -> Ended {
         loop {
@@ -200,6 +214,10 @@ impl Permit {
                     }
                     let book = Arc::clone(&self.book.borrow_and_update());
                     let Some(identity) = book.again(&self.identity) else { return Ended::Revoked };
+                    // What is about every stream was chosen by the grants of the beginning.
+                    if self.stream.is_none() && identity.grants != self.identity.grants {
+                        return Ended::Revoked;
+                    }
                     self.identity = identity;
                     match decide(&self.identity, self.right, self.stream.as_ref(), wall_clock()) {
                         Decision::Allowed { .. } => {}
@@ -233,7 +251,8 @@ async fn nap(time: Option<Duration>) {
     }
 }
 
-fn wall_clock() -> WallTime {
+/// The time of day.
+pub fn wall_clock() -> WallTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     WallTime::default().later(since)
 }

@@ -5,10 +5,13 @@
 //! whoever serves an open stream when that ends. What may be shown stands in one file, which is read again when it
 //! changes ([`Access`]); it holds hashes, and names the files of keys.
 //!
-//! Not here: HTTP, gRPC and TLS, and which address asks for which right.
+//! Not here: HTTP, gRPC and TLS. [`ENDPOINTS`] names every address of both and the right that it needs; who serves them asks
+//! for a [`Caller`].
 
 mod access;
 mod book;
+mod caller;
+mod endpoints;
 mod file;
 mod grant;
 mod identity;
@@ -20,8 +23,10 @@ mod shown;
 mod signed;
 mod token;
 
-pub use access::{Access, Ended, Permit};
+pub use access::{Access, Ended, Permit, wall_clock};
 pub use book::Unproven;
+pub use caller::{Caller, Denied};
+pub use endpoints::{ENDPOINTS, Endpoint, Needs, Protocol};
 pub use file::AccessError;
 pub use grant::{Grant, GrantError, Grants, Pattern, Right, Rights};
 pub use identity::{Decision, Identity, Refusal, Way, decide};

@@ -172,6 +172,7 @@ class Player {
 
 async function get(address) {
   const reply = await fetch(address);
+  if (reply.status === 401) $('login').hidden = false;
   if (!reply.ok) throw new Error((await reply.json()).error);
   return reply.json();
 }
@@ -227,10 +228,16 @@ async function load() {
   }
 }
 
+let events = null;
 function listen() {
-  const events = new EventSource('/events');
+  events?.close();
+  events = new EventSource('/events');
   events.onopen = () => { $('status').textContent = 'connected'; refresh(); };
-  events.onerror = () => { $('status').textContent = 'the gateway is away; trying again …'; };
+  events.onerror = () => {
+    $('status').textContent = 'the gateway is away; trying again …';
+    // A browser does not try again by itself when it was refused: is it that one has to log in?
+    if (events.readyState === EventSource.CLOSED) refresh();
+  };
   events.onmessage = ({ data }) => {
     const { stream, recording, seconds, state, time } = JSON.parse(data);
     tails.set(recording, { seconds, state, time });
@@ -239,4 +246,27 @@ function listen() {
   };
 }
 
-refresh().then(listen);
+// A token that is shown once becomes a cookie, which no script can read: players and event streams send it by themselves.
+async function login(event) {
+  event.preventDefault();
+  const token = $('token').value.trim();
+  $('token').value = '';
+  const reply = await fetch('/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+  $('refused').textContent = reply?.ok ? '' : (await reply?.json().catch(() => null))?.error ?? 'The gateway cannot be reached.';
+  $('login').hidden = Boolean(reply?.ok);
+  if (reply?.ok) begin();
+}
+
+async function logout() {
+  await fetch('/session', { method: 'DELETE' }).catch(() => null);
+  location.reload();
+}
+
+function begin() {
+  fetch('/session').then((reply) => reply.json()).then(({ way }) => { $('logout').hidden = way === 'anonymous'; }).catch(() => {});
+  return refresh().then(listen);
+}
+
+$('login').onsubmit = login;
+$('logout').onclick = logout;
+begin();

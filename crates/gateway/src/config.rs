@@ -2,7 +2,9 @@
 
 use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
+use livetape_access::{Access, AccessError, Grants};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A checked configuration.
@@ -14,10 +16,8 @@ pub struct GatewayConfig {
     pub hosts: Vec<String>,
     /// Origins whose pages may read replies (`https://radio.example`), or `*`. None by default.
     pub cors_origins: Vec<String>,
-    /// Whether everybody who reaches a non-loopback address may listen.
-    pub anonymous_listen: bool,
-    /// Whether everybody who reaches a non-loopback address may change and delete recordings.
-    pub anonymous_manage: bool,
+    /// Who may what. Without it everybody may everything on a loopback address, and no other address is taken.
+    pub access: Option<Arc<Access>>,
     /// Address of the recorder that carries out what operators want, as `http://127.0.0.1:7070`; nothing is changed
     /// through this gateway if absent.
     pub operations_url: Option<String>,
@@ -77,24 +77,21 @@ impl GatewayConfig {
             addr,
             hosts: Vec::new(),
             cors_origins: Vec::new(),
-            anonymous_listen: false,
-            anonymous_manage: false,
+            access: None,
             operations_url: None,
             drain: Self::DRAIN,
             limits: Limits::default(),
         }
     }
 
-    /// Whether whoever can connect may change something.
-    pub(crate) fn lets_manage(&self) -> bool {
-        self.addr.ip().to_canonical().is_loopback() || self.anonymous_manage
-    }
-
-    pub(crate) fn check(&self) -> Result<Origins, GatewayError> {
-        if !self.addr.ip().to_canonical().is_loopback() && !self.anonymous_listen {
-            return Err(GatewayError::Exposed(self.addr));
-        }
-        Ok(Origins::new(&self.hosts, &self.cors_origins, self.anonymous_listen)?)
+    pub(crate) fn check(&self) -> Result<(Origins, Arc<Access>), GatewayError> {
+        let is_local = self.addr.ip().to_canonical().is_loopback();
+        let access = match &self.access {
+            Some(access) if is_local || access.lets_somebody_in() => Arc::clone(access),
+            None if is_local => Access::open(Grants::all())?,
+            _ => return Err(GatewayError::Exposed(self.addr)),
+        };
+        Ok((Origins::new(&self.hosts, &self.cors_origins, !is_local)?, access))
     }
 }
 
@@ -104,9 +101,13 @@ pub enum GatewayError {
     /// An address that others can reach, and nobody said that they may.
     #[error(
         "{0} can be reached from other machines, and whoever reaches it could listen: use a loopback address such as \
-         127.0.0.1:8080, or allow it with `--anonymous listen` (LIVETAPE_ANONYMOUS=listen)"
+         127.0.0.1:8080, say who may with `--access FILE` (LIVETAPE_ACCESS), or allow it to everybody with `--anonymous listen` \
+         (LIVETAPE_ANONYMOUS=listen)"
     )]
     Exposed(SocketAddr),
+    /// Who may what cannot be told.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A setting that means nothing.
     #[error(transparent)]
     Setting(#[from] SettingError),

@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::pulse::Pulses;
 use crate::remote::Operations;
 use http::Method;
+use livetape_access::Access;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,8 +28,8 @@ pub(crate) struct Context {
     pub(crate) bodies: Arc<Semaphore>,
     /// Who carries out what operators want, if anybody does.
     pub(crate) operations: Option<Operations>,
-    /// Whether whoever can connect may want something.
-    pub(crate) lets_manage: bool,
+    /// Who may what.
+    pub(crate) access: Arc<Access>,
     /// One permit for each body of a request.
     pub(crate) receiving: Arc<Semaphore>,
     /// Whether the library knows what there is.

@@ -2,6 +2,7 @@
 
 use crate::body::watched;
 use crate::context::Context;
+use crate::gate::Asker;
 use crate::listing::seconds;
 use crate::live;
 use crate::problem::Problem;
@@ -15,6 +16,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures::stream::{StreamExt, unfold};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use livetape_access::Caller;
 use livetape_audio::{Frame, RecordingId, StreamName};
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -27,22 +29,28 @@ use tokio::time::{Instant, sleep_until};
 const COMMENT: Duration = Duration::from_secs(15);
 
 /// `GET /events`.
-pub(crate) async fn all(State(context): State<Arc<Context>>, _: Query<Plain>, request: Request) -> Reply {
-    events(&context, &request, None)
+pub(crate) async fn all(
+    State(context): State<Arc<Context>>,
+    Asker(caller): Asker,
+    _: Query<Plain>,
+    request: Request,
+) -> Reply {
+    events(&context, &request, caller, None)
 }
 
 /// `GET /streams/{stream}/events`.
 pub(crate) async fn of_stream(
     State(context): State<Arc<Context>>,
     Path(stream): Path<StreamName>,
+    Asker(caller): Asker,
     _: Query<Plain>,
     request: Request,
 ) -> Reply {
     live::known(&context, &stream)?;
-    events(&context, &request, Some(stream))
+    events(&context, &request, caller, Some(stream))
 }
 
-fn events(context: &Context, request: &Request, only: Option<StreamName>) -> Reply {
+fn events(context: &Context, request: &Request, caller: Caller, only: Option<StreamName>) -> Reply {
     let mut headers = HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -58,6 +66,7 @@ fn events(context: &Context, request: &Request, only: Option<StreamName>) -> Rep
     let feed = EventFeed {
         news: context.pulses.news(),
         only,
+        caller,
         told: HashMap::new(),
         queue: VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]),
         drain: context.drain.clone(),
@@ -74,6 +83,7 @@ fn events(context: &Context, request: &Request, only: Option<StreamName>) -> Rep
 struct EventFeed {
     news: watch::Receiver<Arc<HashMap<StreamName, Status>>>,
     only: Option<StreamName>,
+    caller: Caller,
     told: HashMap<StreamName, (RecordingId, Frame, StreamState)>,
     queue: VecDeque<Bytes>,
     drain: tokio_util::sync::CancellationToken,
@@ -101,7 +111,8 @@ impl EventFeed {
         self.told.retain(|stream, _| news.contains_key(stream));
         for (stream, status) in news {
             let now = (status.recording.id, status.end, status.state);
-            if self.only.as_ref().is_none_or(|only| only == stream) && self.told.get(stream) != Some(&now) {
+            let wanted = self.only.as_ref().is_none_or(|only| only == stream) && self.caller.sees(stream);
+            if wanted && self.told.get(stream) != Some(&now) {
                 self.told.insert(stream.clone(), now);
                 self.queue.push_back(event(stream, status));
             }

@@ -108,13 +108,13 @@ impl Origins {
     /// Adds what a preflight asks for, if its origin may read anything here; `changes` if something can be changed.
     pub(crate) fn preflight(&self, origin: Option<&HeaderValue>, changes: bool, reply: &mut HeaderMap) {
         if changes && origin.is_some_and(|o| self.origins.contains(o)) {
-            let allow = HeaderValue::from_static("Content-Type, Range, If-Range, Icy-MetaData");
+            let allow = HeaderValue::from_static("Authorization, Content-Type, Range, If-Range, Icy-MetaData");
             reply.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allow);
             let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
             reply.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
             reply.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         } else if self.any_origin || origin.is_some_and(|o| self.allows(o)) {
-            let allow = HeaderValue::from_static("Range, If-Range, Icy-MetaData");
+            let allow = HeaderValue::from_static("Authorization, Range, If-Range, Icy-MetaData");
             reply.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allow);
             reply.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
             reply.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

@@ -1,6 +1,7 @@
 //! Streams, recordings and timelines as JSON.
 
 use crate::context::Context;
+use crate::gate::Asker;
 use crate::live;
 use crate::problem::Problem;
 use crate::pulse::StreamState;
@@ -67,9 +68,13 @@ struct RecordingUrls {
 }
 
 /// `GET /streams`.
-pub(crate) async fn streams(State(context): State<Arc<Context>>, Query(page): Query<StreamsAddress>) -> Reply {
+pub(crate) async fn streams(
+    State(context): State<Arc<Context>>,
+    Asker(caller): Asker,
+    Query(page): Query<StreamsAddress>,
+) -> Reply {
     let mut names = context.library.streams();
-    names.retain(|name| page.after.as_ref().is_none_or(|after| name > after));
+    names.retain(|name| page.after.as_ref().is_none_or(|after| name > after) && caller.sees(name));
     let more = names.len() > page.limit;
     names.truncate(page.limit);
     let next = names.last().filter(|_| more).cloned();
@@ -94,11 +99,13 @@ pub(crate) async fn stream(
 /// `GET /recordings`.
 pub(crate) async fn recordings(
     State(context): State<Arc<Context>>,
+    Asker(caller): Asker,
     Query(ListAddress { stream, from, to, after, limit }): Query<ListAddress>,
 ) -> Reply {
     let page = context.library.list(&livetape_store::Query { stream, from, to, after, limit });
     let mut items = Vec::with_capacity(page.recordings.len());
-    for recording in &page.recordings {
+    // A page may have fewer than were asked for; `next` says whether there are more.
+    for recording in page.recordings.iter().filter(|recording| caller.sees(&recording.stream)) {
         if begins_before(&context, recording, to).await {
             items.push(item(&context, recording).await);
         }

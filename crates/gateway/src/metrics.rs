@@ -5,12 +5,14 @@ use http::StatusCode;
 use livetape_service::metrics::{Counter, Counters, Gauge, Metrics, MetricsError};
 
 /// The instruments of one gateway.
+#[derive(Clone)]
 pub(crate) struct Instruments {
     pub(crate) metrics: Metrics,
     pub(crate) connections: Gauge,
     pub(crate) refused: Counter,
     requests: Counters<2>,
     resets: Counters<1>,
+    denied: Counters<1>,
     live: Listening,
     recording: Listening,
 }
@@ -44,6 +46,11 @@ impl Instruments {
                 "Replies that the gateway broke off, by reason.",
                 ["reason"],
             )?,
+            denied: metrics.counters(
+                "livetape_gateway_denied_requests_total",
+                "Requests that were not answered because of who asked, by reason.",
+                ["reason"],
+            )?,
             live: listening("live"),
             recording: listening("recording"),
             metrics,
@@ -53,6 +60,11 @@ impl Instruments {
     /// A request has its answer. A path that is no route must not become a label: anybody can make those up.
     pub(crate) fn answered(&self, route: Option<&str>, status: StatusCode) {
         self.requests.with([route.unwrap_or("none"), status.as_str()]).inc();
+    }
+
+    /// Somebody may not have what they asked for.
+    pub(crate) fn denied(&self, reason: &str) {
+        self.denied.with([reason]).inc();
     }
 
     /// A body ends early.

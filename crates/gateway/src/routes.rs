@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
 use crate::reply::{Reply, empty, text};
-use crate::{events, listing, live, operations, page, recording, trace};
+use crate::{events, gate, listing, live, operations, page, recording, session, trace};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -25,6 +25,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .merge(page::routes())
         .route("/healthz", get(async || text(StatusCode::OK, "text/plain", "well\n")))
         .route("/readyz", get(ready))
+        .route("/session", get(session::who).post(session::begin).delete(session::end))
         .route("/events", get(events::all))
         .route("/streams", get(listing::streams))
         .route("/streams/{stream}", get(listing::stream).delete(operations::delete_stream))
@@ -72,7 +73,8 @@ async fn answer(context: &Context, request: Request, next: Next) -> Reply {
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(options(context, request.headers())),
-        _ if context.takes(request.method()) => may_change(context)?,
+        // Nothing is changed by who logs in or out.
+        _ if path == "/session" || context.takes(request.method()) => {}
         _ => return Err(operations::only_reads()),
     }
     if !*context.ready.borrow() && (path.starts_with("/streams") || path.starts_with("/recordings")) {
@@ -87,18 +89,7 @@ async fn answer(context: &Context, request: Request, next: Next) -> Reply {
     if decode(path).is_none() {
         return Err(Problem::bad_request("the path is not UTF-8 in percent-encoding", "encode it again"));
     }
-    Ok(next.run(request).await)
-}
-
-/// Who may is not known yet, so whoever reaches the gateway may, or nobody.
-fn may_change(context: &Context) -> Result<(), Problem> {
-    if context.lets_manage {
-        return Ok(());
-    }
-    let error = "this gateway can be reached from other machines, and so lets nobody change anything";
-    let hint =
-        "use a gateway on a loopback address, or allow it to everybody: `--anonymous manage` (LIVETAPE_ANONYMOUS)";
-    Err(Problem::new(StatusCode::FORBIDDEN, error, hint))
+    gate::guarded(context, request, next).await
 }
 
 fn options(context: &Context, asked: &HeaderMap) -> Response {
@@ -125,4 +116,38 @@ fn not_so() -> Problem {
 async fn nothing(uri: Uri) -> Problem {
     let error = format!("there is nothing at {:?}", quoted(uri.path()));
     Problem::not_found(error, "see /streams, /recordings, /events, or the page at /")
+}
+
+#[cfg(test)]
+mod tests {
+    use livetape_access::{ENDPOINTS, Endpoint, Protocol};
+
+    /// Method and address of every `.route` of the router above.
+    fn routed() -> Vec<(&'static str, &'static str)> {
+        let text = include_str!("routes.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let mut routed = vec![("GET", "/"), ("GET", "/page.js"), ("GET", "/page.css")];
+        for (at, _) in text.match_indices(".route(\"") {
+            let (path, handlers) = text[at + 8..].split_once("\", ").unwrap();
+            let handlers = handlers.split("\n").next().unwrap();
+            for (name, method) in
+                [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("patch(", "PATCH"), ("delete(", "DELETE")]
+            {
+                if handlers.starts_with(name) || handlers.contains(&format!(".{name}")) {
+                    routed.push((method, path));
+                }
+            }
+        }
+        routed
+    }
+
+    #[test]
+    fn every_endpoint_has_a_row_and_every_row_an_endpoint() {
+        let routed = routed();
+        for (method, path) in &routed {
+            assert!(Endpoint::http(method, path).is_some(), "{method} {path} has no row in livetape_access::ENDPOINTS");
+        }
+        for row in ENDPOINTS.iter().filter(|row| row.protocol == Protocol::Http) {
+            assert!(routed.contains(&(row.method, row.path)), "nothing answers {} {}", row.method, row.path);
+        }
+    }
 }

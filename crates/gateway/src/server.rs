@@ -84,7 +84,7 @@ impl Gateway {
         library: Arc<dyn Library>,
         remote: Option<Remote>,
     ) -> Result<Self, GatewayError> {
-        let origins = config.check()?;
+        let (origins, access) = config.check()?;
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
         let limits = config.limits;
@@ -99,7 +99,7 @@ impl Gateway {
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
             operations: config.operations_url.as_deref().map(Operations::new).transpose()?,
-            lets_manage: config.lets_manage(),
+            access,
             receiving: semaphore(AT_ONCE),
             ready: watch::Sender::new(remote.is_none()),
             drain: CancellationToken::new(),
@@ -143,6 +143,8 @@ impl Gateway {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), GatewayError> {
         let Self { listener, drain, connections, context, remote, .. } = self;
         let pulse = tokio::spawn(pulse::watch(context.clone()));
+        let access = Arc::clone(&context.access);
+        let _access = AbortOnDropHandle::new(tokio::spawn(async move { access.follow().await }));
         // Until the end of the drain: listeners may still be told of the last frames.
         let _remote = AbortOnDropHandle::new(tokio::spawn(follow(remote, context.clone())));
         tokio::select! {

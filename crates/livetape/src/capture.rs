@@ -1,8 +1,9 @@
 //! `livetape capture`: sources that push to a recorder, here or elsewhere.
 
 use crate::role::{self, Role};
+use crate::settings::access::AccessFlags;
 use crate::settings::capture::CaptureFlags;
-use crate::settings::{AnonymousFlag, FileFlag, OpsFlag, RecorderUrlFlag};
+use crate::settings::{FileFlag, OpsFlag, RecorderUrlFlag};
 use anyhow::Context;
 use livetape_capture::Capture;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ pub(crate) struct CaptureArgs {
     #[command(flatten)]
     recorder: RecorderUrlFlag,
     #[command(flatten)]
-    anonymous: AnonymousFlag,
+    access: AccessFlags,
     #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
@@ -25,10 +26,11 @@ pub(crate) struct CaptureArgs {
 /// Captures until `stop`, or until every source has ended by itself.
 pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
+    let policy = args.access.policy(&file)?;
     let config = args.capture.config(args.recorder.url(&file), &file)?;
     let to = config.recorder_url.clone();
     let capture = Capture::bind(config).await.context("capture")?;
-    let ops = role::ops(args.ops.config(&args.anonymous, &file), capture.metrics()).await?;
+    let ops = role::ops(args.ops.config(&policy, &file), capture.metrics()).await?;
     let mut said = vec![("Recorder", to)];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;

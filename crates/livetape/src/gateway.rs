@@ -1,8 +1,9 @@
 //! `livetape gateway`: serves listeners from a recorder here or elsewhere.
 
 use crate::role::{self, Role};
+use crate::settings::access::AccessFlags;
 use crate::settings::gateway::{GatewayFlags, ReadFlag};
-use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
+use crate::settings::{DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
 use anyhow::Context;
 use livetape_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
 use livetape_service::{OpsListener, Readiness};
@@ -23,7 +24,7 @@ pub(crate) struct GatewayArgs {
     #[command(flatten)]
     redis: RedisFlag,
     #[command(flatten)]
-    anonymous: AnonymousFlag,
+    access: AccessFlags,
     #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
@@ -33,15 +34,16 @@ pub(crate) struct GatewayArgs {
 /// Serves until `stop`.
 pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
+    let policy = args.access.policy(&file)?;
     let recorder_url = args.recorder.url(&file);
-    let config = args.gateway.config(&args.anonymous, &file)?;
+    let config = args.gateway.config(&policy, &file)?;
     let config = GatewayConfig { operations_url: Some(recorder_url.clone()), ..config };
     let remote =
         RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;
     let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
     let readiness = Readiness::awaiting(&["catalogue"]);
-    let ops = OpsListener::bind(args.ops.config(&args.anonymous, &file), readiness.clone(), gateway.metrics()).await?;
+    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness.clone(), gateway.metrics()).await?;
     let ready = gateway.ready();
     let mut said = vec![("Listen", format!("{}/", role::url(gateway.local_addr())))];
     said.push(("Ops", role::url(ops.local_addr())));

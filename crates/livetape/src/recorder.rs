@@ -1,8 +1,9 @@
 //! `livetape recorder`: takes audio from sources, keeps it, tells how far it goes.
 
 use crate::role::{self, Role};
+use crate::settings::access::AccessFlags;
 use crate::settings::recorder::RecorderFlags;
-use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RedisFlag};
+use crate::settings::{DataFlag, FileFlag, OpsFlag, RedisFlag};
 use anyhow::Context;
 use livetape_recorder::Recorder;
 use livetape_tail::{MemoryTails, Publisher};
@@ -19,7 +20,7 @@ pub(crate) struct RecorderArgs {
     #[command(flatten)]
     redis: RedisFlag,
     #[command(flatten)]
-    anonymous: AnonymousFlag,
+    access: AccessFlags,
     #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
@@ -29,12 +30,13 @@ pub(crate) struct RecorderArgs {
 /// Records until `stop`.
 pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
-    let config = args.recorder.config(&args.data, &args.anonymous, &file)?;
+    let policy = args.access.policy(&file)?;
+    let config = args.recorder.config(&args.data, &policy, &file)?;
     let redis = role::publish_to(args.redis.config(&file)?);
     let tails: Arc<dyn Publisher> = Arc::new(MemoryTails::default());
     let publishers: Vec<Arc<dyn Publisher>> = redis.into_iter().chain([tails]).collect();
     let recorder = Recorder::bind(config, Arc::new(publishers)).await.context("recorder")?;
-    let ops = role::ops(args.ops.config(&args.anonymous, &file), recorder.metrics()).await?;
+    let ops = role::ops(args.ops.config(&policy, &file), recorder.metrics()).await?;
     let mut said = vec![("Ingest", role::url(recorder.local_addr()))];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;

@@ -1,10 +1,11 @@
 //! `livetape run`: all roles in one process, joined by a length store in memory.
 
 use crate::role::{self, Role};
+use crate::settings::access::AccessFlags;
 use crate::settings::capture::CaptureFlags;
 use crate::settings::gateway::GatewayFlags;
 use crate::settings::recorder::RecorderFlags;
-use crate::settings::{AnonymousFlag, DataFlag, FileFlag, OpsFlag, RedisFlag};
+use crate::settings::{DataFlag, FileFlag, OpsFlag, RedisFlag};
 use anyhow::Context;
 use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
@@ -28,7 +29,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     redis: RedisFlag,
     #[command(flatten)]
-    anonymous: AnonymousFlag,
+    access: AccessFlags,
     #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
@@ -38,11 +39,12 @@ pub(crate) struct RunArgs {
 /// Records and serves until `stop`.
 pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
-    let recorder = args.recorder.config(&args.data, &args.anonymous, &file)?;
-    let gateway = args.gateway.config(&args.anonymous, &file)?;
+    let policy = args.access.policy(&file)?;
+    let recorder = args.recorder.config(&args.data, &policy, &file)?;
+    let gateway = args.gateway.config(&policy, &file)?;
     let capture = args.capture.config(String::new(), &file)?;
     let redis = role::publish_to(args.redis.config(&file)?);
-    let ops = args.ops.given(&args.anonymous, &file);
+    let ops = args.ops.given(&policy, &file);
 
     // Listeners first, sources last: what is captured has a way to go. The recorder comes before the gateway only
     // because it has the lock on the folder that the gateway reads.

@@ -2,6 +2,7 @@
 
 use crate::client::{fetch, json};
 use crate::house::{House, RATE, now, spec};
+use livetape_access::{Access, Grants, Right, Rights};
 use livetape_audio::{RecordingId, SealReason};
 use livetape_gateway::{Gateway, GatewayConfig, GatewayError};
 use std::time::Duration;
@@ -166,7 +167,9 @@ async fn addresses_that_others_reach_need_a_permission() {
     let bind = async |addr: &str, anonymous: bool| {
         let library =
             livetape_gateway::DirLibrary::new(house.data.clone(), house.catalogue.clone(), house.tails.clone());
-        let config = GatewayConfig { anonymous_listen: anonymous, ..GatewayConfig::new(addr.parse().unwrap()) };
+        let listen = Grants::everywhere(Rights::of([Right::Listen]));
+        let access = Access::open(if anonymous { listen } else { Grants::default() }).unwrap();
+        let config = GatewayConfig { access: Some(access), ..GatewayConfig::new(addr.parse().unwrap()) };
         Gateway::bind(config, std::sync::Arc::new(library)).await
     };
     let Err(error @ GatewayError::Exposed(_)) = bind("0.0.0.0:0", false).await else { panic!("it was bound") };

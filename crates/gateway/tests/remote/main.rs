@@ -10,6 +10,7 @@
     reason = "a test that unwraps says all there is to say"
 )]
 
+mod access;
 #[path = "../http/client.rs"]
 #[allow(dead_code, reason = "shared with the tests over HTTP")]
 mod client;

@@ -3,6 +3,7 @@
 use crate::client::{Client, Ending, fetch, json};
 use crate::gateway::{gateway, ready};
 use crate::recorder::Recorder;
+use livetape_access::{Access, Grants, Right, Rights};
 use livetape_audio::Entry;
 use livetape_gateway::{GatewayConfig, GatewayError};
 use serde_json::{Value, json as object};
@@ -196,7 +197,8 @@ async fn only_where_it_is_allowed() {
         let (addr, _running) = gateway(&recorder, |c| {
             c.operations_url = Some(recorder.url());
             c.addr = "0.0.0.0:0".parse().unwrap();
-            (c.anonymous_listen, c.anonymous_manage) = (true, manage);
+            let rights = [Right::Listen].into_iter().chain(manage.then_some(Right::Manage));
+            c.access = Some(Access::open(Grants::everywhere(Rights::of(rights))).unwrap());
         })
         .await;
         let addr = SocketAddr::new("127.0.0.1".parse().unwrap(), addr.port());

@@ -1,6 +1,7 @@
 //! Flags of the gateway.
 
-use super::{Anonymous, AnonymousFlag, DataFlag, File, Span, local, span};
+use super::access::Policy;
+use super::{DataFlag, File, Span, local, span};
 use livetape_gateway::{GatewayConfig, Reading};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -53,13 +54,12 @@ impl ReadFlag {
 
 impl GatewayFlags {
     /// Checked settings.
-    pub(crate) fn config(&self, anonymous: &AnonymousFlag, file: &File) -> anyhow::Result<GatewayConfig> {
+    pub(crate) fn config(&self, policy: &Policy, file: &File) -> anyhow::Result<GatewayConfig> {
         let built_in = GatewayConfig::new(self.http_addr.or(file.http_addr).unwrap_or(local(8080)));
         let most = Duration::from_secs(3600);
         let list = |flag: &Option<Vec<String>>, file: &Option<Vec<String>>| flag.clone().or_else(|| file.clone());
         Ok(GatewayConfig {
-            anonymous_listen: anonymous.allows(Anonymous::Listen, file),
-            anonymous_manage: anonymous.allows(Anonymous::Manage, file),
+            access: Some(policy.at(built_in.addr)?),
             hosts: list(&self.hosts, &file.hosts).unwrap_or_default(),
             cors_origins: list(&self.cors_origins, &file.cors_origins).unwrap_or_default(),
             drain: span("drain", self.drain, file.drain, built_in.drain, Duration::ZERO..=most)?,

@@ -3,10 +3,12 @@
 //! Each role takes the groups of flags that it needs; `run` takes them all. Every key of every group has a place in the
 //! one configuration file, so that one file can serve all roles.
 
+pub(crate) mod access;
 pub(crate) mod capture;
 pub(crate) mod gateway;
 pub(crate) mod recorder;
 
+use access::Policy;
 use anyhow::ensure;
 use bytesize::ByteSize;
 use livetape_service::ops::OpsConfig;
@@ -17,20 +19,6 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-
-/// What only one who knows what it means should say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Anonymous {
-    /// Anyone who reaches the address may listen.
-    Listen,
-    /// Anyone who reaches the address may record.
-    Publish,
-    /// Anyone who reaches the address may see how the process is doing.
-    Watch,
-    /// Anyone who reaches the address may seal, change and delete recordings.
-    Manage,
-}
 
 /// A length of time in words: `100ms`, `5m`, `24h`, `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -83,7 +71,8 @@ pub(crate) struct File {
     read: Option<gateway::Read>,
     hosts: Option<Vec<String>>,
     cors_origins: Option<Vec<String>>,
-    anonymous: Option<Vec<Anonymous>>,
+    access: Option<PathBuf>,
+    anonymous: Option<Vec<access::Anonymous>>,
     sync_interval: Option<Span>,
     resume_window: Option<Span>,
     roll_after: Option<Span>,
@@ -127,21 +116,6 @@ impl DataFlag {
     }
 }
 
-/// What is open to everybody.
-#[derive(Debug, Default, clap::Args)]
-pub(crate) struct AnonymousFlag {
-    /// Let anyone who reaches an address that is not a loopback one listen, publish, watch, or manage
-    #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
-    anonymous: Option<Vec<Anonymous>>,
-}
-
-impl AnonymousFlag {
-    /// Whether this was said.
-    pub(crate) fn allows(&self, what: Anonymous, file: &File) -> bool {
-        self.anonymous.as_ref().or(file.anonymous.as_ref()).is_some_and(|said| said.contains(&what))
-    }
-}
-
 /// The address for whoever watches the process.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct OpsFlag {
@@ -152,9 +126,9 @@ pub(crate) struct OpsFlag {
 
 impl OpsFlag {
     /// The address, if one was given.
-    pub(crate) fn given(&self, anonymous: &AnonymousFlag, file: &File) -> Option<OpsConfig> {
+    pub(crate) fn given(&self, policy: &Policy, file: &File) -> Option<OpsConfig> {
         let addr = self.ops_addr.or(file.ops_addr)?;
-        Some(OpsConfig { addr, anonymous: anonymous.allows(Anonymous::Watch, file) })
+        Some(OpsConfig { addr, anonymous: policy.lets_watch() })
     }
 
     /// Where the process answers, given or built in.
@@ -163,8 +137,8 @@ impl OpsFlag {
     }
 
     /// The address, given or built in.
-    pub(crate) fn config(&self, anonymous: &AnonymousFlag, file: &File) -> OpsConfig {
-        self.given(anonymous, file).unwrap_or_default()
+    pub(crate) fn config(&self, policy: &Policy, file: &File) -> OpsConfig {
+        self.given(policy, file).unwrap_or_default()
     }
 }
 

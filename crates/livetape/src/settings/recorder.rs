@@ -1,6 +1,7 @@
 //! Flags of the recorder.
 
-use super::{Anonymous, AnonymousFlag, DataFlag, File, Span, local, span};
+use super::access::Policy;
+use super::{DataFlag, File, Span, local, span};
 use bytesize::ByteSize;
 use livetape_recorder::{RecorderConfig, Retention};
 use livetape_store::Disk;
@@ -40,12 +41,7 @@ pub(crate) struct RecorderFlags {
 
 impl RecorderFlags {
     /// Checked settings.
-    pub(crate) fn config(
-        &self,
-        data: &DataFlag,
-        anonymous: &AnonymousFlag,
-        file: &File,
-    ) -> anyhow::Result<RecorderConfig> {
+    pub(crate) fn config(&self, data: &DataFlag, policy: &Policy, file: &File) -> anyhow::Result<RecorderConfig> {
         let keep_for = self.keep_for.or(file.keep_for);
         let max_age = keep_for.map(|_| span("keep_for", self.keep_for, file.keep_for, DAY, MINUTE..=36_500 * DAY));
         let size = |flag: Option<ByteSize>, file: Option<ByteSize>| flag.or(file).map(|size| size.as_u64());
@@ -53,7 +49,7 @@ impl RecorderFlags {
         Ok(RecorderConfig {
             data_dir: data.folder(file),
             grpc_addr: self.grpc_addr.or(file.grpc_addr).unwrap_or(local(PORT)),
-            anonymous_publish: anonymous.allows(Anonymous::Publish, file),
+            anonymous_publish: policy.at_publish(),
             sync_interval: span("sync_interval", self.sync_interval, file.sync_interval, ms(100), ms(10)..=s(1))?,
             resume_window: span("resume_window", self.resume_window, file.resume_window, s(300), s(0)..=7 * DAY)?,
             roll_after: span("roll_after", self.roll_after, file.roll_after, DAY, s(1)..=365 * DAY)?,

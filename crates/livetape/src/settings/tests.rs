@@ -14,7 +14,7 @@ struct Line {
     #[command(flatten)]
     data: DataFlag,
     #[command(flatten)]
-    anonymous: AnonymousFlag,
+    access: super::access::AccessFlags,
     #[command(flatten)]
     redis: RedisFlag,
     #[command(flatten)]
@@ -36,10 +36,11 @@ fn merged(line: &[&str], file: &str) -> Result<Settings, String> {
     let line = Line::try_parse_from([&["run"], line].concat()).map_err(|e| e.to_string())?;
     let text = |e: anyhow::Error| format!("{e:#}");
     line.redis.config(&file).map_err(text)?;
+    let policy = line.access.policy(&file).map_err(text)?;
     Ok(Settings {
         sources: line.capture.sources(&file).map_err(text)?,
-        recorder: line.recorder.config(&line.data, &line.anonymous, &file).map_err(text)?,
-        gateway: line.gateway.config(&line.anonymous, &file).map_err(text)?,
+        recorder: line.recorder.config(&line.data, &policy, &file).map_err(text)?,
+        gateway: line.gateway.config(&policy, &file).map_err(text)?,
     })
 }
 

@@ -1,0 +1,79 @@
+//! The page's session: a token shown once becomes a cookie, because a browser's players and event streams can send no headers.
+//!
+//! The cookie is the token itself, so that nothing has to be remembered here and any gateway takes it. No script can read it, no
+//! other site's page has it sent, and it is forgotten with the browser's session.
+
+use crate::context::Context;
+use crate::gate::{COOKIE, Offered, is_browser, refuse};
+use crate::problem::Problem;
+use crate::query::{Plain, Query};
+use crate::reply::{Reply, empty, json};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
+use livetape_access::{Identity, Right, Shown, wall_clock};
+use std::sync::Arc;
+
+type Here = State<Arc<Context>>;
+type Shows = Extension<Offered>;
+
+/// `GET /session`: who one is, whatever that allows.
+pub(crate) async fn who(State(context): Here, _: Query<Plain>, Extension(Offered(shown)): Shows) -> Reply {
+    match context.access.identify(&shown, wall_clock()).await {
+        Ok(identity) => json(&described(&identity)),
+        // A cookie that counts no more is no reason to show nothing to whoever may see something without.
+        Err(_) => {
+            let nobody = context.access.identify(&Shown::Nothing, wall_clock()).await;
+            let nobody = nobody.map_err(|error| Problem::internal(&error))?;
+            Ok(forgotten(json(&described(&nobody))?))
+        }
+    }
+}
+
+/// `POST /session`: from now on the browser shows it by itself.
+pub(crate) async fn begin(
+    State(context): Here,
+    _: Query<Plain>,
+    headers: HeaderMap,
+    Extension(Offered(shown)): Shows,
+) -> Reply {
+    let (Shown::Bearer(token) | Shown::Basic { password: token, .. }) = &shown else {
+        return Err(Problem::bad_request("no token is shown", "send it as Authorization: Bearer TOKEN"));
+    };
+    let identity = match context.access.identify(&shown, wall_clock()).await {
+        Ok(identity) => identity,
+        Err(why) => return Ok(refuse(&context, is_browser(&headers), why.into())),
+    };
+    if matches!(identity.way(), livetape_access::Way::Password) {
+        return Err(Problem::bad_request("a password is not kept in a cookie", "log in with a token"));
+    }
+    let mut reply = json(&described(&identity))?;
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", token.reveal());
+    let mut cookie = HeaderValue::from_str(&cookie).map_err(|error| Problem::internal(&error))?;
+    cookie.set_sensitive(true);
+    reply.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(reply)
+}
+
+/// `DELETE /session`: the browser forgets it.
+pub(crate) async fn end(_: Query<Plain>) -> Reply {
+    Ok(forgotten((StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")], empty()).into_response()))
+}
+
+fn forgotten(mut reply: Response) -> Response {
+    let gone = HeaderValue::from_static("livetape=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    reply.headers_mut().insert(SET_COOKIE, gone);
+    reply
+}
+
+fn described(identity: &Identity) -> serde_json::Value {
+    let rights = Right::ALL.into_iter().filter(|right| identity.grants().allow(*right, None));
+    serde_json::json!({
+        "name": identity.name(),
+        "way": identity.way().word(),
+        "rights": rights.map(Right::word).collect::<Vec<_>>(),
+        "until": identity.until(),
+    })
+}

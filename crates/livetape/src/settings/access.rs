@@ -1,0 +1,89 @@
+//! Who may what, as flags, environment and file say it.
+
+use super::File;
+use anyhow::Context;
+use livetape_access::{Access, Grants, Right, Rights};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What only one who knows what it means should say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Anonymous {
+    /// Anyone who reaches the address may listen.
+    Listen,
+    /// Anyone who reaches the address may record.
+    Publish,
+    /// Anyone who reaches the address may take views away as files.
+    Export,
+    /// Anyone who reaches the address may see how the process is doing.
+    Watch,
+    /// Anyone who reaches the address may seal, change and delete recordings.
+    Manage,
+}
+
+impl Anonymous {
+    const fn right(self) -> Option<Right> {
+        match self {
+            Self::Listen => Some(Right::Listen),
+            Self::Publish => Some(Right::Publish),
+            Self::Export => Some(Right::Export),
+            Self::Manage => Some(Right::Manage),
+            Self::Watch => None,
+        }
+    }
+}
+
+/// Who may what.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct AccessFlags {
+    /// File that says who may publish, listen, export and manage; see docs/security.md [default: everybody, on loopback]
+    #[arg(long, env = "LIVETAPE_ACCESS", value_name = "FILE")]
+    access: Option<PathBuf>,
+    /// Let anyone do this who shows nothing, also where other machines reach it: listen, publish, export, manage, watch
+    #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
+    anonymous: Option<Vec<Anonymous>>,
+}
+
+/// What the flags and files come to.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    loaded: Option<Arc<Access>>,
+    anonymous: Grants,
+    watch: bool,
+}
+
+impl AccessFlags {
+    /// Reads the access file, if there is one.
+    pub(crate) fn policy(&self, file: &File) -> anyhow::Result<Policy> {
+        let said = self.anonymous.as_ref().or(file.anonymous.as_ref()).map(Vec::as_slice).unwrap_or_default();
+        let anonymous = Grants::everywhere(Rights::of(said.iter().filter_map(|what| what.right())));
+        let path = self.access.as_ref().or(file.access.as_ref());
+        let load = |path: &PathBuf| Access::load(path, anonymous.clone()).context("LIVETAPE_ACCESS");
+        Ok(Policy { loaded: path.map(load).transpose()?, watch: said.contains(&Anonymous::Watch), anonymous })
+    }
+}
+
+impl Policy {
+    /// Who may what at this address. Without an access file everybody may everything on loopback, and elsewhere what was
+    /// said to be everybody's.
+    pub(crate) fn at(&self, addr: SocketAddr) -> anyhow::Result<Arc<Access>> {
+        match &self.loaded {
+            Some(access) => Ok(Arc::clone(access)),
+            None if addr.ip().to_canonical().is_loopback() => Ok(Access::open(Grants::all())?),
+            None => Ok(Access::open(self.anonymous.clone())?),
+        }
+    }
+
+    /// Whether anyone may record.
+    pub(crate) fn at_publish(&self) -> bool {
+        self.anonymous.allow(Right::Publish, None)
+    }
+
+    /// Whether anyone may see how the process is doing.
+    pub(crate) const fn lets_watch(&self) -> bool {
+        self.watch
+    }
+}
