@@ -32,6 +32,11 @@ const PERSISTENT: usize = 4;
 pub struct Drift(i32);
 
 impl Drift {
+    /// From parts in a million.
+    pub fn from_ppm(ppm: f64) -> Self {
+        Self((ppm * 1_000.0).round() as i32)
+    }
+
     /// In parts in a million: above zero for a card that is fast.
     pub fn ppm(self) -> f64 {
         f64::from(self.0) / 1_000.0
@@ -184,7 +189,7 @@ impl CardClock {
     /// How fast the card's clock is, once there was enough to see it: a minute of audio.
     pub fn drift(&self) -> Option<Drift> {
         // A card that is fast is ever less late.
-        self.slope.map(|slope| Drift((-slope * 1e9).round() as i32))
+        self.slope.map(|slope| Drift::from_ppm(-slope * 1e6))
     }
 
     fn seconds(&self, n: FrameCount) -> f64 {

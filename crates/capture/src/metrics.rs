@@ -10,10 +10,19 @@ type Sources = Vec<(StreamName, watch::Receiver<Status>)>;
 /// Declares everything for these sources.
 pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
     let metrics = Metrics::default();
+    let known = |name, help, read: fn(&Status) -> Option<f64>| {
+        let sources = sources.clone();
+        metrics.reading(name, help, "stream", move || {
+            let one = |(stream, status): &(StreamName, watch::Receiver<Status>)| {
+                Some((stream.to_string(), read(&status.borrow())?))
+            };
+            sources.iter().filter_map(one).collect()
+        })
+    };
     let declare = |name, help, read: fn(&Status) -> u64| {
         let sources = sources.clone();
         metrics.reading(name, help, "stream", move || {
-            sources.iter().map(|(stream, status)| (stream.to_string(), read(&status.borrow()))).collect()
+            sources.iter().map(|(stream, status)| (stream.to_string(), read(&status.borrow()) as f64)).collect()
         })
     };
     declare("livetape_capture_captured_frames_total", "Frames captured.", |s| s.captured.get())?;
@@ -26,12 +35,25 @@ pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
     declare("livetape_capture_spooled_bytes", "Bytes of audio in the spool.", |s| s.spooled_bytes)?;
     declare("livetape_capture_reconnects_total", "Opens after the first.", |s| s.opened.saturating_sub(1))?;
     declare("livetape_capture_connected", "1 while the recorder takes the audio.", |s| s.connected.into())?;
+    known("livetape_capture_card_present", "1 while the sound card gives audio.", |s| {
+        Some(f64::from(u8::from(s.card?.present)))
+    })?;
+    known("livetape_capture_card_losses_total", "How often the sound card went away.", |s| {
+        Some(s.card?.losses as f64)
+    })?;
+    known("livetape_capture_xruns_total", "How often the sound card was read too late.", |s| {
+        Some(s.card?.xruns as f64)
+    })?;
+    let drift = "How fast the sound card's clock is, in parts in a million.";
+    known("livetape_capture_drift_ppm", drift, |s| Some(s.card?.drift?.ppm()))?;
     Ok(metrics)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::Drift;
+    use crate::status::CardStatus;
     use livetape_audio::FrameCount;
 
     #[test]
@@ -48,6 +70,8 @@ mod tests {
             status.opened = 3;
             status.spooled = FrameCount::new(50);
             status.spooled_bytes = 200;
+            let drift = Some(Drift::from_ppm(-12.5));
+            status.card = Some(CardStatus { present: true, drift, xruns: 4, losses: 2 });
         });
         let text = metrics.text();
         for line in [
@@ -65,8 +89,13 @@ mod tests {
             "livetape_capture_reconnects_total{stream=\"b\"} 2",
             "livetape_capture_connected{stream=\"a\"} 0",
             "livetape_capture_connected{stream=\"b\"} 1",
+            "livetape_capture_card_present{stream=\"b\"} 1",
+            "livetape_capture_card_losses_total{stream=\"b\"} 2",
+            "livetape_capture_xruns_total{stream=\"b\"} 4",
+            "livetape_capture_drift_ppm{stream=\"b\"} -12.5",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("card_present{stream=\"a\"}"), "it has no sound card");
     }
 }

@@ -5,7 +5,11 @@ use crate::settings::access::AccessFlags;
 use crate::settings::capture::CaptureFlags;
 use crate::settings::{FileFlag, OpsFlag, RecorderUrlFlag};
 use anyhow::Context;
-use livetape_capture::Capture;
+use livetape_audio::StreamName;
+use livetape_capture::{Capture, Status};
+use livetape_service::{OpsListener, Readiness};
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Flags of `livetape capture`.
@@ -30,7 +34,8 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     let config = args.capture.config(args.recorder.url(&file), &file)?;
     let to = config.recorder_url.clone();
     let capture = Capture::bind(config).await.context("capture")?;
-    let ops = role::ops(args.ops.config(&policy, &file), capture.metrics()).await?;
+    let (statuses, readiness) = (capture.statuses(), Readiness::default());
+    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness.clone(), capture.metrics()).await?;
     let mut said = vec![("Recorder", to)];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
@@ -38,8 +43,22 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     let ops = Role::ops(ops, &stop);
     let capture = Role::capture(capture, &stop);
     let ended = capture.ended();
-    tokio::select! { () = stop.cancelled() => {}, () = ended => {} }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = ended => {}
+        () = tell(&statuses, &readiness) => {}
+    }
     let outcome = capture.stop().await;
     ops.stop().await?;
     outcome
+}
+
+/// Keeps saying whether every sound card gives audio. Never ends.
+async fn tell(statuses: &[(StreamName, watch::Receiver<Status>)], readiness: &Readiness) {
+    let mut looks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        looks.tick().await;
+        let present = |status: &watch::Receiver<Status>| status.borrow().card.is_none_or(|card| card.present);
+        readiness.set("sound card", statuses.iter().all(|(_, status)| present(status)));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod capture;
+mod devices;
 mod export;
 mod gateway;
 mod health;
@@ -50,6 +51,8 @@ enum Command {
     Recorder(Box<recorder::RecorderArgs>),
     /// Serve only: lets listen to what a recorder here or elsewhere keeps.
     Gateway(Box<gateway::GatewayArgs>),
+    /// List sound cards: what to record from and to play on, and what they can do.
+    Devices(devices::DevicesArgs),
     /// List the streams and recordings of a data folder.
     Streams(streams::StreamsArgs),
     /// Write a view of a recording to a file.
@@ -110,6 +113,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Gateway(args) => serve(|stop| gateway::run(*args, stop)),
         Command::Manage(args) => serve(|stop| manage::run(args, stop)),
         Command::Token(args) => serve(|_| token::run(args)),
+        Command::Devices(args) => devices::run(&args),
         Command::Streams(args) => streams::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Health(args) => health::run(&args),

@@ -106,7 +106,7 @@ impl Metrics {
         name: &'static str,
         help: &str,
         label: &'static str,
-        read: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
+        read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
     ) -> Result<(), MetricsError> {
         let desc = Desc::new(name.into(), help.into(), vec![label.into()], HashMap::new());
         let reading = desc.map(|desc| Reading { desc, name, label, read });
@@ -214,7 +214,7 @@ struct Reading<F> {
     read: F,
 }
 
-impl<F: Fn() -> Vec<(String, u64)> + Send + Sync> Collector for Reading<F> {
+impl<F: Fn() -> Vec<(String, f64)> + Send + Sync> Collector for Reading<F> {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.desc]
     }
@@ -228,11 +228,11 @@ impl<F: Fn() -> Vec<(String, u64)> + Send + Sync> Collector for Reading<F> {
             let mut metric = proto::Metric::from_label(vec![label]);
             if counts {
                 let mut counter = proto::Counter::default();
-                counter.set_value(number as f64);
+                counter.set_value(number);
                 metric.set_counter(counter);
             } else {
                 let mut gauge = proto::Gauge::default();
-                gauge.set_value(number as f64);
+                gauge.set_value(number);
                 metric.set_gauge(gauge);
             }
             metric

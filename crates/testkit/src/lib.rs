@@ -1,10 +1,11 @@
-//! For tests: counting PCM, time-signal decoder, real processes, a proxy that cuts, Redis, a WebDriver client.
+//! For tests: sound cards without hardware, counting PCM, time-signal decoder, real processes, a proxy that cuts, Redis, a WebDriver client.
 //!
 //! Everything that waits has a limit and says for what it waited. Nothing here is used outside tests.
 
 // A test helper that cannot do its work has to stop the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "used in tests only")]
 
+pub mod alsa;
 pub mod card;
 pub mod counting;
 pub mod grpc_source;

@@ -105,6 +105,7 @@ pub struct Start {
     args: Vec<OsString>,
     stdin: bool,
     wrapper: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Start {
@@ -127,7 +128,7 @@ impl Start {
 
     fn role(role: &'static str, ports: &[Port]) -> Self {
         let addresses = ports.iter().map(|port| (*port, SocketAddr::from(([127, 0, 0, 1], 0)))).collect();
-        Self { role, addresses, args: Vec::new(), stdin: false, wrapper: Vec::new() }
+        Self { role, addresses, args: Vec::new(), stdin: false, wrapper: Vec::new(), environment: Vec::new() }
     }
 
     /// With `--data-dir DIR`.
@@ -150,6 +151,12 @@ impl Start {
     #[must_use]
     pub const fn with_stdin(mut self) -> Self {
         self.stdin = true;
+        self
+    }
+    /// With this in its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
     /// Started by another program that becomes it, such as `unshare`.
@@ -175,6 +182,7 @@ impl Start {
             }
         };
         clear_environment(&mut command);
+        command.envs(self.environment.iter().cloned());
         command.arg(self.role).args(&self.args);
         for (port, address) in &self.addresses {
             command.args([port.flag(), &address.to_string()]);

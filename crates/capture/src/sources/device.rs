@@ -22,7 +22,9 @@ mod tap;
 
 pub use card_id::{CardId, CardIdError};
 pub use cards::{Abilities, CardError, CardInfo, Cards, Way};
+pub use flow::Flow;
 pub use offer::{Offer, Wish};
+pub use tap::Mark;
 
 use super::{Piece, Source, SourceError};
 use crate::backoff::Backoff;
@@ -30,7 +32,6 @@ use crate::clock::Reading;
 use crate::random::Random;
 use crate::status::{CardStatus, Status};
 use cpal::ErrorKind;
-use flow::Flow;
 use livetape_audio::{Frame, GapReason, Spec};
 use std::ops::RangeInclusive;
 use std::time::Duration;

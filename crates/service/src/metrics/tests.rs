@@ -8,7 +8,7 @@ fn everything_is_shown() {
     let open = metrics.gauge("livetape_test_open", "Open.").unwrap();
     let kinds = metrics.gauges("livetape_test_listeners", "Listeners.", ["kind"]).unwrap();
     let wait = metrics.histogram("livetape_test_wait_seconds", "Waits.", &[0.1, 1.0]).unwrap();
-    metrics.reading("livetape_test_read_total", "Read.", "stream", || vec![("a\"b\n".into(), 7)]).unwrap();
+    metrics.reading("livetape_test_read_total", "Read.", "stream", || vec![("a\"b\n".into(), 7.0)]).unwrap();
     metrics.reading("livetape_test_waiting", "Waits.", "stream", Vec::new).unwrap();
     let other = Metrics::default();
     other.counter("livetape_other_total", "Another role's.").unwrap().inc();

@@ -2,6 +2,7 @@
 
 use super::card_id::CardId;
 use super::offer::{Offer, Summary};
+use super::quiet::Quiet;
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{ErrorKind, HostId};
 use serde::Serialize;
@@ -227,6 +228,7 @@ impl Cards {
     /// All cards and what they can do; with those that ALSA's configuration defines for special purposes if `all`.
     /// Asks each card, which takes a moment.
     pub fn list(&self, all: bool) -> Vec<CardInfo> {
+        let _quiet = Quiet::new();
         let mut list = Vec::new();
         for host in self.hosts() {
             let defaults = [host.default_input_device(), host.default_output_device()];

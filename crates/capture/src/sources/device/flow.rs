@@ -25,7 +25,7 @@ const SLEPT: Duration = Duration::from_millis(500);
 /// The stretch before the present one, and the blocks after it while its end is being measured.
 struct Settling {
     reason: GapReason,
-    /// When the next frame was due.
+    /// When the next frame was due, if there was one before it.
     due: Option<Instant>,
     /// How long the machine had slept by then.
     slept: Duration,
@@ -33,8 +33,16 @@ struct Settling {
     frames: FrameCount,
 }
 
+impl Default for Settling {
+    /// At the beginning of all.
+    fn default() -> Self {
+        let (slept, frames) = (Duration::ZERO, FrameCount::ZERO);
+        Self { reason: GapReason::Other, due: None, slept, blocks: Vec::new(), frames }
+    }
+}
+
 /// The state machine. One for each sound card.
-pub(crate) struct Flow {
+pub struct Flow {
     spec: Spec,
     convert: Convert,
     /// Bytes of a frame as the card gives it.
@@ -53,7 +61,7 @@ pub(crate) struct Flow {
 impl Flow {
     /// For a card that gives samples of `format`, to be recorded as `spec`. The machine has slept for `slept` so far.
     /// `None` if the format is no PCM that is known here.
-    pub(crate) fn new(spec: Spec, format: cpal::SampleFormat, now: Reading, slept: Duration) -> Option<Self> {
+    pub fn new(spec: Spec, format: cpal::SampleFormat, now: Reading, slept: Duration) -> Option<Self> {
         Some(Self {
             spec,
             convert: convert::from_card(format)?,
@@ -64,13 +72,13 @@ impl Flow {
             pieces: Pieces::new(spec),
             pcm: Vec::new(),
             time: None,
-            settling: None,
+            settling: Some(Settling::default()),
             ready: VecDeque::new(),
         })
     }
 
     /// The card gives another format now.
-    pub(crate) fn reopened(&mut self, format: cpal::SampleFormat) {
+    pub fn reopened(&mut self, format: cpal::SampleFormat) {
         // Nothing else was chosen than what is known here.
         if let Some(convert) = convert::from_card(format) {
             self.convert = convert;
@@ -79,17 +87,18 @@ impl Flow {
     }
 
     /// How fast the card's clock is, if that is known.
-    pub(crate) fn drift(&self) -> Option<Drift> {
+    pub fn drift(&self) -> Option<Drift> {
         self.card.drift()
     }
 
     /// What is ready.
-    pub(crate) fn next(&mut self) -> Option<Piece> {
+    #[allow(clippy::should_implement_trait, reason = "there may be more later")]
+    pub fn next(&mut self) -> Option<Piece> {
         self.ready.pop_front()
     }
 
     /// What the clocks say now, and how long the machine has slept. To be called at least every second.
-    pub(crate) fn observe(&mut self, now: Reading, slept: Duration) {
+    pub fn observe(&mut self, now: Reading, slept: Duration) {
         self.wall.observe(now);
         if slept.saturating_sub(self.slept) > SLEPT {
             self.trouble(GapReason::Suspended);
@@ -99,7 +108,7 @@ impl Flow {
     }
 
     /// From here on, what arrives does not follow on what arrived before.
-    pub(crate) fn trouble(&mut self, reason: GapReason) {
+    pub fn trouble(&mut self, reason: GapReason) {
         if self.settling.as_ref().is_some_and(|settling| !settling.blocks.is_empty()) {
             self.settle();
         }
@@ -110,14 +119,13 @@ impl Flow {
             Some(settling) => settling.reason = reason,
             None => {
                 let due = self.card.at(self.card.counted());
-                let (slept, blocks, frames) = (self.slept, Vec::new(), FrameCount::ZERO);
-                self.settling = Some(Settling { reason, due, slept, blocks, frames });
+                self.settling = Some(Settling { reason, due, slept: self.slept, ..Settling::default() });
             }
         }
     }
 
     /// A block has arrived.
-    pub(crate) fn block(&mut self, mark: Mark, card: Vec<u8>) {
+    pub fn block(&mut self, mark: Mark, card: Vec<u8>) {
         match &mut self.settling {
             Some(settling) => {
                 settling.frames = settling.frames + mark.dropped + mark.frames;
@@ -131,7 +139,7 @@ impl Flow {
     }
 
     /// Whether audio follows on audio.
-    pub(crate) const fn is_settled(&self) -> bool {
+    pub const fn is_settled(&self) -> bool {
         self.settling.is_none()
     }
 
@@ -149,28 +157,37 @@ impl Flow {
             self.ready.push_back(Piece::Gap(Lost { frames: self.spec.frames(lost), reason }));
         }
         self.card.begin();
+        for (mark, _) in &blocks {
+            self.card.arrived(mark.dropped + mark.frames, Instant::from_std(mark.at), mark.latency);
+        }
+        let mut at = FrameCount::ZERO;
         for (mark, card) in blocks {
-            self.take(mark, &card);
+            self.dropped(mark);
+            at = at + mark.dropped;
+            self.put(at, &card);
+            at = at + mark.frames;
         }
     }
 
     fn take(&mut self, mark: Mark, card: &[u8]) {
-        if !mark.dropped.is_zero() {
-            self.lost(mark.dropped);
-        }
-        if let Some(slip) = self.card.arrived(mark.dropped + mark.frames, Instant::from_std(mark.at), mark.latency) {
+        self.dropped(mark);
+        let slip = self.card.arrived(mark.dropped + mark.frames, Instant::from_std(mark.at), mark.latency);
+        if let Some(slip) = slip {
             self.flush();
             if let Some(lost) = slip.lost().filter(|&lost| lost >= LOSS) {
                 self.lost(self.spec.frames(lost));
             }
         }
-        let first = self.card.counted() - mark.frames;
-        let mut rest = card;
-        let mut taken = FrameCount::ZERO;
+        self.put(self.card.counted() - mark.frames, card);
+    }
+
+    /// Makes pieces of what a card gave from its frame `at` on.
+    fn put(&mut self, at: FrameCount, card: &[u8]) {
+        let (mut rest, mut taken) = (card, FrameCount::ZERO);
         while !rest.is_empty() {
             let whole = self.bytes(self.pieces.next());
             if self.pcm.is_empty() {
-                self.time = self.card.at(first + taken).map(|at| self.wall.at(at));
+                self.time = self.card.at(at + taken).map(|moment| self.wall.at(moment));
                 self.pcm.reserve_exact(whole);
             }
             let missing = self.spec.frames_in((whole - self.pcm.len().min(whole)) as u64).0;
@@ -183,6 +200,13 @@ impl Flow {
                 self.pieces.advance();
                 self.cut();
             }
+        }
+    }
+
+    /// Says what the rings had no room for.
+    fn dropped(&mut self, mark: Mark) {
+        if !mark.dropped.is_zero() {
+            self.lost(mark.dropped);
         }
     }
 

@@ -16,15 +16,15 @@ const TROUBLES: usize = 64;
 
 /// What is said about a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub struct Mark {
     /// When the callback got it.
-    pub(crate) at: Instant,
+    pub at: Instant,
     /// How much earlier than that its last frame had been captured, as far as the host knows.
-    pub(crate) latency: Duration,
+    pub latency: Duration,
     /// Its length.
-    pub(crate) frames: FrameCount,
+    pub frames: FrameCount,
     /// Frames dropped before it because the rings were full.
-    pub(crate) dropped: FrameCount,
+    pub dropped: FrameCount,
 }
 
 /// Something went wrong at the host.

@@ -1,0 +1,149 @@
+//! Sound cards, as ALSA gives them, from one end to the other: what a card hears is what a listener gets, bit by bit, and
+//! what cannot be recorded is said.
+
+use anyhow::{Context, Result, ensure};
+use livetape_testkit::alsa::{Alsa, BLOCK};
+use livetape_testkit::counting::verify_at;
+use livetape_testkit::http;
+use livetape_testkit::process::{Livetape, Start, command};
+use livetape_testkit::spawn::{self, Finished};
+use livetape_testkit::wait;
+use livetape_tests::growing::{SECOND, SOON};
+use std::path::Path;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn start(data: &Path, alsa: &Alsa, source: &str) -> Start {
+    Start::new(data).env("ALSA_CONFIG_PATH", alsa.config()).source(source).args(["--buffer-frames", &BLOCK.to_string()])
+}
+
+/// Waits until `seconds` of the stream `live` are recorded and gives them.
+fn recorded(livetape: &Livetape, seconds: u64) -> Result<Vec<u8>> {
+    wait::until("audio from the card", LIMIT, || {
+        let list = http::json(livetape.http(), "/recordings?stream=live").ok()?;
+        let id = list["recordings"][0]["id"].as_str()?.to_owned();
+        let range = format!("0-{}", seconds * SECOND - 1);
+        let mut reply = http::get(livetape.http(), &format!("/recordings/{id}/audio.pcm")).range(&range).send().ok()?;
+        let body = reply.body().ok()?;
+        (body.len() as u64 == seconds * SECOND).then_some(body)
+    })
+    .with_context(|| livetape.log())
+}
+
+#[test]
+fn what_a_card_hears_is_recorded_bit_by_bit() -> Result<()> {
+    let alsa = Alsa::new(&["mic0", "mic1"], &[])?;
+    let data = tempfile::tempdir()?;
+    let _microphones = [alsa.microphone("mic0")?, alsa.microphone("mic1")?];
+    for source in ["device:default", "device:alsa:mic1"] {
+        let folder = data.path().join(source);
+        let livetape = start(&folder, &alsa, source).spawn()?;
+        let body = recorded(&livetape, 4)?;
+        // The pipe kept what the card heard before; from there on, nothing is missing.
+        let first = u64::from(u32::from_le_bytes(body[..4].try_into()?));
+        verify_at(&body, first * 4).with_context(|| format!("{source}, from frame {first} on"))?;
+        livetape.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_card_that_gives_nothing_is_waited_for() -> Result<()> {
+    let alsa = Alsa::new(&["mic0"], &[])?;
+    let data = tempfile::tempdir()?;
+    let recorder = Start::recorder(data.path()).spawn()?;
+    let microphone = alsa.microphone("mic0")?;
+    let buffer = ["--buffer-frames".to_owned(), BLOCK.to_string()];
+    let capture =
+        Start::capture(recorder.grpc()).env("ALSA_CONFIG_PATH", alsa.config()).source("device:mic0").args(buffer);
+    let capture = capture.spawn()?;
+    let says = |path: &str, part: &str| {
+        wait::until(&format!("{part:?} in {path}"), LIMIT, || {
+            let body = http::get(capture.ops(), path).send().ok()?.body().ok()?;
+            String::from_utf8_lossy(&body).contains(part).then_some(())
+        })
+        .with_context(|| capture.log())
+    };
+    says("/metrics", "livetape_capture_card_present{stream=\"live\"} 1")?;
+    wait::until("audio that is durable", LIMIT, || {
+        let body = http::get(capture.ops(), "/metrics").send().ok()?.body().ok()?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let acknowledged = text.lines().find(|line| line.starts_with("livetape_capture_acknowledged_frames_total"))?;
+        (!acknowledged.ends_with(" 0")).then_some(())
+    })?;
+
+    drop(microphone);
+    says("/metrics", "livetape_capture_card_present{stream=\"live\"} 0")?;
+    says("/readyz", "sound card")?;
+    let _microphone = alsa.microphone("mic0")?;
+    capture.logged("gives audio again", LIMIT)?;
+    says("/metrics", "livetape_capture_card_present{stream=\"live\"} 1")?;
+    ensure!(capture.log().matches("is looked for").count() == 1, "said once: {}", capture.log());
+
+    let timeline = wait::until("the gap", LIMIT, || {
+        let timelines = std::fs::read_dir(data.path().join("live")).ok()?;
+        let text = timelines.flatten().map(|dir| std::fs::read(dir.path().join("timeline.log")).unwrap_or_default());
+        let text: String = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+        text.contains("device_away").then_some(text)
+    })?;
+    ensure!(timeline.matches("device_away").count() == 1, "one absence is one gap: {timeline}");
+    capture.stop()?;
+    recorder.stop()
+}
+
+#[test]
+fn cards_are_listed_for_people_and_for_programs() -> Result<()> {
+    let alsa = Alsa::new(&["mic0"], &[])?;
+    // The pipes need somebody who has them open.
+    let _microphone = alsa.microphone("mic0")?;
+    let run = |args: &[&str]| -> Result<Finished> {
+        let mut devices = command(args)?;
+        devices.env("ALSA_CONFIG_PATH", alsa.config());
+        spawn::run(devices, LIMIT)?.ok()
+    };
+    let text = run(&["devices"])?.text();
+    for part in ["Inputs", "alsa:mic0", "Test card mic0", "alsa:two", "2 channels;", "Outputs"] {
+        ensure!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&run(&["devices", "--json"])?.stdout)?;
+    let two = json["devices"].as_array().context("a list")?.iter().find(|card| card["id"] == "alsa:two");
+    let offers = two.context("it is there")?["input"]["offers"].as_array().context("offers")?;
+    ensure!(offers.iter().all(|offer| offer["channels"] == 2) && !offers.is_empty(), "{offers:?}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_recorded_is_said() -> Result<()> {
+    let alsa = Alsa::new(&["mic0"], &[])?;
+    let _microphone = alsa.microphone("mic0")?;
+    let data = tempfile::tempdir()?;
+    let refused = |alsa: &Alsa, args: &[&str]| -> Result<String> {
+        let mut livetape =
+            Start::new(data.path()).env("ALSA_CONFIG_PATH", alsa.config()).args(args.iter().copied()).spawn()?;
+        let status = livetape.wait(SOON)?;
+        let log = livetape.log();
+        ensure!(!status.success(), "{args:?} ran: {log}");
+        Ok(log)
+    };
+    for (args, parts) in [
+        (&["--source", "device:alsa:mic7"][..], &["no such sound card", "alsa:mic0", "alsa:two"][..]),
+        (&["--source", "device:alsa:two", "--channels", "1"], &["does not offer 1 channel;", "it offers 2 channels"]),
+        (
+            &["--source", "device:alsa:two", "--buffer-frames", "4294967295"],
+            &["blocks of 4294967295 frames", "it offers"],
+        ),
+        (&["--source", "device:pulseaudio:x"], &["no such sound card"]),
+    ] {
+        let log = refused(&alsa, args)?;
+        for part in parts {
+            ensure!(log.contains(part), "{args:?}: {part:?} is not in {log}");
+        }
+    }
+    // A machine without any.
+    let log = refused(&Alsa::new(&[], &[])?, &["--source", "device:default"])?;
+    ensure!(log.contains("has no sound card") && log.contains("livetape devices"), "{log}");
+    ensure!(!log.contains("ALSA lib"), "what the library says is not repeated: {log}");
+    ensure!(!data.path().join("live").exists(), "nothing was recorded of it");
+    Ok(())
+}
