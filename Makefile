@@ -55,6 +55,7 @@ check:
 	$(CARGO) clippy $(LOCKED) -p livetape-tests --test clients -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
 	scripts/proto.sh check
+	scripts/k8s.sh
 	@if command -v shellcheck >/dev/null; then \
 	    echo shellcheck scripts/*.sh tests/compose/*.sh .ci/run; shellcheck scripts/*.sh tests/compose/*.sh .ci/run; \
 	else echo 'check: no shellcheck here, scripts were not looked at'; fi

@@ -2,7 +2,7 @@
 # Checks what is needed here and installs what is missing.
 #
 #   scripts/setup.sh run      to build and run: Rust, a C linker, the headers of the sound library
-#   scripts/setup.sh check    to check the code: rustfmt, clippy and buf as well
+#   scripts/setup.sh check    to check the code: rustfmt, clippy, buf, kubectl and the schemas of Kubernetes as well
 #   scripts/setup.sh compose  to run the services in containers, as make compose does
 #   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC as well
 #
@@ -84,7 +84,6 @@ need_players() {
     need curl have curl
     need redis-server have redis-server
     need redis-tools have redis-cli
-    need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'
     need gstreamer1.0-tools have gst-launch-1.0
     need gstreamer1.0-plugins-base gst-inspect-1.0 --exists audioconvert
     need gstreamer1.0-plugins-good gst-inspect-1.0 --exists souphttpsrc
@@ -100,15 +99,22 @@ need_buf() {
     buf_is_there || need npm have npm
 }
 
-# A Python environment with what the example needs, in the versions that are written down.
-python_is_there() {
-    cmp -s examples/python/requirements.txt $TOOLS/python/requirements.txt &&
-        $TOOLS/python/bin/python -c 'import grpc, grpc_tools.protoc, grpc_status.rpc_status' >/dev/null 2>&1
+# What a Python environment of this name has to have, in which versions.
+requirements() {
+    case $1 in
+    python) echo examples/python/requirements.txt ;;
+    ffmpeg) echo tests/clients/requirements.txt ;;
+    kubernetes) echo scripts/tools/kubernetes.txt ;;
+    esac
 }
 
-need_python() {
-    # Debian's Python without python3-venv has venv, but nothing to put pip into it.
-    python_is_there || need python3-venv python3 -c 'import ensurepip, venv'
+env_is_there() {
+    cmp -s "$(requirements "$1")" "$TOOLS/$1/requirements.txt"
+}
+
+# Debian's Python without python3-venv has venv, but nothing to put pip into it.
+need_env() {
+    env_is_there "$1" || need python3-venv python3 -c 'import ensurepip, venv'
 }
 
 # quietly WHAT COMMAND...: says how the command failed, if it did.
@@ -137,13 +143,21 @@ install_buf() {
         "Is there a network? npm has one for Linux on x86-64 and arm64."
 }
 
-install_python() {
-    ! python_is_there || return 0
-    rm -rf $TOOLS/python
-    quietly 'a Python environment' python3 -m venv $TOOLS/python
-    quietly grpcio $TOOLS/python/bin/python -m pip install -r examples/python/requirements.txt
-    cp examples/python/requirements.txt $TOOLS/python/
-    python_is_there || fail "grpcio does not run in $TOOLS/python."
+# install_env NAME PROOF...: makes the environment; PROOF, run in it, must succeed.
+install_env() {
+    ! env_is_there "$1" || return 0
+    name=$1
+    shift
+    rm -rf "${TOOLS:?}/$name"
+    quietly "a Python environment for $name" python3 -m venv "$TOOLS/$name"
+    quietly "$name" "$TOOLS/$name/bin/python" -m pip install -r "$(requirements "$name")"
+    (cd "$TOOLS/$name" && "$@") >/dev/null 2>&1 || fail "$name was installed in $TOOLS/$name and does not run: $*"
+    cp "$(requirements "$name")" "$TOOLS/$name/requirements.txt"
+}
+
+# The program is named after its version.
+link_ffmpeg() {
+    ln -sf lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-* ffmpeg && chmod +x ffmpeg && ./ffmpeg -version
 }
 
 need_clients() {
@@ -156,23 +170,7 @@ need_clients() {
     # Debian's own Python: its packages are for no other.
     need python3-gi /usr/bin/python3 -c 'import gi'
     need gir1.2-gstreamer-1.0 /usr/bin/python3 -c 'import gi; gi.require_version("Gst", "1.0")'
-    ffmpeg_is_there || need python3-venv python3 -c 'import ensurepip, venv'
-}
-
-# A recent ffmpeg as well as Debian's: what it makes of an unknown length is not the same in all versions.
-ffmpeg_is_there() {
-    cmp -s tests/clients/requirements.txt $TOOLS/ffmpeg/requirements.txt && $TOOLS/ffmpeg/ffmpeg -version >/dev/null 2>&1
-}
-
-install_ffmpeg() {
-    ! ffmpeg_is_there || return 0
-    rm -rf $TOOLS/ffmpeg
-    quietly 'a Python environment' python3 -m venv $TOOLS/ffmpeg
-    quietly 'a recent ffmpeg' $TOOLS/ffmpeg/bin/python -m pip install -r tests/clients/requirements.txt
-    # The program is named after its version.
-    (cd $TOOLS/ffmpeg && ln -s lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-* ffmpeg && chmod +x ffmpeg)
-    cp tests/clients/requirements.txt $TOOLS/ffmpeg/
-    ffmpeg_is_there || fail "The ffmpeg in $TOOLS/ffmpeg does not run."
+    need_env ffmpeg
 }
 
 install_missing() {
@@ -213,21 +211,30 @@ case $what in
 check)
     check_rust_tools
     need_buf
+    need kubernetes-client have kubectl
+    need_env kubernetes
     ;;
 test)
     need_players
     need_buf
-    need_python
+    need_env python
     ;;
 clients) need_clients ;;
 compose) need_engine ;;
 esac
 install_missing
 case $what in
-check | test) install_buf ;;
+check)
+    install_buf
+    install_env kubernetes bin/kubernetes-validate --version
+    ;;
+test)
+    install_buf
+    install_env python bin/python -c 'import grpc, grpc_tools.protoc, grpc_status.rpc_status'
+    ;;
+# A recent ffmpeg besides Debian's: what it makes of an unknown length is not the same in all versions.
+clients) install_env ffmpeg link_ffmpeg ;;
 esac
-[ "$what" != test ] || install_python
-[ "$what" != clients ] || install_ffmpeg
 
 # What was missing must be there now: a package may exist under the name and bring something else.
 missing=

@@ -97,7 +97,7 @@ impl Compose {
 
     fn gaps(&self, id: &str) -> Result<usize> {
         let timeline = http::json(self.address, &format!("/recordings/{id}/timeline"))?;
-        Ok(timeline["entries"].as_array().context("entries")?.iter().filter(|e| e["kind"] == "gap").count())
+        Ok(timeline["entries"].as_array().context("entries")?.iter().filter(|e| e["type"] == "gap").count())
     }
 }
 

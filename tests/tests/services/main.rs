@@ -1,6 +1,5 @@
 //! The roles as processes of their own, with Redis between them or without: what listeners get, whatever goes away.
 
-mod clocks;
 mod deployment;
 mod faults;
 mod listening;
