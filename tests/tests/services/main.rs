@@ -7,4 +7,5 @@ mod redis;
 mod restarts;
 mod sources;
 mod strangers;
+mod strikes;
 mod twins;
