@@ -7,6 +7,7 @@
 pub mod container;
 pub mod name;
 pub mod position;
+pub mod rules;
 pub mod spec;
 pub mod tail;
 pub mod time;
@@ -18,6 +19,7 @@ pub mod wav_reader;
 pub use container::{Container, DataSize};
 pub use name::{Instance, InstanceError, NameError, Notes, RecordingId, SourceName, StreamName, Title};
 pub use position::{Captured, Durable, Epoch, Frame, FrameCount, Generation, Written};
+pub use rules::{RecordingMode, StreamPattern, StreamRules};
 pub use spec::{SampleFormat, Spec, SpecError};
 pub use tail::{SealReason, State, Tail};
 pub use time::{Moment, MomentError, WallTime};

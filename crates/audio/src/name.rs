@@ -20,6 +20,9 @@ pub enum NameError {
     /// Ends like a rendition.
     #[error("stream name {0:?} ends in the extension of a rendition")]
     Extension(String),
+    /// Not a pattern of stream names.
+    #[error("stream pattern {0:?}: use 1 to 64 of a-z, 0-9, '.', '_', '-', and '*' for any characters")]
+    Pattern(String),
     /// Not a canonical UUID.
     #[error("recording id {0:?} is not a lower-case UUID such as 01932c07-209c-7a3e-8c1f-5d2e9b7a4f10")]
     Recording(String),
@@ -35,7 +38,7 @@ pub enum NameError {
     },
 }
 
-fn quoted(s: &str) -> String {
+pub(crate) fn quoted(s: &str) -> String {
     s.chars().take(80).collect()
 }
 

@@ -97,6 +97,13 @@ impl Link {
                             acknowledge(shared, durable_frame)?;
                             return ended(shared);
                         }
+                        Some(Answer::Standby(_)) => {
+                            self.stand_by(shared);
+                            progress();
+                        }
+                        Some(Answer::Opened(opened)) if shared.with(|uplink| uplink.is_standing_by()) => {
+                            self.opened(shared, &opened)?;
+                        }
                         Some(Answer::Opened(_)) => return Err(passing("the recorder answered the open twice")),
                         None => return Err(passing("the recorder has closed the call")),
                     }
@@ -133,6 +140,7 @@ impl Link {
             .map_err(|status: Status| trouble(&status))?;
         match first.and_then(|first| first.message) {
             Some(Answer::Opened(opened)) => self.opened(shared, &opened)?,
+            Some(Answer::Standby(_)) => self.stand_by(shared),
             _ => return Err(passing("the recorder has not answered the open")),
         }
         Ok(Call { requests, answers })
@@ -152,11 +160,30 @@ impl Link {
         let upcoming = shared.with(opens).map_err(|error: UplinkError| Trouble::Final(error.into()))?;
         tracing::info!(%recording, epoch = opened.epoch, %next, "the stream is open");
         self.opening.resume = Some(recording);
+        self.begin(upcoming);
+        Ok(())
+    }
+
+    /// Nobody has begun a recording, or it was ended. The source goes on, so that its first frame is one of the moment at
+    /// which somebody begins.
+    fn stand_by(&mut self, shared: &Shared) {
+        self.chunks.give_up();
+        let (before, upcoming) = shared.with(|uplink| {
+            let before = uplink.is_standing_by();
+            uplink.stand_by();
+            (before, uplink.upcoming())
+        });
+        if !before {
+            tracing::info!("the stream records on demand: nothing is kept until somebody begins a recording");
+        }
+        self.begin(upcoming);
+    }
+
+    fn begin(&mut self, upcoming: Frame) {
         if let Some(first) = self.first.take() {
             // Nobody waits any more if the source was stopped meanwhile.
             let _ = first.send(upcoming);
         }
-        Ok(())
     }
 
     /// Everything is durable: half-closes the call and gives the recorder a moment, so that it sees an end, not a break.
@@ -186,7 +213,7 @@ fn trouble(status: &Status) -> Trouble {
     let message = status.message().to_owned();
     match status.code() {
         Code::Aborted => Trouble::Final(SessionError::Superseded(message)),
-        Code::InvalidArgument => Trouble::Final(SessionError::Refused(message)),
+        Code::InvalidArgument | Code::PermissionDenied => Trouble::Final(SessionError::Refused(message)),
         Code::ResourceExhausted => passing(format!("the recorder has no room: {message}")),
         code => passing(format!("the call to the recorder broke ({code:?}): {message}")),
     }

@@ -27,6 +27,9 @@ pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
     };
     declare("livetape_capture_captured_frames_total", "Frames captured.", |s| s.captured.get())?;
     declare("livetape_capture_acknowledged_frames_total", "Frames that are durable.", |s| s.acknowledged.get())?;
+    declare("livetape_capture_unwanted_frames_total", "Frames captured on standby, and not kept.", |s| {
+        s.unwanted.get()
+    })?;
     declare("livetape_capture_missed_frames_total", "Frames that were never captured.", |s| s.missed.get())?;
     // May go down: what was given up may turn out to be durable.
     declare("livetape_capture_given_up_frames", "Frames given up for want of room.", |s| s.given_up.get())?;
@@ -46,6 +49,7 @@ pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
     })?;
     let drift = "How fast the sound card's clock is, in parts in a million.";
     known("livetape_capture_drift_ppm", drift, |s| Some(s.card?.drift?.ppm()))?;
+    declare("livetape_capture_standby", "1 while nothing is kept until somebody begins.", |s| s.standing_by.into())?;
     Ok(metrics)
 }
 
@@ -63,9 +67,11 @@ mod tests {
         let metrics = declare(&names.into_iter().zip(statuses.iter().map(watch::Sender::subscribe)).collect()).unwrap();
         statuses[1].send_modify(|status| {
             status.connected = true;
-            status.captured = FrameCount::new(1_000);
+            status.captured = FrameCount::new(1_050);
             status.acknowledged = FrameCount::new(700);
             status.given_up = FrameCount::new(100);
+            status.unwanted = FrameCount::new(50);
+            status.standing_by = true;
             status.missed = FrameCount::new(30);
             status.opened = 3;
             status.spooled = FrameCount::new(50);
@@ -78,7 +84,10 @@ mod tests {
             "# TYPE livetape_capture_captured_frames_total counter",
             "# TYPE livetape_capture_given_up_frames gauge",
             "livetape_capture_captured_frames_total{stream=\"a\"} 0",
-            "livetape_capture_captured_frames_total{stream=\"b\"} 1000",
+            "livetape_capture_captured_frames_total{stream=\"b\"} 1050",
+            "livetape_capture_unwanted_frames_total{stream=\"b\"} 50",
+            "livetape_capture_standby{stream=\"a\"} 0",
+            "livetape_capture_standby{stream=\"b\"} 1",
             "livetape_capture_acknowledged_frames_total{stream=\"b\"} 700",
             "livetape_capture_given_up_frames{stream=\"b\"} 100",
             "livetape_capture_missed_frames_total{stream=\"b\"} 30",

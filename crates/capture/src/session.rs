@@ -114,7 +114,8 @@ impl Shared {
 
     /// Whether there is nothing left to do.
     pub(crate) fn drained(&self) -> bool {
-        self.draining.load(Ordering::Acquire) && self.with(|uplink| uplink.is_settled())
+        let draining = self.draining.load(Ordering::Acquire);
+        self.with(|uplink| uplink.is_over() || draining && uplink.is_settled())
     }
 
     fn drain(&self) {

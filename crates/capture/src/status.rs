@@ -8,12 +8,16 @@ use livetape_audio::FrameCount;
 pub struct Status {
     /// Whether the recorder has the stream open for it now.
     pub connected: bool,
+    /// Whether nothing is kept until somebody begins a recording.
+    pub standing_by: bool,
     /// Frames captured, or found in the spool when it began.
     pub captured: FrameCount,
     /// Frames that are durable at the recorder.
     pub acknowledged: FrameCount,
     /// Frames given up because the recorder was away for too long. May go down again when some turn out to be durable.
     pub given_up: FrameCount,
+    /// Frames that nobody wanted: captured while nothing was recorded on demand.
+    pub unwanted: FrameCount,
     /// Frames that were never captured because the source was read too late.
     pub missed: FrameCount,
     /// How often the recorder has opened the stream for it.
@@ -42,6 +46,6 @@ pub struct CardStatus {
 impl Status {
     /// Frames that wait for the recorder, in memory and in the spool.
     pub fn waiting(&self) -> FrameCount {
-        self.captured - self.acknowledged - self.given_up
+        self.captured - self.acknowledged - self.given_up - self.unwanted
     }
 }

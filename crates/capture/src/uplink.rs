@@ -152,8 +152,13 @@ pub struct Uplink {
     /// The numbers are of a process before, which may have sent more than is known here.
     restored: bool,
     ending: bool,
+    /// The recorder is there.
+    connected: bool,
+    /// It wants nothing for now.
+    standing_by: bool,
     captured: FrameCount,
     acknowledged: FrameCount,
+    unwanted: FrameCount,
     missed: FrameCount,
     opened: u64,
 }
@@ -174,8 +179,11 @@ impl Uplink {
             shelf: None,
             restored: false,
             ending: false,
+            connected: false,
+            standing_by: false,
             captured: FrameCount::ZERO,
             acknowledged: FrameCount::ZERO,
+            unwanted: FrameCount::ZERO,
             missed: FrameCount::ZERO,
             opened: 0,
         }
@@ -253,10 +261,40 @@ impl Uplink {
         self.numbers.until = None;
         self.numbers.stretches = vec![Stretch { from: self.cursor, number: next }];
         self.line = Some(Line { epoch, most: frames, end_sent: false });
+        (self.connected, self.standing_by) = (true, false);
         self.opened += 1;
         // Before anything is sent under these numbers, a process after this one has to know them.
         self.save_numbers(None);
         Ok(())
+    }
+
+    /// The recorder wants nothing until it opens the stream: what is not durable is let go, and so is all that is captured
+    /// meanwhile.
+    pub fn stand_by(&mut self) {
+        (self.line, self.connected, self.standing_by, self.restored) = (None, true, true, false);
+        self.unwanted = self.unwanted + self.waiting();
+        self.memory.clear();
+        (self.bytes, self.cursor) = (0, self.end);
+        self.notes.let_go();
+        self.numbers.until = None;
+        self.numbers.settle(self.end);
+        if let Some(shelf) = &mut self.shelf {
+            shelf.store.release(&self.numbers);
+        }
+        self.save_numbers(None);
+        if self.ending {
+            self.finished();
+        }
+    }
+
+    /// Whether the recorder wants nothing for now.
+    pub const fn is_standing_by(&self) -> bool {
+        self.standing_by
+    }
+
+    /// Whether the source has ended, and nobody wants to know.
+    pub const fn is_over(&self) -> bool {
+        self.ending && self.standing_by
     }
 
     /// The number that the next captured frame will get, as far as is known.
@@ -266,7 +304,7 @@ impl Uplink {
 
     /// The call is broken. Numbers are kept: the recorder may still have written what was sent.
     pub fn disconnected(&mut self) {
-        self.line = None;
+        (self.line, self.connected) = (None, false);
         self.save(None);
     }
 
@@ -392,8 +430,12 @@ impl Uplink {
         if frames.is_zero() {
             return Ok(());
         }
-        self.notes.arrived(self.end);
         self.captured = self.captured + frames;
+        if self.standing_by {
+            self.unwanted = self.unwanted + frames;
+            return Ok(());
+        }
+        self.notes.arrived(self.end);
         self.bytes += bytes;
         self.memory.push_back(Waiting { held: Held { at: self.end, chunk }, since: now });
         self.end = self.end + frames;
@@ -412,6 +454,9 @@ impl Uplink {
     /// `lost` was not captured.
     pub fn gap(&mut self, lost: Lost) {
         self.missed = self.missed + lost.frames;
+        if self.standing_by {
+            return;
+        }
         self.notes.push_gap(Missing { at: self.end, frames: Some(lost.frames), reason: lost.reason });
         if self.line.is_none() {
             self.save_notes(None);
@@ -421,21 +466,29 @@ impl Uplink {
     /// What is playing from the next frame on.
     pub fn title(&mut self, title: Title) {
         self.notes.say(title);
+        if self.standing_by {
+            self.notes.let_go();
+        }
     }
 
     /// The source has ended by itself.
-    pub const fn end(&mut self) {
+    pub fn end(&mut self) {
         self.ending = true;
+        if self.standing_by {
+            self.finished();
+        }
     }
 
     /// How it is doing.
     pub fn status(&self) -> Status {
         let waiting = self.waiting();
         Status {
-            connected: self.line.is_some(),
+            connected: self.connected,
+            standing_by: self.standing_by,
             captured: self.captured,
             acknowledged: self.acknowledged,
-            given_up: self.captured - self.acknowledged - waiting,
+            given_up: self.captured - self.acknowledged - waiting - self.unwanted,
+            unwanted: self.unwanted,
             missed: self.missed,
             opened: self.opened,
             spooled: self.spooled(),

@@ -212,6 +212,7 @@ async function load() {
   $('no-streams').hidden = streams.length > 0;
   const wanted = new Set();
   for (const { name, title, recording } of streams) {
+    if (!recording) continue;   // none was begun yet
     wanted.add(`s/${name}`);
     place(`s/${name}`, (card) => $('streams').append(card), { name: title ? `${name} – ${title}` : name, stream: name, recording });
   }

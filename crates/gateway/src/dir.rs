@@ -5,8 +5,8 @@ use crate::timelines::{READS, Timelines, Upto};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use livetape_audio::{Frame, Generation, RecordingId, StreamName, Tail, Timeline};
-use livetape_store::{Catalogue, DataDir, Page, Query, Recording, TapeReader, TimelineFollower};
+use livetape_audio::{Frame, Generation, RecordingId, Tail, Timeline};
+use livetape_store::{Catalogue, DataDir, Recording, TapeReader, TimelineFollower};
 use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,20 +60,8 @@ pub(crate) fn known_tail(tails: &dyn Watch, catalogue: &Catalogue, id: Recording
 }
 
 impl Library for DirLibrary {
-    fn streams(&self) -> Vec<StreamName> {
-        self.catalogue.streams()
-    }
-    fn list(&self, query: &Query) -> Page {
-        self.catalogue.list(query)
-    }
-    fn recording(&self, id: RecordingId) -> Option<Arc<Recording>> {
-        self.catalogue.get(id)
-    }
-    fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>> {
-        self.catalogue.latest(stream)
-    }
-    fn previous(&self, id: RecordingId) -> Option<Arc<Recording>> {
-        self.catalogue.previous(id)
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     fn tail(&self, id: RecordingId) -> Option<TailWatch> {

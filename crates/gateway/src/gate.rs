@@ -131,7 +131,7 @@ fn stream(context: &Context, route: &str, uri: &Uri) -> Option<StreamName> {
     match (route.split('/').nth(1)?, part) {
         ("streams", name) => name.parse().ok(),
         ("recordings", id) => {
-            let recording = context.library.recording(id.parse::<RecordingId>().ok()?)?;
+            let recording = context.library.catalogue().get(id.parse::<RecordingId>().ok()?)?;
             Some(recording.stream.clone())
         }
         _ => None,

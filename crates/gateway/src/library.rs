@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use livetape_audio::{Frame, RecordingId, StreamName, Tail, Timeline};
-use livetape_store::{Page, Query, Recording};
+use livetape_audio::{Frame, RecordingId, Tail, Timeline};
+use livetape_store::{Catalogue, Recording};
 use livetape_tail::TailWatch;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,20 +22,8 @@ pub struct ReadError {
 
 /// Recordings, finished and growing. What is listed is answered from memory; what is read may take a while.
 pub trait Library: Send + Sync + 'static {
-    /// Every stream that has a recording, in the order of names.
-    fn streams(&self) -> Vec<StreamName>;
-
-    /// Recordings, oldest first.
-    fn list(&self, query: &Query) -> Page;
-
-    /// One recording, if it exists (still).
-    fn recording(&self, id: RecordingId) -> Option<Arc<Recording>>;
-
-    /// The newest recording of a stream.
-    fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>>;
-
-    /// The recording of the same stream before this one.
-    fn previous(&self, id: RecordingId) -> Option<Arc<Recording>>;
+    /// Which streams and recordings there are.
+    fn catalogue(&self) -> &Catalogue;
 
     /// Follows a recording's tail. `None` when nothing is known: no such recording, or an open one that nobody
     /// writes any more.

@@ -104,7 +104,7 @@ impl Listener {
     /// The first of `len` bytes of recorded audio; the rest is put back on the plan.
     async fn recorded(&mut self, first: Frame, skip: usize, len: u64) -> Result<Bytes, Stop> {
         let context = &self.context;
-        if context.library.recording(self.tape.recording.id).is_none() {
+        if context.library.catalogue().get(self.tape.recording.id).is_none() {
             return Err(Stop::Deleted);
         }
         let size = u64::from(self.spec().frame_bytes());
@@ -188,7 +188,7 @@ impl Listener {
         loop {
             let library = &*self.context.library;
             let next = match tail.next {
-                Some(id) => library.recording(id),
+                Some(id) => library.catalogue().get(id),
                 None => newer(library, &self.tape.recording),
             };
             if let Some(next) = next {
@@ -225,7 +225,7 @@ impl Listener {
 fn newer(library: &dyn crate::library::Library, recording: &Recording) -> Option<Arc<Recording>> {
     let query =
         Query { stream: Some(recording.stream.clone()), from: None, to: None, after: Some(recording.id), limit: 1 };
-    library.list(&query).recordings.into_iter().next()
+    library.catalogue().list(&query).recordings.into_iter().next()
 }
 
 fn cut_front(bytes: &mut Bytes, n: usize) {

@@ -10,7 +10,9 @@ use crate::recording;
 use crate::reply::{Reply, json};
 use crate::request::Path;
 use axum::extract::State;
-use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, StreamName, Tail, Timeline, WallTime};
+use livetape_audio::{
+    Entry, Frame, FrameCount, RecordingId, RecordingMode, Spec, StreamName, Tail, Timeline, WallTime,
+};
 use livetape_store::{Recording, Seal, earliest};
 use serde::Serialize;
 use std::sync::Arc;
@@ -19,8 +21,11 @@ use std::sync::Arc;
 struct StreamItem {
     name: StreamName,
     title: String,
+    /// When it is recorded.
+    record: RecordingMode,
     state: StreamState,
-    recording: RecordingItem,
+    /// `None` if none was begun yet.
+    recording: Option<RecordingItem>,
     urls: StreamUrls,
 }
 
@@ -73,16 +78,14 @@ pub(crate) async fn streams(
     Asker(caller): Asker,
     Query(page): Query<StreamsAddress>,
 ) -> Reply {
-    let mut names = context.library.streams();
-    names.retain(|name| page.after.as_ref().is_none_or(|after| name > after) && caller.sees(name));
+    let mut names = context.library.catalogue().streams_after(page.after.as_ref(), usize::MAX);
+    names.retain(|name| caller.sees(name));
     let more = names.len() > page.limit;
     names.truncate(page.limit);
     let next = names.last().filter(|_| more).cloned();
     let mut streams = Vec::with_capacity(names.len());
     for name in &names {
-        if let Ok(recording) = live::known(&context, name) {
-            streams.push(stream_item(&context, &recording).await);
-        }
+        streams.push(stream_item(&context, name).await);
     }
     json(&serde_json::json!({ "streams": streams, "next": next }))
 }
@@ -93,7 +96,8 @@ pub(crate) async fn stream(
     Path(name): Path<StreamName>,
     _: Query<Plain>,
 ) -> Reply {
-    json(&stream_item(&context, &live::known(&context, &name)?).await)
+    live::known(&context, &name)?;
+    json(&stream_item(&context, &name).await)
 }
 
 /// `GET /recordings`.
@@ -102,7 +106,7 @@ pub(crate) async fn recordings(
     Asker(caller): Asker,
     Query(ListAddress { stream, from, to, after, limit }): Query<ListAddress>,
 ) -> Reply {
-    let page = context.library.list(&livetape_store::Query { stream, from, to, after, limit });
+    let page = context.library.catalogue().list(&livetape_store::Query { stream, from, to, after, limit });
     let mut items = Vec::with_capacity(page.recordings.len());
     // A page may have fewer than were asked for; `next` says whether there are more.
     for recording in page.recordings.iter().filter(|recording| caller.sees(&recording.stream)) {
@@ -144,20 +148,31 @@ pub(crate) async fn entries(
     }))
 }
 
-async fn stream_item(context: &Context, recording: &Arc<Recording>) -> StreamItem {
-    let name = recording.stream.clone();
-    let state = context.pulses.state(recording.id, tail(context, recording.id));
+async fn stream_item(context: &Context, name: &StreamName) -> StreamItem {
+    let catalogue = context.library.catalogue();
+    let (info, latest) = (catalogue.info(name), catalogue.latest(name));
+    let state = match &latest {
+        _ if info.waiting => StreamState::Idle,
+        Some(recording) => context.pulses.state(recording.id, tail(context, recording.id)),
+        // It has just been deleted.
+        None => StreamState::Ended,
+    };
+    let recording = match &latest {
+        Some(recording) => Some(item(context, recording).await),
+        None => None,
+    };
     StreamItem {
-        title: recording.title.to_string(),
+        title: latest.map_or_else(String::new, |recording| recording.title.to_string()),
+        record: info.mode,
         state,
-        recording: item(context, recording).await,
+        recording,
         urls: StreamUrls {
             wav: format!("/streams/{name}/live.wav"),
             pcm: format!("/streams/{name}/live.pcm"),
             events: format!("/streams/{name}/events"),
             recordings: format!("/recordings?stream={name}"),
         },
-        name,
+        name: name.clone(),
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn audio(
         return Ok((headers, empty()).into_response());
     }
     let delivery = request.delivery(&context, true, None)?;
-    let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(&stream))?;
+    let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(&context, &stream))?;
     let header = Slice::Bytes(container.header(spec, DataSize::Growing).into());
     let follow = Follow { pos: first, skip: 0, end: End::Open, live: true };
     let listener = Listener::new(context, tape, vec![header], Some(follow));
@@ -59,7 +59,9 @@ pub(crate) async fn audio(
 
 async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Start, Problem> {
     let library = &*context.library;
-    let latest = library.latest(stream).ok_or_else(|| unknown(stream))?;
+    known(context, stream)?;
+    let away = |stream| away(context, stream);
+    let latest = library.catalogue().latest(stream).ok_or_else(|| away(stream))?;
     let tail = library.tail(latest.id).map(|mut watch| watch.current());
     let is_live = context.pulses.state(latest.id, tail) == StreamState::Live;
     let edge = tail.map(|t| t.end).ok_or_else(|| away(stream))?;
@@ -97,7 +99,7 @@ fn back(context: &Context, mut recording: Arc<Recording>, mut end: Frame, mut n:
         if n <= here {
             return Start { recording, first: end.back(n) };
         }
-        let before = context.library.previous(recording.id);
+        let before = context.library.catalogue().previous(recording.id);
         let before = before.filter(|b| b.spec == recording.spec);
         let sealed = before.and_then(|b| b.seal.map(|seal| (b, seal)));
         match sealed.filter(|(_, seal)| !unbroken || seal.next == Some(recording.id)) {
@@ -113,7 +115,7 @@ async fn at(context: &Context, stream: &StreamName, time: WallTime) -> Result<Op
     let mut query =
         livetape_store::Query { stream: Some(stream.clone()), from: Some(time), to: None, after: None, limit: 1 };
     for _ in 0..MAX_SEARCHED {
-        let Some(recording) = library.list(&query).recordings.into_iter().next() else { break };
+        let Some(recording) = library.catalogue().list(&query).recordings.into_iter().next() else { break };
         query.after = Some(recording.id);
         if let Some(tail) = library.tail(recording.id).map(|mut watch| watch.current()) {
             let timeline = library.timeline(recording.clone(), tail).await.map_err(|e| Problem::unread(&e))?;
@@ -139,12 +141,19 @@ fn unknown(stream: &StreamName) -> Problem {
     Problem::not_found(format!("there is no stream {stream}"), "see /streams for those that there are")
 }
 
-fn away(stream: &StreamName) -> Problem {
+fn away(context: &Context, stream: &StreamName) -> Problem {
+    if context.library.catalogue().info(stream).waiting {
+        let error = format!("{stream} is recorded on demand, and nobody has begun a recording");
+        let hint = format!("begin one: POST /streams/{stream}/recordings; or hear what was recorded, see /recordings");
+        return Problem::later(error, hint, COME_BACK);
+    }
     let hint = "come back when it records again, or hear what was recorded: `offset` or `at`, or see /recordings";
     Problem::later(format!("nothing is being recorded on {stream} now"), hint, COME_BACK)
 }
 
-/// For everything else that is asked about a stream.
-pub(crate) fn known(context: &Context, stream: &StreamName) -> Result<Arc<Recording>, Problem> {
-    context.library.latest(stream).ok_or_else(|| unknown(stream))
+/// There is a stream if it has a recording, or a source that waits until somebody begins one.
+pub(crate) fn known(context: &Context, stream: &StreamName) -> Result<(), Problem> {
+    let catalogue = context.library.catalogue();
+    let exists = catalogue.latest(stream).is_some() || catalogue.info(stream).waiting;
+    if exists { Ok(()) } else { Err(unknown(stream)) }
 }

@@ -81,7 +81,7 @@ pub(crate) async fn delete_stream(
     let v1::DeleteStreamResponse { removed, kept } = deleted.map_err(refused)?;
     let limit = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(1);
     let query = livetape_store::Query { stream: Some(stream), limit, ..Default::default() };
-    settled(&context, |library| library.list(&query).recordings.len() < limit).await;
+    settled(&context, |library| library.catalogue().list(&query).recordings.len() < limit).await;
     json(&serde_json::json!({ "removed": removed, "kept": kept }))
 }
 
@@ -122,7 +122,7 @@ pub(crate) async fn delete(
     let message = v1::DeleteRecordingRequest { recording_id: id.into() };
     let deleted = operations(&context)?.ask(message, async |mut to, message| to.delete_recording(message).await).await;
     deleted.map_err(refused)?;
-    settled(&context, |library| library.recording(id).is_none()).await;
+    settled(&context, |library| library.catalogue().get(id).is_none()).await;
     Ok((StatusCode::NO_CONTENT, empty()).into_response())
 }
 
@@ -209,7 +209,7 @@ async fn changed(context: &Context, said: Option<v1::Recording>) -> Result<(Stri
     let is_as_said = |known: &Recording| {
         (&known.title, &known.notes, known.locked, known.seal) == (&now.title, &now.notes, now.locked, now.seal)
     };
-    settled(context, |library| library.recording(now.id).is_some_and(|known| is_as_said(&known))).await;
+    settled(context, |library| library.catalogue().get(now.id).is_some_and(|known| is_as_said(&known))).await;
     Ok((format!("/recordings/{}", now.id), json(&listing::whole(context, &now).await)?))
 }
 

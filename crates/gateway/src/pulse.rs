@@ -24,6 +24,8 @@ pub(crate) enum StreamState {
     Waiting,
     /// The recording is sealed.
     Ended,
+    /// A source is there, and nothing is recorded until somebody begins.
+    Idle,
 }
 
 /// The newest about one stream.
@@ -66,7 +68,7 @@ impl Pulses {
     /// begins with its source.
     pub(crate) fn begin(&self, library: &dyn Library) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for recording in library.streams().iter().filter_map(|stream| library.latest(stream)) {
+        for recording in library.catalogue().streams().iter().filter_map(|stream| library.catalogue().latest(stream)) {
             if let Some(mut tail) = library.tail(recording.id) {
                 seen.insert(recording.id, Seen { end: tail.current().end, since: None });
             }
@@ -107,8 +109,8 @@ async fn look(context: &Context) {
     let (library, pulses) = (&context.library, &context.pulses);
     let listened_to = pulses.news.receiver_count() > 0;
     let mut news = HashMap::new();
-    for stream in library.streams() {
-        let Some(recording) = library.latest(&stream) else { continue };
+    for stream in library.catalogue().streams() {
+        let Some(recording) = library.catalogue().latest(&stream) else { continue };
         let tail = library.tail(recording.id).map(|mut watch| watch.current());
         let state = pulses.state(recording.id, tail);
         if listened_to {
@@ -119,11 +121,9 @@ async fn look(context: &Context) {
     if listened_to {
         pulses.news.send_replace(Arc::new(news));
     }
-    pulses
-        .seen
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .retain(|id, seen| seen.moved_within(pulses.away) || library.recording(*id).is_some_and(|r| r.seal.is_none()));
+    pulses.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, seen| {
+        seen.moved_within(pulses.away) || library.catalogue().get(*id).is_some_and(|r| r.seal.is_none())
+    });
 }
 
 async fn status(

@@ -254,7 +254,7 @@ fn is_known(request: &Request, etag: &str) -> bool {
 pub(crate) fn known(context: &Context, id: RecordingId) -> Result<Arc<Recording>, Problem> {
     let unknown =
         || Problem::not_found(format!("there is no recording {id}"), "see /recordings for those that there are");
-    context.library.recording(id).ok_or_else(unknown)
+    context.library.catalogue().get(id).ok_or_else(unknown)
 }
 
 /// An open recording whose tail nobody tells.

@@ -7,7 +7,7 @@ mod timeline;
 pub use opening::Opening;
 
 use crate::v1;
-use livetape_audio::{GapReason, NameError, SampleFormat, SealReason, Spec, SpecError};
+use livetape_audio::{GapReason, NameError, RecordingMode, SampleFormat, SealReason, Spec, SpecError};
 
 /// Why a message can never be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ impl InvalidMessage {
     /// The field of the message.
     pub const fn field(&self) -> &'static str {
         match self {
-            Self::Name(NameError::Stream(_) | NameError::Extension(_)) => "stream",
+            Self::Name(NameError::Stream(_) | NameError::Extension(_) | NameError::Pattern(_)) => "stream",
             Self::Name(NameError::Recording(_)) => "resume_recording_id",
             Self::Name(NameError::Text { what, .. }) | Self::Unknown { what, .. } => what,
             Self::Spec(SpecError::Rate(_)) => "spec.rate",
@@ -128,6 +128,24 @@ impl From<SealReason> for v1::SealReason {
             SealReason::SizeLimit => Self::SizeLimit,
             SealReason::SpecChanged => Self::SpecChanged,
             SealReason::Operator => Self::Operator,
+        }
+    }
+}
+
+impl From<v1::RecordingMode> for RecordingMode {
+    fn from(mode: v1::RecordingMode) -> Self {
+        match mode {
+            v1::RecordingMode::Unspecified | v1::RecordingMode::Always => Self::Always,
+            v1::RecordingMode::OnDemand => Self::OnDemand,
+        }
+    }
+}
+
+impl From<RecordingMode> for v1::RecordingMode {
+    fn from(mode: RecordingMode) -> Self {
+        match mode {
+            RecordingMode::Always => Self::Always,
+            RecordingMode::OnDemand => Self::OnDemand,
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Board {
     outer: Arc<dyn Publisher>,
     tails: Mutex<HashMap<RecordingId, watch::Sender<Tail>>>,
     /// Which tails have moved.
-    pub(crate) changes: Changes,
+    pub(crate) changes: Changes<RecordingId>,
 }
 
 impl Board {

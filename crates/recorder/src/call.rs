@@ -9,6 +9,7 @@ use livetape_audio::{Epoch, Frame, RecordingId};
 use livetape_proto::Opening;
 use livetape_service::metrics::Held;
 use livetape_store::StoreError;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
@@ -18,8 +19,8 @@ pub(crate) struct CallId(pub(crate) u64);
 
 /// What a stream's task is asked.
 pub(crate) enum Command {
-    /// A source opens the stream.
-    Open { call: CallId, opening: Box<Opening>, reply: oneshot::Sender<Result<Opened, OpenError>> },
+    /// A source opens the stream. Who drops the answer has hung up.
+    Open { call: CallId, opening: Box<Opening>, reply: oneshot::Sender<Result<watch::Receiver<Progress>, OpenError>> },
     /// A message of a call, with its audio.
     Message { call: CallId, message: Message, pcm: Bytes },
     /// The source sends nothing more, but still listens.
@@ -28,18 +29,20 @@ pub(crate) enum Command {
     Operate { of: Option<RecordingId>, wish: Wish, reply: oneshot::Sender<Result<Done, Refused>> },
 }
 
-/// The answer to an open. Who drops `progress` has hung up.
-pub(crate) struct Opened {
+/// What a call may write to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granted {
     pub(crate) recording: RecordingId,
     pub(crate) epoch: Epoch,
     pub(crate) next: Frame,
     pub(crate) resume: Option<Frame>,
-    pub(crate) progress: watch::Receiver<Progress>,
 }
 
 /// What a source learns while its call lasts. The newest value says all.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
+    /// What the call may write to; nothing while it is on standby.
+    pub(crate) granted: Option<Granted>,
     /// Durable end in the numbers of the call.
     pub(crate) durable: Frame,
     /// Why the call ends, if it does.
@@ -53,6 +56,8 @@ pub(crate) enum Verdict {
     Ended,
     /// A message did not fit.
     Refused(Refusal),
+    /// Another source has opened the stream while this one was waiting.
+    Replaced,
     /// The disk is full.
     Full(String),
     /// The disk failed.
@@ -69,7 +74,7 @@ impl From<OpenError> for Verdict {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Full(text) => Self::Full(text),
-            OpenError::Unavailable(text) | OpenError::TooMany(text) => Self::Failed(text),
+            OpenError::Unavailable(text) | OpenError::TooMany(text) | OpenError::Forbidden(text) => Self::Failed(text),
         }
     }
 }
@@ -77,17 +82,54 @@ impl From<OpenError> for Verdict {
 /// The call that writes now, on the side of the stream's task.
 pub(crate) struct Call {
     pub(crate) id: CallId,
+    /// All epochs that it was given.
+    epochs: Option<RangeInclusive<Epoch>>,
     progress: watch::Sender<Progress>,
     instruments: Arc<Instruments>,
     _connected: Held,
 }
 
 impl Call {
-    /// A call that begins at `next`, and its other side.
-    pub(crate) fn new(id: CallId, next: Frame, instruments: Arc<Instruments>) -> (Self, watch::Receiver<Progress>) {
-        let (progress, other) = watch::channel(Progress { durable: next, verdict: None });
+    /// A call that may write to this, or that is on standby; and its other side.
+    pub(crate) fn new(
+        id: CallId,
+        granted: Option<Granted>,
+        instruments: Arc<Instruments>,
+    ) -> (Self, watch::Receiver<Progress>) {
+        let durable = granted.map_or(Frame::ZERO, |granted| granted.next);
+        let (progress, other) = watch::channel(Progress { granted, durable, verdict: None });
+        let epochs = granted.map(|granted| granted.epoch..=granted.epoch);
         let connected = Held::new(&instruments.sources);
-        (Self { id, progress, instruments, _connected: connected }, other)
+        (Self { id, epochs, progress, instruments, _connected: connected }, other)
+    }
+
+    /// It has been on standby, and may write to this from now on.
+    pub(crate) fn granted(mut self, granted: Granted) -> Self {
+        let first = self.epochs.as_ref().map_or(granted.epoch, |epochs| *epochs.start());
+        self.epochs = Some(first..=granted.epoch);
+        self.progress.send_modify(|p| (p.granted, p.durable) = (Some(granted), granted.next));
+        self
+    }
+
+    /// It may write to nothing from now on.
+    pub(crate) fn standing_by(self) -> Self {
+        self.progress.send_modify(|p| p.granted = None);
+        self
+    }
+
+    /// The epoch that it was given last.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.epochs.as_ref().map(|epochs| *epochs.end())
+    }
+
+    /// Whether it was ever given this epoch.
+    pub(crate) fn had(&self, epoch: Epoch) -> bool {
+        self.epochs.as_ref().is_some_and(|epochs| epochs.contains(&epoch))
+    }
+
+    /// Whether the other side has hung up.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.progress.is_closed()
     }
 
     /// Tells how far the audio is durable.

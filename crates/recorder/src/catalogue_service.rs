@@ -9,7 +9,7 @@ use crate::stream::Shared;
 use livetape_audio::{Generation, NameError, WallTime};
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_proto::v1::{self, WatchCatalogueResponse};
-use livetape_store::{Query, Recording, TimelineFollower};
+use livetape_store::{Query, TimelineFollower};
 use std::str::FromStr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -72,12 +72,10 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         let limit = limit(request.limit, 100, 1000)?;
         let after = maybe("after", &request.after)?;
         // One more than asked for tells whether that is all.
-        let newest = self.shared.archive.all.latest_after(after.as_ref(), limit + 1);
-        let describe = |latest: &Arc<Recording>| v1::Stream {
-            name: latest.stream.to_string(),
-            latest: Some(describe::recording(latest)),
-        };
-        let (streams, more) = page(newest.iter().map(describe), limit);
+        let all = &self.shared.archive.all;
+        let names = all.streams_after(after.as_ref(), limit + 1);
+        let describe = |name| describe::stream(name, all.info(name), all.latest(name).as_deref());
+        let (streams, more) = page(names.iter().map(describe), limit);
         let next = streams.last().filter(|_| more).map(|stream| stream.name.clone());
         Ok(Response::new(v1::ListStreamsResponse { streams, next }))
     }
@@ -148,12 +146,17 @@ async fn watch(
     outlet: Outlet<WatchCatalogueResponse>,
 ) -> Result<(), Status> {
     loop {
-        let mut seen = archive.changes.now();
+        let (mut seen, mut streams_seen) = (archive.changes.now(), archive.stream_changes.now());
         say(&outlet, Change::Begins(v1::CatalogueBegins { generation: generation.0 })).await?;
         everything(&archive, &outlet).await?;
         say(&outlet, Change::Complete(v1::CatalogueComplete {})).await?;
         // A watcher that was too slow for the changes gets everything anew.
-        while let Ok((ids, now)) = archive.changes.since(seen) {
+        while let (Ok((ids, now)), Ok((names, streams_now))) =
+            (archive.changes.since(seen), archive.stream_changes.since(streams_seen))
+        {
+            for name in names {
+                say(&outlet, Change::Stream(describe::stream(&name, archive.all.info(&name), None))).await?;
+            }
             for id in ids {
                 say(
                     &outlet,
@@ -164,14 +167,20 @@ async fn watch(
                 )
                 .await?;
             }
-            seen = now;
-            archive.changes.after(seen).await;
+            (seen, streams_seen) = (now, streams_now);
+            tokio::select! {
+                () = archive.changes.after(seen) => {}
+                () = archive.stream_changes.after(streams_seen) => {}
+            }
         }
     }
 }
 
 /// All that there is, page by page: what is added behind the place that was reached comes as a change, if not here.
 async fn everything(archive: &Archive, outlet: &Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
+    for (name, info) in archive.all.infos() {
+        say(outlet, Change::Stream(describe::stream(&name, info, None))).await?;
+    }
     let mut query = Query { limit: PAGE, ..Query::default() };
     loop {
         let page = archive.all.list(&query);
@@ -195,6 +204,7 @@ mod tests {
     use crate::changes::Changes;
     use futures::StreamExt;
     use livetape_audio::{Epoch, FrameCount, Instance, RecordingId, SampleFormat, Spec};
+    use livetape_store::Recording;
     use std::collections::BTreeMap;
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
@@ -237,6 +247,7 @@ mod tests {
                 Change::Complete(_) => {}
                 Change::Recording(recording) => _ = known.insert(recording.id, recording.title),
                 Change::RemovedRecordingId(id) => _ = known.remove(&id),
+                Change::Stream(_) => {}
             }
         }
         begun

@@ -1,15 +1,15 @@
 //! What has changed lately, for any number of watchers that never hold up who changes it.
 //!
-//! A change is a number and the recording that it is about; what that looks like now the watcher looks up. So many
-//! changes of one recording that nobody has looked at are one, and a watcher that is late misses none of them, unless
-//! more recordings than [`KEPT`] have changed meanwhile: then it is told to look at everything anew.
+//! A change is a number and the key of what it is about, such as a recording; what that looks like now the watcher looks
+//! up. So many changes of one thing that nobody has looked at are one, and a watcher that is late misses none of them,
+//! unless more things than [`KEPT`] have changed meanwhile: then it is told to look at everything anew.
 
-use livetape_audio::RecordingId;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Recordings whose last change is remembered.
+/// Keys whose last change is remembered.
 const KEPT: usize = 8192;
 /// Most changes that are told at once.
 const AT_ONCE: usize = 256;
@@ -18,49 +18,51 @@ const AT_ONCE: usize = 256;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seen(u64);
 
-/// The latest change of each recording.
+/// The latest change of each `K`.
 #[derive(Debug)]
-pub(crate) struct Changes {
-    log: Mutex<Log>,
+pub(crate) struct Changes<K> {
+    log: Mutex<Log<K>>,
     last: watch::Sender<Seen>,
     kept: usize,
 }
 
-#[derive(Debug, Default)]
-struct Log {
+#[derive(Debug)]
+struct Log<K> {
     last: Seen,
     /// Up to here changes were forgotten.
     forgotten: Seen,
-    by_number: BTreeMap<Seen, RecordingId>,
-    by_id: HashMap<RecordingId, Seen>,
+    by_number: BTreeMap<Seen, K>,
+    by_id: HashMap<K, Seen>,
 }
 
 /// A watcher is so late that changes were forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLate;
 
-impl Default for Changes {
+impl<K: Clone + Eq + Hash> Default for Changes<K> {
     fn default() -> Self {
         Self::keeping(KEPT)
     }
 }
 
-impl Changes {
+impl<K: Clone + Eq + Hash> Changes<K> {
     pub(crate) fn keeping(kept: usize) -> Self {
-        Self { log: Mutex::default(), last: watch::Sender::default(), kept }
+        let (by_number, by_id) = (BTreeMap::new(), HashMap::new());
+        let log = Log { last: Seen::default(), forgotten: Seen::default(), by_number, by_id };
+        Self { log: Mutex::new(log), last: watch::Sender::default(), kept }
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, Log<K>> {
         // Nothing between taking the lock and giving it back can panic.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something about this recording is different now.
-    pub(crate) fn touch(&self, id: RecordingId) {
+    /// Something about this one is different now.
+    pub(crate) fn touch(&self, id: K) {
         let mut log = self.log();
         let number = Seen(log.last.0.saturating_add(1));
         log.last = number;
-        if let Some(before) = log.by_id.insert(id, number) {
+        if let Some(before) = log.by_id.insert(id.clone(), number) {
             log.by_number.remove(&before);
         }
         log.by_number.insert(number, id);
@@ -78,17 +80,17 @@ impl Changes {
         self.log().last
     }
 
-    /// The next recordings that have changed since, and where the watcher stands then. None, if none has.
+    /// The next ones that have changed since, and where the watcher stands then. None, if none has.
     ///
     /// # Errors
     /// [`TooLate`]: look at everything anew, beginning with [`Changes::now`].
-    pub(crate) fn since(&self, seen: Seen) -> Result<(Vec<RecordingId>, Seen), TooLate> {
+    pub(crate) fn since(&self, seen: Seen) -> Result<(Vec<K>, Seen), TooLate> {
         let log = self.log();
         if seen < log.forgotten {
             return Err(TooLate);
         }
         let news = log.by_number.range(Seen(seen.0.saturating_add(1))..).take(AT_ONCE);
-        let (numbers, ids): (Vec<Seen>, Vec<RecordingId>) = news.unzip();
+        let (numbers, ids): (Vec<Seen>, Vec<K>) = news.map(|(number, id)| (*number, id.clone())).unzip();
         Ok((ids, numbers.last().copied().unwrap_or(seen)))
     }
 
@@ -102,6 +104,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use livetape_audio::RecordingId;
 
     fn id(n: u64) -> RecordingId {
         RecordingId::new(n, &[1; 10])

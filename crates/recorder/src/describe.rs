@@ -1,8 +1,19 @@
 //! What is known about recordings, as messages.
 
+use livetape_audio::StreamName;
 use livetape_audio::WallTime;
 use livetape_proto::v1;
-use livetape_store::Recording;
+use livetape_store::{Recording, StreamInfo};
+
+/// A stream.
+pub(crate) fn stream(name: &StreamName, info: StreamInfo, latest: Option<&Recording>) -> v1::Stream {
+    v1::Stream {
+        name: name.to_string(),
+        latest: latest.map(recording),
+        mode: v1::RecordingMode::from(info.mode).into(),
+        waiting: info.waiting,
+    }
+}
 
 /// A recording.
 pub(crate) fn recording(recording: &Recording) -> v1::Recording {

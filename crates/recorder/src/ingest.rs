@@ -66,6 +66,18 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// The fencing token.
+    pub const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Append { epoch, .. }
+            | Self::Gap { epoch, .. }
+            | Self::Title { epoch, .. }
+            | Self::End { epoch, .. } => *epoch,
+        }
+    }
+}
+
 /// What to do about a message that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {

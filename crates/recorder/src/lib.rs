@@ -18,6 +18,7 @@ mod catalogue_service;
 mod changes;
 mod committer;
 mod deadline;
+mod demand;
 mod describe;
 mod export;
 mod incoming;

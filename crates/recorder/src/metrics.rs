@@ -11,6 +11,7 @@ pub(crate) struct Instruments {
     pub(crate) metrics: Metrics,
     pub(crate) open_recordings: Gauge,
     pub(crate) sources: Gauge,
+    pub(crate) waiting_sources: Gauge,
     /// From the arrival of audio until it is durable.
     pub(crate) lag: Histogram,
     /// From the begin of a sync round to its end.
@@ -27,6 +28,10 @@ impl Instruments {
         Ok(Self {
             open_recordings: m.gauge("livetape_recorder_open_recordings", "Recordings that are not sealed.")?,
             sources: m.gauge("livetape_recorder_connected_sources", "Sources that have a stream open.")?,
+            waiting_sources: m.gauge(
+                "livetape_recorder_waiting_sources",
+                "Of these, sources of which nothing is recorded until somebody begins.",
+            )?,
             lag: m.histogram(
                 "livetape_recorder_durable_lag_seconds",
                 "From the arrival of the oldest audio of a commit until it was durable.",
@@ -72,6 +77,7 @@ impl Instruments {
             OpenError::Full(_) => self.full(),
             OpenError::Unavailable(_) => self.refused("unavailable"),
             OpenError::TooMany(_) => self.refused("too_many_streams"),
+            OpenError::Forbidden(_) => self.refused("stream_not_allowed"),
         }
     }
 
@@ -81,6 +87,7 @@ impl Instruments {
             Verdict::Ended => {}
             Verdict::Full(_) => self.full(),
             Verdict::Failed(_) => self.refused("storage_failed"),
+            Verdict::Replaced => self.refused("superseded"),
             Verdict::Refused(refusal) => self.refused(match refusal {
                 Refusal::OldEpoch { .. } => "superseded",
                 Refusal::UnknownEpoch { .. } => "unknown_epoch",

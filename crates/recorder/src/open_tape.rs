@@ -2,7 +2,7 @@
 
 use crate::call::{Call, CallId, Verdict};
 use crate::committer::{Committed, Committer, Pending};
-use crate::ingest::{Ingest, Position};
+use crate::ingest::{Ingest, Message, Position};
 use crate::metrics::Instruments;
 use bytes::Bytes;
 use livetape_audio::{Durable, Entry, Epoch, FrameCount, Instance, RecordingId, SealReason, Title, WallTime};
@@ -94,6 +94,12 @@ impl OpenTape {
     /// Whether the call is the one that writes.
     pub(crate) fn is_of(&self, call: CallId) -> bool {
         self.call.as_ref().is_some_and(|current| current.id == call)
+    }
+
+    /// Whether the message was under way when the call was given another recording to write to.
+    pub(crate) fn is_late(&self, message: &Message) -> bool {
+        let epoch = message.epoch();
+        epoch < self.ingest.epoch() && self.call.as_ref().is_some_and(|call| call.had(epoch))
     }
 
     /// Takes the tape for work that nothing may come between. Has to be settled.

@@ -28,16 +28,15 @@ impl Operations {
         described(self.keeper.edit(named(id)?, edit).await)
     }
 
-    /// A stream that has recordings.
+    /// A stream that has recordings, or a source that waits.
     fn stream(&self, name: &str) -> Result<StreamName, Status> {
         let name = parse("stream", name)?;
-        match self.shared.archive.latest(&name) {
-            Some(_) => Ok(name),
-            None => {
-                let text = format!("there is no stream {name}: list what there is");
-                Err(status::refused(Code::NotFound, "NO_SUCH_STREAM", [("stream", name.to_string())], text))
-            }
+        let archive = &self.shared.archive;
+        if archive.latest(&name).is_some() || archive.all.info(&name).waiting {
+            return Ok(name);
         }
+        let text = format!("there is no stream {name}: list what there is");
+        Err(status::refused(Code::NotFound, "NO_SUCH_STREAM", [("stream", name.to_string())], text))
     }
 }
 
@@ -86,6 +85,10 @@ impl v1::operation_service_server::OperationService for Operations {
             Done::Sealed(sealed, Some(new)) => Ok(Response::new(v1::BeginRecordingResponse {
                 recording: Some(describe::recording(&new)),
                 sealed: Some(describe::recording(&sealed)),
+            })),
+            Done::Begun(new) => Ok(Response::new(v1::BeginRecordingResponse {
+                recording: Some(describe::recording(&new)),
+                sealed: None,
             })),
             _ => Err(answer(Refused::NotOpen)),
         }

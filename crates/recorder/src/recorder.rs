@@ -14,9 +14,9 @@ use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
-use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, Tail};
+use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, StreamRules, Tail};
 use livetape_service::{Metrics, Tasks};
-use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter, TimelineFollower};
+use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -48,6 +48,8 @@ pub struct RecorderConfig {
     pub resume_window: Duration,
     /// A recording rolls into a next one at the first 00:00 UTC after it is this long.
     pub roll_after: Duration,
+    /// Which streams sources may open, and when those are recorded.
+    pub rules: StreamRules,
     /// How much is kept.
     pub retention: Retention,
     /// The disk, which tests let fail.
@@ -98,6 +100,7 @@ impl Recorder {
             committer: Committer::start(config.sync_interval, Arc::clone(&instruments))?,
             resume_window: config.resume_window,
             roll_after: config.roll_after,
+            rules: config.rules,
             instruments,
         });
         let recovering = Arc::clone(&shared);
@@ -171,6 +174,9 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
     let mut ids: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for recording in &recordings {
         ids.entry(recording.stream.clone()).or_default().insert(recording.id, recording.spec);
+    }
+    for stream in ids.keys() {
+        shared.archive.inform(stream, StreamInfo { mode: shared.rules.mode(stream), waiting: false });
     }
     let mut open = Vec::new();
     for recording in recordings {

@@ -3,7 +3,7 @@
 //! Not here: decisions. A call holds no audio but the message in its hands, so a recording that is behind holds the
 //! source back through HTTP/2 flow control.
 
-use crate::call::{Command, Progress, Verdict};
+use crate::call::{Command, Granted, Progress, Verdict};
 use crate::deadline::Deadline;
 use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
@@ -104,19 +104,13 @@ async fn converse(
     instruments: &Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), Status> {
-    let Session { opened, call, commands } = session;
-    let answer = v1::Opened {
-        recording_id: opened.recording.to_string(),
-        epoch: opened.epoch.0,
-        next_frame: opened.next.get(),
-        resume_frame: opened.resume.map(Frame::get),
-        max_append_bytes: MAX_APPEND_BYTES,
-    };
-    send(responses, Response::Opened(answer)).await?;
-    let chunk = Chunk::default();
+    let Session { progress, call, commands } = session;
+    let (chunk, state) = (Chunk::default(), progress.clone());
     let from_source = async {
         while let Some(request) = incoming.message().await.map_err(too_large)? {
-            chunk.arrived(opened.recording, &request);
+            if let Some(Granted { recording, .. }) = state.borrow().granted {
+                chunk.arrived(recording, &request);
+            }
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(status::stopping());
@@ -128,22 +122,29 @@ async fn converse(
     };
     tokio::select! {
         outcome = from_source => outcome,
-        outcome = to_source(opened.progress, responses, &chunk) => outcome,
+        outcome = to_source(progress, responses, &chunk) => outcome,
         () = responses.closed() => Ok(()),
         () = shutdown.cancelled() => Err(status::stopping()),
     }
 }
 
-/// Tells what becomes durable, until the stream's task has a verdict or lets go of the call.
+/// Tells what may be written to and what becomes durable, until the stream's task has a verdict or lets go of the call.
 async fn to_source(
     mut progress: watch::Receiver<Progress>,
     responses: &Responses,
     chunk: &Chunk,
 ) -> Result<(), Status> {
-    let mut told = progress.borrow().durable;
+    let (mut epoch, mut told, mut standing_by) = (None, Frame::ZERO, false);
     loop {
-        let more = progress.changed().await.is_ok();
-        let Progress { durable, verdict } = progress.borrow_and_update().clone();
+        let Progress { granted, durable, verdict } = progress.borrow_and_update().clone();
+        if let Some(granted) = granted.filter(|granted| epoch != Some(granted.epoch)) {
+            // Sealed and begun since the last look: the source has to know of both.
+            if epoch.is_some() && !standing_by {
+                send(responses, Response::Standby(v1::Standby {})).await?;
+            }
+            send(responses, opened(granted)).await?;
+            (epoch, told, standing_by) = (Some(granted.epoch), granted.next, false);
+        }
         match verdict {
             Some(Verdict::Ended) => {
                 chunk.acknowledged(durable);
@@ -155,10 +156,25 @@ async fn to_source(
                 send(responses, Response::Acknowledged(v1::Acknowledged { durable_frame: durable.get() })).await?;
                 chunk.acknowledged(durable);
             }
-            None if !more => return Ok(()),
             None => {}
         }
+        if granted.is_none() && !std::mem::replace(&mut standing_by, true) {
+            send(responses, Response::Standby(v1::Standby {})).await?;
+        }
+        if progress.changed().await.is_err() {
+            return Ok(());
+        }
     }
+}
+
+fn opened(Granted { recording, epoch, next, resume }: Granted) -> Response {
+    Response::Opened(v1::Opened {
+        recording_id: recording.to_string(),
+        epoch: epoch.0,
+        next_frame: next.get(),
+        resume_frame: resume.map(Frame::get),
+        max_append_bytes: MAX_APPEND_BYTES,
+    })
 }
 
 async fn send(responses: &Responses, message: Response) -> Result<(), Status> {
@@ -227,6 +243,7 @@ fn open_status(error: OpenError) -> Status {
         OpenError::Full(text) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
         OpenError::TooMany(text) => status::later(Code::ResourceExhausted, "TOO_MANY_STREAMS", text),
         OpenError::Unavailable(text) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
+        OpenError::Forbidden(text) => status::refused(Code::PermissionDenied, "STREAM_NOT_ALLOWED", [], text),
     }
 }
 
@@ -235,6 +252,12 @@ fn verdict_status(verdict: Verdict) -> Status {
         Verdict::Refused(refusal) => refusal_status(refusal),
         Verdict::Full(text) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
         Verdict::Failed(text) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
+        Verdict::Replaced => status::refused(
+            Code::Aborted,
+            "SUPERSEDED",
+            [],
+            "another source has opened the stream: open it yourself to take it back",
+        ),
         // Told in its own message.
         Verdict::Ended => Status::ok(""),
     }
@@ -265,12 +288,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_takes_no_acknowledgements_is_given_up() {
-        let (news, progress) = watch::channel(Progress { durable: Frame::ZERO, verdict: None });
+        let (news, progress) = watch::channel(Progress { granted: None, durable: Frame::ZERO, verdict: None });
         let (responses, mut deaf) = mpsc::channel(1);
         let chunk = Chunk::default();
         let counting = async {
             for frame in 1.. {
-                news.send_replace(Progress { durable: Frame::new(frame), verdict: None });
+                news.send_replace(Progress { granted: None, durable: Frame::new(frame), verdict: None });
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };

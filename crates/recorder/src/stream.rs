@@ -5,24 +5,26 @@
 //! they wait there, and the source waits behind them. Not here: gRPC, bytes on disk, time of day of frames.
 
 mod operate;
+mod standby;
 
 pub(crate) use operate::marks;
 
 use crate::archive::Archive;
 use crate::board::Board;
-use crate::call::{Call, CallId, Command, Opened, Verdict};
+use crate::call::{Call, CallId, Command, Granted, Progress, Verdict};
 use crate::committer::{Committed, Committer};
 use crate::ingest::{Decision, Message, Position, Refusal};
 use crate::metrics::Instruments;
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
 use bytes::Bytes;
-use livetape_audio::{Epoch, SealReason, StreamName, Tail};
+use livetape_audio::{Epoch, Instance, SealReason, StreamName, StreamRules, Tail};
 use livetape_proto::Opening;
 use livetape_store::{DataDir, StoreError, TapeWriter};
+use standby::Standby;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// Audio that may wait for a commit in one recording, in bytes.
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) committer: Committer,
     pub(crate) resume_window: Duration,
     pub(crate) roll_after: Duration,
+    pub(crate) rules: StreamRules,
     pub(crate) instruments: Arc<Instruments>,
 }
 
@@ -55,17 +58,19 @@ pub(crate) struct Stream {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     open: Option<OpenTape>,
+    /// The source that waits until somebody begins a recording; only while nothing is open.
+    standby: Option<Standby>,
 }
 
 impl Stream {
     /// A stream, with the recording that recovery found open.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         name: StreamName,
         shared: Arc<Shared>,
         commands: mpsc::Receiver<Command>,
         open: Option<OpenTape>,
     ) -> Self {
-        Self { name, shared, commands, open }
+        Self { name, shared, commands, open, standby: None }
     }
 
     /// Serves the stream until nobody can send commands any more, or nobody has for a while and nothing is open; then
@@ -75,13 +80,14 @@ impl Stream {
             let busy = self.open.as_ref().is_some_and(|open| open.pending.bytes() >= MAX_PENDING);
             let deadline = match &self.open {
                 Some(open) => open.deadline,
+                None if self.standby.is_some() => None,
                 None => Some(Instant::now() + IDLE),
             };
-            let call = self.open.as_ref().and_then(|open| open.call.as_ref().map(|call| call.id));
+            let call = self.call().map(|call| call.id);
             tokio::select! {
                 // What has arrived is taken in before its source is found to be gone.
                 biased;
-                event = event(&mut self.open) => match event? {
+                event = event(&mut self.open, &self.standby) => match event? {
                     Some(outcome) => self.committed(outcome),
                     None if busy || !self.commands.is_empty() => self.next_command().await?,
                     None => if let Some(call) = call { self.closed(call).await? },
@@ -96,8 +102,16 @@ impl Stream {
         }
         self.refuse_the_rest();
         self.settle().await?;
+        self.dismiss(None);
+        self.shared.archive.forget_unused(&self.name);
         self.shared.instruments.forget(&self.name);
         Ok(())
+    }
+
+    /// The call of the source that is connected.
+    fn call(&self) -> Option<&Call> {
+        let waiting = self.standby.as_ref().map(|standby| &standby.call);
+        self.open.as_ref().and_then(|open| open.call.as_ref()).or(waiting)
     }
 
     fn kick(&mut self) {
@@ -137,6 +151,8 @@ impl Stream {
             Command::Message { call, message, pcm } => {
                 if self.open.as_ref().is_some_and(|open| open.is_of(call)) {
                     self.message(message, pcm).await?;
+                } else if self.is_waiting(call) {
+                    self.late(message);
                 }
             }
             Command::Closed { call } => self.closed(call).await?,
@@ -149,8 +165,14 @@ impl Stream {
         if self.open.as_ref().is_some_and(|open| open.is_of(call)) {
             self.settle().await?;
             self.hang_up(None);
+        } else if self.is_waiting(call) {
+            self.dismiss(None);
         }
         Ok(())
+    }
+
+    fn is_waiting(&self, call: CallId) -> bool {
+        self.standby.as_ref().is_some_and(|standby| standby.call.id == call)
     }
 
     fn hang_up(&mut self, verdict: Option<Verdict>) {
@@ -160,9 +182,13 @@ impl Stream {
     }
 
     /// A source opens the stream: everything before is made durable, the epoch rises, an older call ends.
-    async fn opening(&mut self, call: CallId, opening: Opening) -> anyhow::Result<Result<Opened, OpenError>> {
+    async fn opening(
+        &mut self,
+        call: CallId,
+        opening: Opening,
+    ) -> anyhow::Result<Result<watch::Receiver<Progress>, OpenError>> {
         self.settle().await?;
-        let former = self.open.as_mut().and_then(|open| open.take_call(self.shared.resume_window));
+        let former = self.take_call();
         let ready = self.make_ready(&opening).await?;
         if let Some((former, instance)) = former {
             former.end(Some(match &ready {
@@ -175,18 +201,26 @@ impl Stream {
         if let Err(error) = ready {
             return Ok(Err(error));
         }
-        let Some(open) = &mut self.open else { return Ok(Err(nothing_open())) };
+        let Some(open) = &mut self.open else { return Ok(Ok(self.wait(call, opening))) };
         let (recording, epoch, next) = (open.recording.id, open.ingest.epoch(), open.ingest.next());
-        let (writing, progress) = Call::new(call, next, Arc::clone(&self.shared.instruments));
-        (open.call, open.deadline) = (Some(writing), None);
         let wrote = open.tape.as_ref().and_then(|tape| tape.timeline().written_by(opening.instance, next));
         let resume = tape::resume(&self.shared.archive.all, &opening, recording, wrote);
+        let granted = Granted { recording, epoch, next, resume };
+        let (writing, progress) = Call::new(call, Some(granted), Arc::clone(&self.shared.instruments));
+        (open.call, open.deadline) = (Some(writing), None);
         tracing::info!(stream = %self.name, %recording, %epoch, %next, source = %opening.source, "source connected");
-        Ok(Ok(Opened { recording, epoch, next, resume, progress }))
+        self.inform();
+        Ok(Ok(progress))
+    }
+
+    /// Takes the call of the source that is connected, and who it is of.
+    fn take_call(&mut self) -> Option<(Call, Instance)> {
+        let waiting = self.standby.take().map(|standby| (standby.call, standby.opening.instance));
+        waiting.or_else(|| self.open.as_mut().and_then(|open| open.take_call(self.shared.resume_window)))
     }
 
     fn superseded(&self) -> Verdict {
-        let current = self.open.as_ref().map_or(Epoch::default(), |open| open.ingest.epoch());
+        let Some(current) = self.open.as_ref().map(|open| open.ingest.epoch()) else { return Verdict::Replaced };
         Verdict::Refused(Refusal::OldEpoch { got: Epoch(current.0.saturating_sub(1)), current })
     }
 
@@ -203,6 +237,7 @@ impl Stream {
                 let next = Next::Wanted(Box::new(opening.clone()), self.next_epoch());
                 self.end_recording(SealReason::SpecChanged, Some(next)).await
             }
+            None if self.waits(opening) => Ok(Ok(())),
             None => self.begin(opening).await,
         }
     }
@@ -210,7 +245,7 @@ impl Stream {
     /// The same recording goes on under the next epoch.
     async fn reopen(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
         let Some((open, writer)) = self.open.as_mut().and_then(OpenTape::at_home) else {
-            return Ok(Err(nothing_open()));
+            return Ok(Err(OpenError::nothing_open()));
         };
         let (epoch, source) = (open.ingest.epoch().next(), opening.clone());
         let (writer, outcome) =
@@ -248,6 +283,9 @@ impl Stream {
     async fn message(&mut self, message: Message, pcm: Bytes) -> anyhow::Result<()> {
         loop {
             let Some(open) = &mut self.open else { return Ok(()) };
+            if open.is_late(&message) {
+                return Ok(());
+            }
             match open.ingest.decide(message.clone(), tape::now()) {
                 Ok(Decision::Nothing) => return Ok(()),
                 Ok(Decision::Seal) => return self.end().await,
@@ -340,7 +378,7 @@ impl Stream {
         }
         let why = sealing.why;
         let next = sealing.next.as_ref().and_then(Next::id);
-        let Some((open, writer)) = open.at_home() else { return Ok(Err(nothing_open())) };
+        let Some((open, writer)) = open.at_home() else { return Ok(Err(OpenError::nothing_open())) };
         let (writer, outcome) = tape::blocking(writer, move |tape| tape::seal(tape, why, next)).await?;
         let sealed = match outcome {
             Ok(sealed) => sealed,
@@ -404,23 +442,19 @@ impl Stream {
 }
 
 /// The next thing that happens to the open recording by itself: a commit comes back, or (`None`) its source has hung up.
-async fn event(open: &mut Option<OpenTape>) -> anyhow::Result<Option<Committed>> {
-    let Some(open) = open else { return std::future::pending().await };
-    if open.is_committing() {
+async fn event(open: &mut Option<OpenTape>, standby: &Option<Standby>) -> anyhow::Result<Option<Committed>> {
+    if let Some(open) = open.as_mut().filter(|open| open.is_committing()) {
         // Whether the source is still there is asked again afterwards.
         return open.committed().await.map(Some);
     }
-    match &open.call {
+    let writing = open.as_ref().and_then(|open| open.call.as_ref());
+    match writing.or(standby.as_ref().map(|standby| &standby.call)) {
         Some(call) => {
             call.gone().await;
             Ok(None)
         }
         None => std::future::pending().await,
     }
-}
-
-fn nothing_open() -> OpenError {
-    OpenError::Unavailable("the stream has no open recording".into())
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -1,6 +1,6 @@
 //! The streams of a recorder: who asks for one gets the queue of its task, which is started if there is none.
 
-use crate::call::{CallId, Command, Opened};
+use crate::call::{CallId, Command, Progress};
 use crate::open_tape::OpenTape;
 use crate::stream::{Shared, Stream};
 use crate::tape::OpenError;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Messages that wait for one stream's task.
 const QUEUE: usize = 8;
@@ -32,7 +32,7 @@ pub(crate) struct Streams {
 
 /// An opened stream, from the point of view of a call.
 pub(crate) struct Session {
-    pub(crate) opened: Opened,
+    pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) call: CallId,
     pub(crate) commands: mpsc::Sender<Command>,
 }
@@ -78,6 +78,7 @@ impl Streams {
 
     /// Opens a stream for a source, making it if it does not exist.
     pub(crate) async fn open(&self, opening: Opening) -> Result<Session, OpenError> {
+        self.allowed(&opening.stream)?;
         let commands = self.queue(&opening.stream)?;
         let call = CallId(self.calls.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
@@ -87,8 +88,21 @@ impl Streams {
             answer.await.map_err(|_| stopping())?
         };
         let late = |_| OpenError::Unavailable("the disk did not answer in time; open again later".into());
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(late)??;
-        Ok(Session { opened, call, commands })
+        let progress = tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(late)??;
+        Ok(Session { progress, call, commands })
+    }
+
+    fn allowed(&self, stream: &StreamName) -> Result<(), OpenError> {
+        let rules = &self.shared.rules;
+        if rules.allows(stream) {
+            return Ok(());
+        }
+        let allowed: Vec<_> = rules.allowed.iter().flatten().map(ToString::to_string).collect();
+        let allowed = if allowed.is_empty() { "none".into() } else { allowed.join(", ") };
+        Err(OpenError::Forbidden(format!(
+            "sources may not open the stream {stream} here, only {allowed}: use one of these, or add it to the recorder's \
+             settings (allow_streams, LIVETAPE_ALLOW_STREAMS)"
+        )))
     }
 
     /// Asks something of the open recording of a stream.

@@ -23,6 +23,16 @@ pub(crate) enum OpenError {
     /// The recorder has as many streams as it may.
     #[error("{0}")]
     TooMany(String),
+    /// Sources may not open this stream.
+    #[error("{0}")]
+    Forbidden(String),
+}
+
+impl OpenError {
+    /// What never should be.
+    pub(crate) fn nothing_open() -> Self {
+        Self::Unavailable("the stream has no open recording".into())
+    }
 }
 
 impl From<StoreError> for OpenError {

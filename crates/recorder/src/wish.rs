@@ -11,9 +11,10 @@ pub(crate) const MAX_MARKS: usize = 10_000;
 /// What is to happen to the open recording of a stream.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
-    /// It is sealed, and a new one goes on.
+    /// It is sealed, and a new one goes on. Where nothing is open because nobody has begun, the first one begins.
     BeginAnew,
-    /// It is sealed. If a source is pushing, a new one goes on, unless `idle` asks that there be none.
+    /// It is sealed. If a source is pushing, a new one goes on, unless `idle` asks that there be none, or the stream
+    /// records on demand.
     Seal { idle: bool },
     /// It is described otherwise.
     Edit(Edit),
@@ -28,6 +29,8 @@ pub(crate) enum Wish {
 pub(crate) enum Done {
     /// The recording that was meant, as it is now, and the one that is open now, if one is.
     Sealed(Arc<Recording>, Option<Arc<Recording>>),
+    /// The first one, where none was open.
+    Begun(Arc<Recording>),
     /// As it is now.
     Edited(Arc<Recording>),
     /// Where the mark stands.
@@ -43,7 +46,7 @@ pub(crate) enum Refused {
     #[error("there is no recording {0}: it was deleted, or never was; list what there is")]
     Gone(RecordingId),
     /// It is not open, or no longer.
-    #[error("nothing is being recorded there: a recording begins when a source connects")]
+    #[error("nothing is being recorded there, and no source is connected: a recording needs one")]
     NotOpen,
     /// It is open, and has to be sealed.
     #[error("recording {0} is being recorded: seal it first")]
@@ -72,7 +75,9 @@ impl From<OpenError> for Refused {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Full(text) => Self::Full(text),
-            OpenError::Unavailable(text) | OpenError::TooMany(text) => Self::Unavailable(text),
+            OpenError::Unavailable(text) | OpenError::TooMany(text) | OpenError::Forbidden(text) => {
+                Self::Unavailable(text)
+            }
         }
     }
 }

@@ -91,6 +91,7 @@ async fn learn(
             Change::Complete(_) => {}
             Change::Recording(recording) => _ = known.insert(recording.id, recording.seal.is_some()),
             Change::RemovedRecordingId(id) => _ = known.remove(&id),
+            Change::Stream(_) => {}
         }
     }
 }

@@ -33,6 +33,7 @@ fn config(folder: &Path) -> RecorderConfig {
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        rules: Default::default(),
         retention: Retention::default(),
         disk: Disk::default(),
     }

@@ -54,6 +54,7 @@ async fn counts_what_sources_were_told() {
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        rules: Default::default(),
         retention: Retention::default(),
         disk: Disk::with_faults(Arc::clone(&filling) as _),
     };

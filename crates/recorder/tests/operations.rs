@@ -127,7 +127,7 @@ async fn sealing_with_and_without_a_source() {
     recorder.without_sources().await;
     let sealed = recorder.seal(&id).await.unwrap().seal.unwrap();
     assert_eq!((sealed.end_frame, sealed.next_recording_id), (960, None));
-    refused(recorder.begin_anew("b").await, Code::FailedPrecondition, "when a source connects");
+    refused(recorder.begin_anew("b").await, Code::FailedPrecondition, "no source is connected");
     refused(recorder.begin_anew("nothing").await, Code::NotFound, "list");
     refused(recorder.seal(UNKNOWN).await, Code::NotFound, "list");
     refused(recorder.seal("../x").await, Code::InvalidArgument, "UUID");

@@ -1,7 +1,7 @@
 //! All recordings of a data folder, in memory. The cost of a page depends on the page, not on the archive.
 
 use crate::recording::Recording;
-use livetape_audio::{RecordingId, StreamName, WallTime};
+use livetape_audio::{RecordingId, RecordingMode, StreamName, WallTime};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::ops::Bound;
@@ -37,10 +37,21 @@ pub struct Page {
     pub next: Option<RecordingId>,
 }
 
+/// What is known of a stream besides its recordings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// When it is recorded.
+    pub mode: RecordingMode,
+    /// A source is there that waits until somebody begins a recording.
+    pub waiting: bool,
+}
+
 #[derive(Debug, Default)]
 struct Shelves {
     by_id: HashMap<RecordingId, Arc<Recording>>,
     by_stream: BTreeMap<StreamName, Shelf>,
+    /// What is not true of every stream.
+    infos: BTreeMap<StreamName, StreamInfo>,
 }
 
 /// The recordings of one stream by id, which is by age.
@@ -187,17 +198,48 @@ impl Catalogue {
         self.read().by_id.get(&id).cloned()
     }
 
-    /// The streams that have recordings, by name.
+    /// The streams that have recordings, or a source that waits, by name.
     pub fn streams(&self) -> Vec<StreamName> {
-        self.read().by_stream.keys().cloned().collect()
+        self.streams_after(None, usize::MAX)
     }
 
-    /// The newest recording of each of the streams after this one, by name of the stream; at most so many.
-    pub fn latest_after(&self, stream: Option<&StreamName>, limit: usize) -> Vec<Arc<Recording>> {
+    /// Those of them after this one; at most so many.
+    pub fn streams_after(&self, stream: Option<&StreamName>, limit: usize) -> Vec<StreamName> {
         let shelves = self.read();
-        let from = stream.map_or(Bound::Unbounded, Bound::Excluded);
-        let newest = shelves.by_stream.range::<StreamName, _>((from, Bound::Unbounded));
-        newest.filter_map(|(_, shelf)| shelf.recordings.last().cloned()).take(limit).collect()
+        let after = (stream.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let mut recorded = shelves.by_stream.range::<StreamName, _>(after).map(|(name, _)| name).peekable();
+        let waiting = shelves.infos.range::<StreamName, _>(after).filter(|(_, info)| info.waiting);
+        let mut waiting = waiting.map(|(name, _)| name).peekable();
+        let mut next = || match (recorded.peek(), waiting.peek()) {
+            (Some(a), Some(b)) if a == b => {
+                recorded.next();
+                waiting.next()
+            }
+            (Some(a), Some(b)) if b < a => waiting.next(),
+            (Some(_), _) => recorded.next(),
+            (None, _) => waiting.next(),
+        };
+        std::iter::from_fn(|| next().cloned()).take(limit).collect()
+    }
+
+    /// What is known of a stream besides its recordings.
+    pub fn info(&self, stream: &StreamName) -> StreamInfo {
+        self.read().infos.get(stream).copied().unwrap_or_default()
+    }
+
+    /// The streams of which more is known than their recordings.
+    pub fn infos(&self) -> Vec<(StreamName, StreamInfo)> {
+        self.read().infos.iter().map(|(name, info)| (name.clone(), *info)).collect()
+    }
+
+    /// Takes in what is known of a stream. Returns whether that is news.
+    pub fn inform(&self, stream: &StreamName, info: StreamInfo) -> bool {
+        let mut shelves = self.write();
+        let before = match info == StreamInfo::default() {
+            true => shelves.infos.remove(stream),
+            false => shelves.infos.insert(stream.clone(), info),
+        };
+        before.unwrap_or_default() != info
     }
 
     /// The newest recording of a stream.
@@ -306,9 +348,26 @@ mod tests {
         }
         assert_eq!(catalogue.streams(), [old.stream.clone(), other.stream.clone()]);
         assert_eq!(catalogue.latest(&old.stream).as_deref(), Some(&new));
-        let newest = |after, limit| catalogue.latest_after(after, limit).iter().map(|r| r.id).collect::<Vec<_>>();
-        assert_eq!((newest(None, 9), newest(None, 1)), (vec![new.id, other.id], vec![new.id]));
-        assert_eq!((newest(Some(&old.stream), 9), newest(Some(&other.stream), 9)), (vec![other.id], vec![]));
+        let [s0, s1, idle] = [&old.stream, &other.stream, &"s01".parse().unwrap()];
+        let after =
+            |after, limit| catalogue.streams_after(after, limit).iter().map(StreamName::to_string).collect::<Vec<_>>();
+        assert_eq!((after(None, 9), after(None, 1)), (vec!["s0".into(), "s1".into()], vec!["s0".into()]));
+        assert_eq!((after(Some(s0), 9), after(Some(s1), 9)), (vec!["s1".into()], vec![]));
+        // A stream that has no recording is there for as long as a source waits on it.
+        let info = |waiting| StreamInfo { mode: RecordingMode::OnDemand, waiting };
+        assert!(
+            catalogue.inform(idle, info(true))
+                && !catalogue.inform(idle, info(true))
+                && catalogue.inform(s0, info(true))
+        );
+        assert_eq!(
+            (after(None, 9), after(Some(s0), 1)),
+            (vec!["s0".into(), "s01".into(), "s1".into()], vec!["s01".into()])
+        );
+        assert_eq!((catalogue.info(idle), catalogue.info(s1)), (info(true), StreamInfo::default()));
+        assert_eq!(catalogue.infos().len(), 2);
+        assert!(catalogue.inform(idle, info(false)) && catalogue.inform(s0, StreamInfo::default()));
+        assert_eq!((after(None, 9), catalogue.infos().len()), (vec!["s0".into(), "s1".into()], 1));
         assert_eq!(catalogue.previous(new.id).as_deref(), Some(&old));
         assert_eq!((catalogue.previous(old.id), catalogue.previous(other.id)), (None, None));
         let sealed = recording(0, 1, 30, Some(50));

@@ -34,7 +34,7 @@ mod timeline_log;
 pub mod verify;
 mod writer;
 
-pub use catalogue::{Catalogue, Page, Query};
+pub use catalogue::{Catalogue, Page, Query, StreamInfo};
 pub use data_dir::{DataDir, Problem, Scan};
 pub use disk::{Disk, Faults, Op};
 pub use error::StoreError;

@@ -48,7 +48,7 @@ pub fn now() -> WallTime {
 pub struct Call {
     requests: mpsc::Sender<v1::IngestRequest>,
     responses: Streaming<v1::IngestResponse>,
-    /// The recorder's first answer.
+    /// The recorder's answer to the open; empty while the call has always been on standby.
     pub opened: v1::Opened,
 }
 
@@ -57,6 +57,22 @@ pub struct Call {
 /// # Errors
 /// What the recorder answers instead of `Opened`; `DEADLINE_EXCEEDED` when nothing comes.
 pub async fn begin(to: SocketAddr, first: ingest_request::Message) -> Result<Call, Status> {
+    let mut call = connect(to, first).await?;
+    call.granted().await?;
+    Ok(call)
+}
+
+/// Opens a stream on which nothing is recorded until somebody begins.
+///
+/// # Errors
+/// What the recorder answers instead of `Standby`.
+pub async fn open_on_standby(to: SocketAddr, open: v1::Open) -> Result<Call, Status> {
+    let mut call = connect(to, ingest_request::Message::Open(open)).await?;
+    call.standby().await?;
+    Ok(call)
+}
+
+async fn connect(to: SocketAddr, first: ingest_request::Message) -> Result<Call, Status> {
     let late = |_| Status::deadline_exceeded(format!("no answer from {to}"));
     let connect = IngestServiceClient::connect(format!("http://{to}"));
     let client = timeout(ANSWER_LIMIT, connect).await.map_err(late)?;
@@ -64,11 +80,8 @@ pub async fn begin(to: SocketAddr, first: ingest_request::Message) -> Result<Cal
     let (requests, outgoing) = mpsc::channel(64);
     let _ = requests.send(v1::IngestRequest { message: Some(first) }).await;
     let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-    let mut responses = timeout(ANSWER_LIMIT, client.ingest(outgoing)).await.map_err(late)??.into_inner();
-    match next(&mut responses).await? {
-        Some(ingest_response::Message::Opened(opened)) => Ok(Call { requests, responses, opened }),
-        other => Err(Status::internal(format!("{other:?} came instead of Opened"))),
-    }
+    let responses = timeout(ANSWER_LIMIT, client.ingest(outgoing)).await.map_err(late)??.into_inner();
+    Ok(Call { requests, responses, opened: v1::Opened::default() })
 }
 
 /// Opens a stream.
@@ -86,6 +99,32 @@ async fn next(responses: &mut Streaming<v1::IngestResponse>) -> Result<Option<in
 }
 
 impl Call {
+    /// Waits until the call may write, after the open or after standby.
+    ///
+    /// # Errors
+    /// The status with which the call ended; `INTERNAL` for any other answer.
+    pub async fn granted(&mut self) -> Result<(), Status> {
+        match next(&mut self.responses).await? {
+            Some(ingest_response::Message::Opened(opened)) => self.opened = opened,
+            other => return Err(Status::internal(format!("{other:?} came instead of Opened"))),
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is recorded any more, past any acknowledgements.
+    ///
+    /// # Errors
+    /// As [`Self::granted`].
+    pub async fn standby(&mut self) -> Result<(), Status> {
+        loop {
+            match next(&mut self.responses).await? {
+                Some(ingest_response::Message::Standby(_)) => return Ok(()),
+                Some(ingest_response::Message::Acknowledged(_)) => {}
+                other => return Err(Status::internal(format!("{other:?} came instead of Standby"))),
+            }
+        }
+    }
+
     /// Sends any message. `false` when the call has ended; [`Self::refusal`] says how.
     pub async fn send(&self, message: ingest_request::Message) -> bool {
         let sent = self.requests.send_timeout(v1::IngestRequest { message: Some(message) }, ANSWER_LIMIT);

@@ -156,6 +156,13 @@ impl Notes {
         }
     }
 
+    /// Nothing is wanted of what was captured until now. What is playing is said when that changes.
+    pub(super) fn let_go(&mut self) {
+        let newest = self.early.take().or_else(|| self.newest.take().map(|newest| newest.title));
+        let playing = newest.or_else(|| self.playing.take().map(|(title, _)| title)).map(|title| (title, false));
+        *self = Self { playing, ..Self::new(self.distance) };
+    }
+
     /// Everything before `durable` is durable, and so is what was said before that.
     pub(super) fn settle(&mut self, durable: Place) {
         while let Some(note) = self.waiting.front().filter(|note| note.at() < durable).cloned() {

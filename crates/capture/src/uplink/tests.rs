@@ -611,3 +611,5 @@ fn titles_are_said_at_their_frame_and_the_last_again_in_each_call() {
     assert_eq!(sent(&mut world), ["\"2\" at 1040"], "the recording may be another one");
     world.recorder.check_titles(&world.titles);
 }
+
+mod standby;

@@ -8,11 +8,11 @@ use crate::timelines::{READS, Timelines, Upto};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, StreamName, Tail, Timeline};
+use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, Tail, Timeline};
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, v1};
-use livetape_store::{Catalogue, Page, Query, Recording};
+use livetape_store::{Catalogue, Recording};
 use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,20 +60,8 @@ impl RecorderLibrary {
 }
 
 impl Library for RecorderLibrary {
-    fn streams(&self) -> Vec<StreamName> {
-        self.catalogue.streams()
-    }
-    fn list(&self, query: &Query) -> Page {
-        self.catalogue.list(query)
-    }
-    fn recording(&self, id: RecordingId) -> Option<Arc<Recording>> {
-        self.catalogue.get(id)
-    }
-    fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>> {
-        self.catalogue.latest(stream)
-    }
-    fn previous(&self, id: RecordingId) -> Option<Arc<Recording>> {
-        self.catalogue.previous(id)
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
     fn tail(&self, id: RecordingId) -> Option<TailWatch> {
         known_tail(&*self.tails, &self.catalogue, id)

@@ -2,10 +2,10 @@
 //! way; not here: the calls by which it is said (`follow`).
 
 use super::wire;
-use livetape_audio::{RecordingId, Tail};
+use livetape_audio::{RecordingId, StreamName, Tail};
 use livetape_proto::v1;
 use livetape_proto::v1::watch_catalogue_response::Change;
-use livetape_store::{Catalogue, Recording};
+use livetape_store::{Catalogue, Recording, StreamInfo};
 use livetape_tail::{MemoryTails, Watch};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,8 @@ struct Known {
     open: HashSet<RecordingId>,
     /// While everything is being said anew: what was not said yet.
     unsaid: Option<HashSet<RecordingId>>,
+    /// Likewise, streams of which more was known than their recordings.
+    unsaid_streams: HashSet<StreamName>,
 }
 
 impl CatalogueMirror {
@@ -63,6 +65,7 @@ impl CatalogueMirror {
             Some(Change::Begins(_)) => {
                 let mut known = self.known();
                 known.unsaid = Some(known.all.clone());
+                known.unsaid_streams = self.catalogue.infos().into_iter().map(|(name, _)| name).collect();
             }
             Some(Change::Recording(said)) => match wire::recording(said) {
                 Ok(recording) => self.insert(recording),
@@ -72,12 +75,28 @@ impl CatalogueMirror {
                 Ok(id) => self.remove(id),
                 Err(error) => tracing::warn!(%error, "the recorder speaks of a recording that is not understood here"),
             },
+            Some(Change::Stream(said)) => self.stream(&said),
             Some(Change::Complete(_)) => {
-                let unsaid = self.known().unsaid.take();
+                let (unsaid, streams) = {
+                    let mut known = self.known();
+                    (known.unsaid.take(), std::mem::take(&mut known.unsaid_streams))
+                };
                 unsaid.into_iter().flatten().for_each(|id| self.remove(id));
+                streams.iter().for_each(|name| _ = self.catalogue.inform(name, StreamInfo::default()));
                 self.complete.send_replace(true);
             }
             None => {}
+        }
+    }
+
+    fn stream(&self, said: &v1::Stream) {
+        let info = StreamInfo { mode: said.mode().into(), waiting: said.waiting };
+        match said.name.parse() {
+            Ok(name) => {
+                self.known().unsaid_streams.remove(&name);
+                self.catalogue.inform(&name, info);
+            }
+            Err(error) => tracing::warn!(%error, "the recorder speaks of a stream that is not understood here"),
         }
     }
 

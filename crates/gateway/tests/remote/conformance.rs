@@ -31,7 +31,7 @@ pub fn config(recorder: &Recorder, reading: Reading) -> RemoteConfig {
 }
 
 async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec<u8> {
-    let mut reader = library.reader(&library.recording(id).unwrap());
+    let mut reader = library.reader(&library.catalogue().get(id).unwrap());
     let (mut at, mut all) = (frames.start, Vec::new());
     while at < frames.end {
         let bytes = reader.read(Frame::new(at)..Frame::new(frames.end)).await.unwrap();
@@ -44,7 +44,7 @@ async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec
 }
 
 async fn entries(library: &dyn Library, id: RecordingId, tail: Tail) -> usize {
-    library.timeline(library.recording(id).unwrap(), tail).await.unwrap().entries().len()
+    library.timeline(library.catalogue().get(id).unwrap(), tail).await.unwrap().entries().len()
 }
 
 async fn conforms(mut recorder: Recorder, reading: Reading) {
@@ -62,13 +62,13 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     let library = &*remote.library();
 
     // What there is.
-    assert_eq!(library.streams(), desk.catalogue.streams());
+    assert_eq!(library.catalogue().streams(), desk.catalogue.streams());
     let ids = |library: &dyn Library| {
-        let page = library.list(&Query { limit: 10, ..Query::default() });
+        let page = library.catalogue().list(&Query { limit: 10, ..Query::default() });
         page.recordings.iter().map(|recording| recording.id).collect::<Vec<_>>()
     };
     assert_eq!(ids(library), [old, open]);
-    assert_eq!(library.recording(old).unwrap().seal, desk.catalogue.get(old).unwrap().seal);
+    assert_eq!(library.catalogue().get(old).unwrap().seal, desk.catalogue.get(old).unwrap().seal);
 
     // How far it goes.
     let mut tail = library.tail(open).unwrap();
@@ -81,7 +81,7 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     assert!(read(library, open, 0..120_000).await == counting(0..120_000));
     assert!(read(library, open, 50_020..50_022).await == counting(50_020..50_022));
     assert!(read(library, old, 199..200).await == counting(199..200));
-    let mut reader = library.reader(&library.recording(old).unwrap());
+    let mut reader = library.reader(&library.catalogue().get(old).unwrap());
     assert!(reader.read(Frame::new(200)..Frame::new(201)).await.is_err(), "nothing is there");
 
     // It grows: tail, audio, timeline.
@@ -96,7 +96,7 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
         assert!(read(library, open, end.get() - 15..end.get()).await == counting(end.get() - 15..end.get()));
         assert_eq!(entries(library, open, tail.current()).await, 2 + 2 * n as usize);
     }
-    let whole = library.timeline(library.recording(open).unwrap(), tail.current()).await.unwrap();
+    let whole = library.timeline(library.catalogue().get(open).unwrap(), tail.current()).await.unwrap();
     assert_eq!(whole.entries(), desk.writers()[&open].timeline().entries());
     assert_eq!(entries(library, open, early).await, 8, "what is known is not forgotten");
 
@@ -105,9 +105,9 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     desk.seal(open, false);
     assert!(timeout(PATIENCE, tail.changed()).await.unwrap());
     assert_eq!((tail.current().end, tail.current().is_sealed()), (Frame::new(120_030), true));
-    until("the next one", || library.recording(next).and(library.tail(next))).await;
-    assert_eq!(library.latest(&"b".parse().unwrap()).unwrap().id, next);
-    assert_eq!(library.previous(next).unwrap().id, open);
+    until("the next one", || library.catalogue().get(next).and(library.tail(next))).await;
+    assert_eq!(library.catalogue().latest(&"b".parse().unwrap()).unwrap().id, next);
+    assert_eq!(library.catalogue().previous(next).unwrap().id, open);
     assert!(read(library, open, 119_000..120_030).await == counting(119_000..120_030));
     assert_eq!(entries(library, open, tail.current()).await, 8);
 
@@ -129,17 +129,17 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     let newest = desk.record("c");
     assert_eq!(ids(library), [old, open, next]);
     recorder.start();
-    until("the newest", || library.recording(newest)).await;
-    until("one is gone", || library.recording(old).is_none().then_some(())).await;
+    until("the newest", || library.catalogue().get(newest)).await;
+    until("one is gone", || library.catalogue().get(old).is_none().then_some(())).await;
     while tail.current().end < Frame::new(5) {
         assert!(timeout(PATIENCE, tail.changed()).await.unwrap());
     }
     assert!(read(library, next, 0..5).await == counting(0..5));
 
     // Deleted: gone from the list, and not to be read any more.
-    let gone = library.recording(open).unwrap();
+    let gone = library.catalogue().get(open).unwrap();
     desk.delete(open);
-    until("it is gone", || library.recording(open).is_none().then_some(())).await;
+    until("it is gone", || library.catalogue().get(open).is_none().then_some(())).await;
     assert!(library.tail(open).is_none());
     let error = library.reader(&gone).read(Frame::new(0)..Frame::new(10)).await.unwrap_err();
     assert!(error.to_string().contains("could not be read"), "{error}");
@@ -172,7 +172,7 @@ async fn what_was_not_asked_for_is_not_passed_on() {
     });
     timeout(PATIENCE, remote.known()).await.unwrap();
     let library = remote.library();
-    let mut reader = library.reader(&library.recording(id).unwrap());
+    let mut reader = library.reader(&library.catalogue().get(id).unwrap());
     let asked = Frame::new(1_000)..Frame::new(4_000);
     let lies: [Lie; 6] = [
         |blocks| blocks.clear(),

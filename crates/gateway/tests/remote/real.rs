@@ -26,6 +26,7 @@ async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationTok
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
+        rules: Default::default(),
         retention: Default::default(),
         disk: Disk::default(),
     };

@@ -81,6 +81,9 @@ pub(crate) struct File {
     keep_size: Option<ByteSize>,
     keep_free: Option<ByteSize>,
     spool_dir: Option<PathBuf>,
+    allow_streams: Option<Vec<livetape_audio::StreamPattern>>,
+    #[serde(default)]
+    stream: Vec<recorder::FileStream>,
     #[serde(default)]
     source: Vec<capture::FileSource>,
 }

@@ -2,9 +2,12 @@
 
 use super::access::Policy;
 use super::{DataFlag, File, Span, local, span};
+use anyhow::ensure;
 use bytesize::ByteSize;
+use livetape_audio::{RecordingMode, StreamPattern, StreamRules};
 use livetape_recorder::{RecorderConfig, Retention};
 use livetape_store::Disk;
+use serde::Deserialize;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,6 +31,9 @@ pub(crate) struct RecorderFlags {
     /// A recording rolls into a next one at the first 00:00 UTC after it is this long [default: 24h]
     #[arg(long, env = "LIVETAPE_ROLL_AFTER", value_name = "TIME")]
     roll_after: Option<Span>,
+    /// Streams that sources may open, * for any characters, such as studio-*,live [default: any]
+    #[arg(long, env = "LIVETAPE_ALLOW_STREAMS", value_name = "NAME", value_delimiter = ',')]
+    allow_streams: Option<Vec<StreamPattern>>,
     /// Remove sealed recordings that ended longer ago, but never locked ones [default: keep]
     #[arg(long, env = "LIVETAPE_KEEP_FOR", value_name = "TIME")]
     keep_for: Option<Span>,
@@ -39,12 +45,34 @@ pub(crate) struct RecorderFlags {
     keep_free: Option<ByteSize>,
 }
 
+/// What the configuration file says about streams of this name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileStream {
+    name: StreamPattern,
+    record: RecordingMode,
+}
+
+/// Most patterns: each is looked at when a source connects.
+const MOST: usize = 10_000;
+
+/// When streams are recorded, as the file says.
+pub(crate) fn modes(file: &File) -> Vec<(StreamPattern, RecordingMode)> {
+    file.stream.iter().map(|stream| (stream.name.clone(), stream.record)).collect()
+}
+
 impl RecorderFlags {
     /// Checked settings.
     pub(crate) fn config(&self, data: &DataFlag, policy: &Policy, file: &File) -> anyhow::Result<RecorderConfig> {
         let keep_for = self.keep_for.or(file.keep_for);
         let max_age = keep_for.map(|_| span("keep_for", self.keep_for, file.keep_for, DAY, MINUTE..=36_500 * DAY));
         let size = |flag: Option<ByteSize>, file: Option<ByteSize>| flag.or(file).map(|size| size.as_u64());
+        let rules = StreamRules {
+            allowed: self.allow_streams.clone().or_else(|| file.allow_streams.clone()),
+            modes: modes(file),
+        };
+        let most = rules.modes.len().max(rules.allowed.as_ref().map_or(0, Vec::len));
+        ensure!(most <= MOST, "{most} patterns of streams; at most {MOST} are possible");
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         Ok(RecorderConfig {
             data_dir: data.folder(file),
@@ -53,6 +81,7 @@ impl RecorderFlags {
             sync_interval: span("sync_interval", self.sync_interval, file.sync_interval, ms(100), ms(10)..=s(1))?,
             resume_window: span("resume_window", self.resume_window, file.resume_window, s(300), s(0)..=7 * DAY)?,
             roll_after: span("roll_after", self.roll_after, file.roll_after, DAY, s(1)..=365 * DAY)?,
+            rules,
             retention: Retention {
                 max_age: max_age.transpose()?,
                 max_bytes: size(self.keep_size, file.keep_size),

@@ -19,13 +19,20 @@ impl Stream {
         {
             return Ok(Err(error.into()));
         }
-        let Some(open) = &self.open else { return Ok(Err(Refused::NotOpen)) };
+        let Some(open) = &self.open else {
+            return if matches!(wish, Wish::BeginAnew) {
+                self.begin_waiting().await
+            } else {
+                Ok(Err(Refused::NotOpen))
+            };
+        };
         if of.is_some_and(|id| id != open.recording.id) {
             return Ok(Err(Refused::NotOpen));
         }
         let pushing = open.call.is_some();
         match wish {
             Wish::Seal { idle: true } if pushing => Ok(Err(Refused::Busy)),
+            Wish::Seal { .. } if self.is_on_demand() => self.end_by_hand().await,
             Wish::Seal { .. } if !pushing => self.cut(false).await,
             Wish::Seal { .. } | Wish::BeginAnew => self.cut(true).await,
             Wish::Edit(edit) => self.edit(edit).await,
