@@ -2,13 +2,17 @@
 //! what cannot be recorded is said.
 
 use anyhow::{Context, Result, ensure};
+use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::alsa::{Alsa, BLOCK};
 use livetape_testkit::counting::verify_at;
+use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http;
 use livetape_testkit::process::{Livetape, Start, command};
 use livetape_testkit::spawn::{self, Finished};
 use livetape_testkit::wait;
+use livetape_tests::counting;
 use livetape_tests::growing::{SECOND, SOON};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -90,6 +94,79 @@ fn a_card_that_gives_nothing_is_waited_for() -> Result<()> {
     ensure!(timeline.matches("device_away").count() == 1, "one absence is one gap: {timeline}");
     capture.stop()?;
     recorder.stop()
+}
+
+/// What a card plays of it, without silence, and what was said about it.
+fn played(alsa: &Alsa, livetape: &Livetape, args: &[&str]) -> Result<(Vec<u8>, String)> {
+    let mut speaker = alsa.speaker("out0")?;
+    let mut play = command(["play", "--url", livetape.url("").as_str(), "--buffer-frames", "480"])?;
+    let said = tempfile::NamedTempFile::new()?;
+    play.args(args).env("ALSA_CONFIG_PATH", alsa.config()).stderr(said.as_file().try_clone()?);
+    let mut play = spawn::spawn(play)?;
+    let heard = speaker.hear(LIMIT * 2, |_| matches!(play.try_wait(), Ok(Some(_))))?;
+    let status = spawn::wait(&mut play, SOON)?;
+    let said = std::fs::read_to_string(said.path())?;
+    ensure!(status.success(), "{args:?}: {status}: {said}");
+    let frames = heard.chunks_exact(4).filter(|frame| **frame != [0; 4]);
+    Ok((frames.flatten().copied().collect(), said))
+}
+
+#[test]
+fn a_recording_is_played_bit_by_bit_to_its_end() -> Result<()> {
+    let alsa = Alsa::new(&[], &["out0"])?;
+    let data = tempfile::tempdir()?;
+    let mut livetape = Start::new(data.path()).source("stdin").with_stdin().spawn()?;
+    let mut stdin = livetape.stdin().context("a pipe")?;
+    let whole = counting(Frame::ZERO, FrameCount::new(5 * 48_000), stereo());
+    let input = whole.clone();
+    std::thread::spawn(move || stdin.write_all(&input));
+    // Live, while it is recorded: from somewhere to the end.
+    wait::until("the stream", SOON, || {
+        let live = http::get(livetape.http(), "/streams/live/live.pcm").send().ok()?;
+        (live.status == 200).then_some(())
+    })?;
+    let (live, said) = played(&alsa, &livetape, &["live"])?;
+    ensure!(live.len() as u64 > SECOND && whole.ends_with(&live), "{} bytes: {said}", live.len());
+    ensure!(said.contains("live: the end"), "{said}");
+
+    let list = http::json(livetape.http(), "/recordings?stream=live")?;
+    let id = list["recordings"][0]["id"].as_str().context("an id")?;
+    for (pos, from) in [("0", 1), ("3.25", 156_000)] {
+        let (all, said) = played(&alsa, &livetape, &[id, "--pos", pos, "--device", "out0"])?;
+        ensure!(all == whole[from * 4..], "{} bytes from {pos} s on: {said}", all.len());
+    }
+    livetape.stop()
+}
+
+#[test]
+fn what_cannot_be_played_is_said() -> Result<()> {
+    let alsa = Alsa::new(&[], &["out0"])?;
+    let _speaker = alsa.speaker("out0")?;
+    let data = tempfile::tempdir()?;
+    let livetape = Start::new(data.path()).args(["--channels", "1"]).spawn()?;
+    wait::until("the stream", SOON, || {
+        let live = http::get(livetape.http(), "/streams/live/live.pcm").send().ok()?;
+        (live.status == 200).then_some(())
+    })?;
+    let url = livetape.url("");
+    for (args, parts) in [
+        (&["live", "--url", "http://127.0.0.1:9"][..], &["does not answer"][..]),
+        (&["live", "--url", "ftp://x"], &["http://HOST:PORT"]),
+        (&["nothing"], &["nothing", "404"]),
+        (&["live", "--pos", "3"], &["--offset"]),
+        (&["Not/a stream"], &["no stream and no recording"]),
+        (&["live", "--device", "mic7"], &["no such sound card", "alsa:out0"]),
+        (&["live", "--device", "two"], &["does not offer 1 channel", "it offers 2 channels"]),
+    ] {
+        let mut play = command(["play"])?;
+        play.args(args).env("ALSA_CONFIG_PATH", alsa.config()).env("LIVETAPE_URL", &url);
+        let finished = spawn::run(play, LIMIT)?;
+        ensure!(finished.code == Some(1), "{args:?}: {:?} {}", finished.code, finished.stderr);
+        for part in parts {
+            ensure!(finished.stderr.contains(part), "{args:?}: {part:?} is not in {}", finished.stderr);
+        }
+    }
+    livetape.stop()
 }
 
 #[test]

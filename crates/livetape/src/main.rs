@@ -7,6 +7,7 @@ mod export;
 mod gateway;
 mod health;
 mod manage;
+mod play;
 mod recorder;
 mod role;
 mod run;
@@ -53,6 +54,8 @@ enum Command {
     Gateway(Box<gateway::GatewayArgs>),
     /// List sound cards: what to record from and to play on, and what they can do.
     Devices(devices::DevicesArgs),
+    /// Play a stream or a recording on a sound card, as a gateway serves it.
+    Play(play::PlayArgs),
     /// List the streams and recordings of a data folder.
     Streams(streams::StreamsArgs),
     /// Write a view of a recording to a file.
@@ -113,6 +116,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Gateway(args) => serve(|stop| gateway::run(*args, stop)),
         Command::Manage(args) => serve(|stop| manage::run(args, stop)),
         Command::Token(args) => serve(|_| token::run(args)),
+        Command::Play(args) => serve(|stop| play::run(args, stop)),
         Command::Devices(args) => devices::run(&args),
         Command::Streams(args) => streams::run(&args),
         Command::Export(args) => export::run(&args),

@@ -157,14 +157,16 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Hears it at the pace at which it sounds, until `enough` says so of all that was heard.
+    /// Hears it at the pace at which it sounds, until `enough` says so of all that was heard, and then what is still there.
     ///
     /// # Errors
     /// If it takes longer than `limit`.
     pub fn hear(&mut self, limit: Duration, mut enough: impl FnMut(&[u8]) -> bool) -> Result<Vec<u8>> {
         let began = Instant::now();
         let (mut heard, mut block, mut due) = (Vec::new(), vec![0; BLOCK as usize * 4], began);
-        while !enough(&heard) {
+        let mut last = false;
+        loop {
+            last = last || enough(&heard);
             anyhow::ensure!(began.elapsed() < limit, "heard {} bytes in {limit:?}", heard.len());
             match self.pipe.read(&mut block) {
                 Ok(n) => {
@@ -172,6 +174,7 @@ impl Speaker {
                     due += Duration::from_nanos(n as u64 / 4 * 1_000_000_000 / 48_000);
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && last => return Ok(heard),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     std::thread::sleep(Duration::from_millis(2));
                     due = due.max(Instant::now());
@@ -179,6 +182,5 @@ impl Speaker {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(heard)
     }
 }

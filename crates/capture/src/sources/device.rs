@@ -17,6 +17,7 @@ mod convert;
 mod flow;
 mod offer;
 mod quiet;
+mod speaker;
 mod stream;
 mod tap;
 
@@ -24,6 +25,7 @@ pub use card_id::{CardId, CardIdError};
 pub use cards::{Abilities, CardError, CardInfo, Cards, Way};
 pub use flow::Flow;
 pub use offer::{Offer, Wish};
+pub use speaker::Speaker;
 pub use tap::Mark;
 
 use super::{Piece, Source, SourceError};

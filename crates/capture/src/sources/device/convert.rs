@@ -91,8 +91,13 @@ fn float(sample: Wide) -> f32 {
     }
 }
 
+/// Whether recorded samples can be made into those of a card.
+pub(crate) const fn plays(card: cpal::SampleFormat) -> bool {
+    use cpal::SampleFormat::{F32, I16, I24, I32, U8};
+    matches!(card, U8 | I16 | I24 | I32 | F32)
+}
+
 /// Recorded samples to those of a card; `None` if it is no PCM that is known here.
-#[cfg(test)]
 pub(crate) fn to_card(pcm: &[u8], format: SampleFormat, card: cpal::SampleFormat, out: &mut Vec<u8>) -> Option<()> {
     let read = |b: &[u8]| match (format, b) {
         (SampleFormat::S16, &[a, b]) => Wide::Int(i32::from(i16::from_le_bytes([a, b])) << 16),
