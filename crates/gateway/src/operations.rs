@@ -239,7 +239,8 @@ fn refused(status: Status) -> Problem {
         Code::InvalidArgument | Code::OutOfRange => Problem::bad_request(said, "correct it and send it again"),
         Code::ResourceExhausted => Problem::new(StatusCode::INSUFFICIENT_STORAGE, said, "make room, then try again"),
         Code::Unavailable => Problem::later(said, "the recorder cannot be reached now; try again", again),
-        Code::DeadlineExceeded | Code::Cancelled => {
+        // A connection that broke in the middle is "unknown".
+        Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
             Problem::later(said, "it may have been done all the same: look before trying again", again)
         }
         Code::Unimplemented => Problem::unable("the recorder cannot do this"),

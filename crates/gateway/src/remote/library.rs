@@ -16,6 +16,7 @@ use livetape_store::{Catalogue, Recording};
 use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -23,6 +24,8 @@ use tonic::{Code, Status};
 /// Entries of a timeline in one answer, and its largest size: an entry is shorter than 4 KiB on disk.
 const ENTRIES: u32 = 1_000;
 const MAX_ENTRIES_BYTES: usize = 8 << 20;
+/// How long it may take to read a timeline, with the wait for those who read before.
+const TIMELINE: Duration = Duration::from_secs(30);
 
 /// Recordings of a recorder elsewhere.
 pub struct RecorderLibrary {
@@ -71,7 +74,7 @@ impl Library for RecorderLibrary {
         let begin =
             || OpenTimeline { timeline: Arc::new(Timeline::new(recording.spec)), taken: 0, upto: Upto::default() };
         let open = self.timelines.open(recording.id, begin);
-        async move {
+        let reading = async move {
             let mut open = open.lock_owned().await;
             let covers = open.upto.covers(&tail);
             if covers && open.upto.is_fresh() {
@@ -85,6 +88,11 @@ impl Library for RecorderLibrary {
                 Err(status) => return Err(read_error("a timeline", status)),
             }
             Ok(open.timeline.clone())
+        };
+        // Whoever else reads it has its own limit; a recorder that never comes to an end has this one.
+        async move {
+            let late = |_| Err(read_error("a timeline", Status::deadline_exceeded("the recorder comes to no end")));
+            tokio::time::timeout(TIMELINE, reading).await.unwrap_or_else(late)
         }
         .boxed()
     }
