@@ -10,6 +10,8 @@ KILLS ?= 50
 FAULTS ?= 50
 # Seconds for which it lets Redis be away.
 AWAY ?= 60
+# Seconds for which restless players seek; more than 60, so that the gateway must find out by itself who is gone.
+RESTLESS ?= 90
 # One of the players of `make clients`: make clients CLIENT=VLC
 CLIENT ?=
 # Most tests wait for audio to pass in real time: more of them at once than there are cores.
@@ -62,8 +64,9 @@ check:
 
 torture:
 	@scripts/setup.sh test
-	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) RUST_TEST_THREADS=$(TEST_THREADS) \
-	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services
+	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
+	    RUST_TEST_THREADS=$(TEST_THREADS) \
+	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless
 
 bench:
 	@scripts/setup.sh run

@@ -1,8 +1,9 @@
-//! Browsers: an `<audio>` element, and the gateway's own page.
+//! Browsers: an `<audio>` element, and the gateway's page.
 
-use crate::scenario::{Opens, Player};
+use crate::scenario::{Opens, PATIENCE, Page, Player};
 use anyhow::{Context, Result, ensure};
 use livetape_testkit::card::Card;
+use livetape_testkit::wait;
 use livetape_testkit::webdriver::Browser;
 use serde_json::json;
 
@@ -40,6 +41,14 @@ impl Opens for Element {
         Ok(Box::new(Playing { browser: &self.browser }))
     }
 
+    fn page<'a>(&'a self, url: &str) -> Option<Result<Box<dyn Page + 'a>>> {
+        let opened = self.browser.open(url).and_then(|()| {
+            let is_there = || self.browser.run("return !!document.querySelector('#streams button.live')", json!([]));
+            wait::until("the stream on the page", PATIENCE, || (is_there().ok()? == true).then_some(()))
+        });
+        Some(opened.map(|()| Box::new(Shown { browser: &self.browser }) as Box<dyn Page>))
+    }
+
     // Chromium keeps what it had of an address.
     fn finished(&self) -> &'static str {
         "v=end"
@@ -68,5 +77,33 @@ impl Player for Playing<'_> {
 impl Drop for Playing<'_> {
     fn drop(&mut self) {
         let _ = self.browser.run("audio.pause(); audio.removeAttribute('src'); audio.load()", json!([]));
+    }
+}
+
+struct Shown<'a> {
+    browser: &'a Browser,
+}
+
+impl Page for Shown<'_> {
+    fn press(&self, button: &str) -> Result<()> {
+        let script = "document.querySelector('#streams button.' + arguments[0]).click()";
+        self.browser.run(script, json!([button]))?;
+        Ok(())
+    }
+
+    fn go(&self, place: &str) -> Result<()> {
+        let script = "
+            const form = document.querySelector('#streams form');
+            form.querySelector('.pos').value = arguments[0];
+            form.requestSubmit();
+        ";
+        self.browser.run(script, json!([place]))?;
+        Ok(())
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        let _ = self.browser.open("about:blank");
     }
 }

@@ -19,12 +19,13 @@ pub(crate) enum Deed {
     Ends,
     Finished,
     Part,
+    Page,
     Long,
     NoNoise,
 }
 
 impl Deed {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Live,
         Self::Behind,
         Self::Opens,
@@ -36,6 +37,7 @@ impl Deed {
         Self::Ends,
         Self::Finished,
         Self::Part,
+        Self::Page,
         Self::Long,
         Self::NoNoise,
     ];
@@ -54,6 +56,7 @@ impl Deed {
             Self::Ends => "ends when the recording does, with its last second",
             Self::Finished => "a finished recording: opens, seeks, ends",
             Self::Part => "`?pos=`: begins there, and follows",
+            Self::Page => "the page at `/`: plays live, from the start, and from second 50",
             Self::Long => "past 4 GiB (23,000 s): seeks there, in `audio.rf64` or `audio.wav`",
             Self::NoNoise => "in all this never louder than what was recorded",
         }

@@ -31,6 +31,14 @@ pub(crate) trait Player {
     fn ended(&mut self) -> Result<bool>;
 }
 
+/// The gateway's page with one stream, in a browser. It is left when dropped.
+pub(crate) trait Page {
+    /// Presses the button of the stream that has this class.
+    fn press(&self, button: &str) -> Result<()>;
+    /// Types a place into the field of the stream, and goes there.
+    fn go(&self, place: &str) -> Result<()>;
+}
+
 /// A kind of player.
 pub(crate) trait Opens {
     /// Opens an address with a new player that plays on the card.
@@ -42,6 +50,10 @@ pub(crate) trait Opens {
     /// Which form of a recording past 4 GiB it takes.
     fn long(&self) -> &'static str {
         "rf64"
+    }
+    /// Opens the gateway's page, if it is a browser.
+    fn page<'a>(&'a self, _: &str) -> Option<Result<Box<dyn Page + 'a>>> {
+        None
     }
     /// What no sample of it exceeds.
     fn loudest(&self) -> f32 {
@@ -55,6 +67,9 @@ pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result
     report.tried(Deed::Live, joins(&g, opens, card, "", 0..8));
     report.tried(Deed::Behind, joins(&g, opens, card, "?offset=20", 18..28));
     report.tried(Deed::Part, part(&g, opens, card));
+    if let Some(page) = opens.page(&g.livetape.url("/")) {
+        report.tried(Deed::Page, page.and_then(|page| press(&*page, &g, card)));
+    }
     report.tried(Deed::Far, far(&g, opens, card));
     growing(report, &g, opens, card)?;
     report.tried(Deed::Finished, finished(&g, opens, card));
@@ -83,6 +98,20 @@ fn joins(g: &Growing, opens: &dyn Opens, card: &Card, query: &str, late: Range<u
     let behind = (edge(g) as u64 + 100 - heard) % 100;
     ensure!(late.contains(&behind), "hears second {heard}, {behind} s behind");
     hears(card, heard + 1..heard + 4)
+}
+
+/// The page and its buttons.
+fn press(page: &dyn Page, g: &Growing, card: &Card) -> Result<()> {
+    card.quiet(PATIENCE)?;
+    page.press("live")?;
+    let heard = card.hears_something(PATIENCE)?;
+    let behind = (edge(g) as u64 + 100 - heard) % 100;
+    ensure!(behind < 8, "hears second {heard}, {behind} s behind");
+    hears(card, heard + 1..heard + 3)?;
+    page.press("start")?;
+    hears(card, 0..3)?;
+    page.go("50")?;
+    hears(card, 50..52)
 }
 
 /// Begins where the address says and goes on into what is recorded meanwhile.

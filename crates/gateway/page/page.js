@@ -149,10 +149,14 @@ class Player {
     const when = new Date(started).toLocaleString();
     const shape = `${spec.format}, ${spec.rate / 1000} kHz, ${spec.channels} ch`;
     this.find('.about').textContent = `${shape} · ${source} · since ${when}`;
+    const player = 'an address for VLC, mpv and other players';
     const links = [
-      ['wav', `${urls.wav}?len=now`], ['pcm', `${urls.pcm}?len=now`], ['timeline', urls.timeline],
-      [id.slice(0, 13), `/recordings/${id}`],
-    ].map(([text, href]) => Object.assign(document.createElement('a'), { textContent: text, href }));
+      ...(this.stream ? [['live.wav', `/streams/${this.stream}/live.wav`, { title: player }]] : []),
+      ['audio.wav', urls.wav, { title: player }],
+      ['save', `${urls.wav}?len=now`, { title: 'what there is now, as WAV', download: '' }],
+      ['save PCM', `${urls.pcm}?len=now`, { title: 'what there is now, as PCM', download: '' }],
+      ['timeline', urls.timeline], [id.slice(0, 13), `/recordings/${id}`],
+    ].map(([text, href, more]) => Object.assign(document.createElement('a'), { textContent: text, href, ...more }));
     this.find('.links').replaceChildren(...links);
     this.show();
   }

@@ -44,7 +44,7 @@ pub(crate) async fn audio(
     let Start { recording, first } = find(&context, &stream, join).await?;
     let spec = recording.spec;
     let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
-    audio_type(&mut headers, container, spec, recording.id, first);
+    audio_type(&mut headers, container, &recording, first);
     request.mark_unbounded(&mut headers);
     if request.head {
         return Ok((headers, empty()).into_response());

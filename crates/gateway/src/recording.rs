@@ -154,7 +154,7 @@ impl Asking<'_> {
     fn describe(&self, representation: &Representation, etag: &str) -> HeaderMap {
         let mut reply = HeaderMap::new();
         let recording = &self.recording;
-        audio_type(&mut reply, self.container, recording.spec, recording.id, representation.view().first);
+        audio_type(&mut reply, self.container, recording, representation.view().first);
         set_text(&mut reply, header::ETAG, etag);
         let forever = representation.is_finished() && self.mode != Mode::Now;
         let cache = if forever { "public, max-age=86400, immutable" } else { "no-store" };

@@ -10,7 +10,8 @@ use axum::{Extension, RequestExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
-use livetape_audio::{Container, Frame, RecordingId, Spec, StreamName};
+use livetape_audio::{Container, Frame, RecordingId, StreamName};
+use livetape_store::Recording;
 use std::sync::Arc;
 
 const FIRST_FRAME: HeaderName = HeaderName::from_static("x-livetape-first-frame");
@@ -139,15 +140,30 @@ pub(crate) const fn content_type(container: Container) -> &'static str {
 }
 
 /// Says what audio it is, and from where.
-pub(crate) fn audio_type(
-    reply: &mut HeaderMap,
-    container: Container,
-    spec: Spec,
-    recording: RecordingId,
-    first: Frame,
-) {
+pub(crate) fn audio_type(reply: &mut HeaderMap, container: Container, recording: &Recording, first: Frame) {
     reply.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(container)));
-    set_text(reply, AUDIO_FORMAT, &spec.to_string());
-    set_text(reply, RECORDING, &recording.to_string());
+    set_text(
+        reply,
+        header::CONTENT_DISPOSITION,
+        &format!("inline; filename=\"{}\"", file(container, recording, first)),
+    );
+    set_text(reply, AUDIO_FORMAT, &recording.spec.to_string());
+    set_text(reply, RECORDING, &recording.id.to_string());
     reply.insert(FIRST_FRAME, HeaderValue::from(first.get()));
+}
+
+/// What it is called by whoever keeps it: `studio-a-2026-11-20T14-30-00Z.wav`, and where it begins inside the recording.
+fn file(container: Container, recording: &Recording, first: Frame) -> String {
+    // To the second, and without colons, which not every file system takes.
+    let time: String = recording.started.to_string().chars().take("2026-11-20T14:30:00".len()).collect();
+    let inside = match recording.spec.duration(first.since(Frame::ZERO)).as_secs() {
+        0 => String::new(),
+        seconds => format!("-at-{seconds}s"),
+    };
+    let extension = match container {
+        // What programs look for that read RF64.
+        Container::Rf64 => Container::Wav.extension(),
+        other => other.extension(),
+    };
+    format!("{}-{}Z{inside}.{extension}", recording.stream, time.replace(':', "-"))
 }

@@ -125,7 +125,7 @@ mod tests {
     /// Method and address of every `.route` of the router above.
     fn routed() -> Vec<(&'static str, &'static str)> {
         let text = include_str!("routes.rs").split("#[cfg(test)]").next().unwrap_or_default();
-        let mut routed = vec![("GET", "/"), ("GET", "/page.js"), ("GET", "/page.css")];
+        let mut routed: Vec<_> = crate::page::paths().map(|path| ("GET", path)).collect();
         for (at, _) in text.match_indices(".route(\"") {
             let (path, handlers) = text[at + 8..].split_once("\", ").unwrap();
             let handlers = handlers.split("\n").next().unwrap();

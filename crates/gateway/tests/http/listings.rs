@@ -137,7 +137,7 @@ async fn rows_38_and_39_other_origins() {
         let (reply, body) = fetch(house.addr, "OPTIONS", &target, &[radio]).await;
         assert_eq!((reply.status, body.len()), (204, 0));
         let allow = reply.header("access-control-allow-headers");
-        assert_eq!(allow, allowed.then_some("Range, If-Range, Icy-MetaData"));
+        assert_eq!(allow, allowed.then_some("Authorization, Range, If-Range, Icy-MetaData"));
         assert_eq!(reply.header("access-control-allow-methods"), allowed.then_some("GET, HEAD"));
         assert_eq!(reply.header("access-control-max-age"), allowed.then_some("600"));
         let (reply, _) = fetch(house.addr, "GET", &target, &[("Origin", "https://evil.example")]).await;
@@ -152,7 +152,9 @@ async fn rows_38_and_39_other_origins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_and_its_policy() {
     let house = House::new().await;
-    for (path, kind) in [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")] {
+    for (path, kind) in
+        [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css"), ("/icon.svg", "image/svg+xml")]
+    {
         let (reply, body) = fetch(house.addr, "GET", path, &[]).await;
         assert_eq!(reply.status, 200);
         assert!(reply.header("content-type").unwrap().starts_with(kind) && !body.is_empty());

@@ -298,6 +298,9 @@ async fn row_24_a_view_is_a_file_of_its_own() {
     let (reply, body) = fetch(house.addr, "GET", &clip, &[]).await;
     assert_eq!(reply.status, 200, "a clip that is complete has its length although the recording grows");
     assert_eq!(reply.header("x-livetape-first-frame"), Some("120000"));
+    let name = reply.header("content-disposition").unwrap();
+    assert!(name.starts_with("inline; filename=\"live-20") && name.ends_with("Z-at-2s.wav\""), "{name}");
+    assert!(!name.contains(':'), "not every file system takes a colon: {name}");
     assert_eq!(body.len() as u64, HEADER + SECOND);
     assert!(body[44..] == counting(120_000..168_000));
     let (reply, part) = fetch(house.addr, "GET", &clip, &[("Range", "bytes=50-100049")]).await;

@@ -1,0 +1,117 @@
+//! A player whose user drags the slider without a pause, a thousand seeks a minute, and which goes away without closing
+//! what it opened: it costs the gateway a bounded amount, for a bounded time, and nobody else hears of it.
+
+use anyhow::{Context, Result, ensure};
+use livetape_testkit::http::{self, Ending, Response};
+use livetape_testkit::{counting::verify_at, wait};
+use livetape_tests::counting;
+use livetape_tests::growing::{Growing, SECOND, SOON, WAV_HEADER};
+use livetape_tests::torture::{numbers, setting};
+use std::time::{Duration, Instant};
+
+/// Between two seeks of one player.
+const PAUSE: Duration = Duration::from_millis(60);
+const PLAYERS: u64 = 4;
+const BACKLOG: Duration = Duration::from_secs(60);
+/// What one body that nobody reads may hold in the gateway: what it has read last, and what the kernel takes no more of.
+const EACH: u64 = 1 << 20;
+/// What a process may grow by whatever happens.
+const SLACK: u64 = 48 << 20;
+/// After so long without a byte taken a body is reset.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    files: u64,
+    memory: u64,
+}
+
+fn held(pid: u32) -> Result<Held> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("its memory")?;
+    let kib: u64 = memory.trim().trim_end_matches(" kB").parse()?;
+    Ok(Held { files, memory: kib << 10 })
+}
+
+/// One player: seeks, listens for a moment, and leaves. Gives the replies that it left open, and how often it sought.
+fn restless(g: &Growing, seed: u64, until: Instant) -> Result<(Vec<Response>, u64)> {
+    let (mut random, mut left, mut seeks) = (numbers(seed), Vec::new(), 0);
+    while Instant::now() < until {
+        // Now and then at the newest byte, where the gateway has to wait.
+        let existing = g.at_least() - WAV_HEADER;
+        let place = if random(8) == 0 { existing } else { random(existing - SECOND) / 4 * 4 };
+        let mut reply = http::get(g.livetape.http(), &g.wav("")).range(&format!("{}-", WAV_HEADER + place)).send()?;
+        ensure!(reply.status == 206, "{}", reply.status);
+        verify_at(&reply.at_least(1000, SOON)?, place)?;
+        match random(3) {
+            0 => left.push(reply),
+            _ => drop(reply),
+        }
+        seeks += 1;
+        std::thread::sleep(PAUSE);
+    }
+    Ok((left, seeks))
+}
+
+#[test]
+fn a_restless_player_disturbs_nobody() -> Result<()> {
+    let time = Duration::from_secs(setting("LIVETAPE_RESTLESS", 8));
+    let g = Growing::start(counting, BACKLOG)?;
+    let mut live = http::get(g.livetape.http(), "/streams/live/live.pcm?burst=0").send()?;
+    let first: u64 = live.header("x-livetape-first-frame").context("where it begins")?.parse()?;
+    let mut heard = live.at_least(1000, SOON)?;
+    let before = held(g.livetape.pid())?;
+
+    let until = Instant::now() + time;
+    let mut peak = before;
+    let (mut left, seeks) = std::thread::scope(|scope| -> Result<_> {
+        let players: Vec<_> = (0..PLAYERS)
+            .map(|n| {
+                scope.spawn({
+                    let g = &g;
+                    move || restless(g, n, until)
+                })
+            })
+            .collect();
+        while Instant::now() < until {
+            // Somebody else listens meanwhile.
+            heard.extend(live.for_a_while(Duration::from_millis(100))?);
+            let now = held(g.livetape.pid())?;
+            peak = Held { files: peak.files.max(now.files), memory: peak.memory.max(now.memory) };
+        }
+        let mut all = (Vec::new(), 0);
+        for player in players {
+            let (left, seeks) = player.join().expect("the thread does not panic")?;
+            all.0.extend(left);
+            all.1 += seeks;
+        }
+        Ok(all)
+    })?;
+    eprintln!("{seeks} seeks, {} left open; {before:?}, at most {peak:?}", left.len());
+    let open = left.len() as u64 + 2 * PLAYERS;
+    // A connection and the segment that it reads, and what the recorder opens meanwhile.
+    ensure!(peak.files <= before.files + 2 * open + 16, "{open} open: {before:?}, {peak:?}");
+    ensure!(peak.memory <= before.memory + open * EACH + SLACK, "{open} open: {before:?}, {peak:?}");
+
+    // The other listener heard every frame, and has not fallen behind.
+    let edge = g.at_least() - WAV_HEADER - first * 4;
+    while (heard.len() as u64) < edge {
+        heard.extend(live.at_least(1, SOON)?);
+    }
+    verify_at(&heard, first * 4)?;
+    ensure!(live.ending() == Ending::Open, "{:?}", live.ending());
+
+    // In the short form the players' machine comes back and says that they are gone; in the long one nobody does.
+    if time <= STALLED {
+        left.clear();
+    }
+    wait::until("the gateway to let go", STALLED + SOON, || {
+        let now = held(g.livetape.pid()).ok()?;
+        (now.files <= before.files + 16).then_some(())
+    })
+    .with_context(|| format!("{before:?}, now {:?}", held(g.livetape.pid())))?;
+    drop(left);
+    Ok(())
+}
