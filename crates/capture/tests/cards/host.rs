@@ -1,0 +1,247 @@
+//! A machine with sound cards that can be pulled out: a host for cpal around ALSA's. What cards hear is real; that one is
+//! gone, is read too late or works in another way is said by this host.
+
+use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::{
+    Data, DeviceDescription, DeviceId, Error, ErrorKind, HostId, InputCallbackInfo, OutputCallbackInfo, SampleFormat,
+    StreamConfig, StreamInstant, SupportedStreamConfig, SupportedStreamConfigRange,
+};
+use livetape_capture::sources::device::Cards;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// The machine.
+#[derive(Clone, Default)]
+pub(crate) struct Machine(Arc<Mutex<Sockets>>);
+
+#[derive(Default)]
+struct Sockets {
+    /// Cards that are plugged in, by their names.
+    plugged: BTreeMap<String, Plugged>,
+    /// The last stream of each.
+    running: BTreeMap<String, Arc<Running>>,
+}
+
+#[derive(Clone)]
+struct Plugged {
+    /// ALSA's PCM behind it.
+    pcm: String,
+    /// It gives nothing else.
+    only: SampleFormat,
+    /// It cannot be opened.
+    refuses: Option<ErrorKind>,
+}
+
+struct Running {
+    gone: AtomicBool,
+    /// Blocks that are lost.
+    skip: AtomicU64,
+    complain: Mutex<Box<dyn FnMut(Error) + Send>>,
+}
+
+impl Machine {
+    /// Where the source looks for cards.
+    pub(crate) fn cards(&self) -> Cards {
+        let machine = self.clone();
+        Cards::of(move || Ok(cpal::Host::from(cpal::platform::CustomHost::from_host(machine.clone()))))
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.0.lock().unwrap()
+    }
+
+    /// A card is plugged in, or becomes another one.
+    pub(crate) fn plug(&self, card: &str, pcm: &str, only: SampleFormat) {
+        self.sockets().plugged.insert(card.into(), Plugged { pcm: pcm.into(), only, refuses: None });
+    }
+
+    /// A card cannot be opened.
+    pub(crate) fn refuse(&self, card: &str, with: ErrorKind) {
+        self.sockets().plugged.get_mut(card).unwrap().refuses = Some(with);
+    }
+
+    /// A card is pulled out.
+    pub(crate) fn unplug(&self, card: &str) {
+        self.sockets().plugged.remove(card);
+        self.stop(card, ErrorKind::DeviceNotAvailable);
+    }
+
+    /// The stream of a card ends with this error.
+    pub(crate) fn stop(&self, card: &str, error: ErrorKind) {
+        let running = self.sockets().running.remove(card).unwrap();
+        running.gone.store(true, Ordering::Release);
+        running.complain.lock().unwrap()(error.into());
+    }
+
+    /// A card was not read for so many blocks.
+    pub(crate) fn overrun(&self, card: &str, blocks: u64) {
+        let running = Arc::clone(&self.sockets().running[card]);
+        running.skip.store(blocks, Ordering::Release);
+        running.complain.lock().unwrap()(ErrorKind::Xrun.into());
+    }
+}
+
+impl HostTrait for Machine {
+    type Devices = std::vec::IntoIter<Card>;
+    type Device = Card;
+
+    fn is_available() -> bool {
+        true
+    }
+
+    fn devices(&self) -> Result<Self::Devices, Error> {
+        let alsa = cpal::host_from_id(HostId::Alsa)?;
+        let plugged = self.sockets().plugged.clone();
+        let card = |(name, plugged): (String, Plugged)| {
+            let same = |device: &cpal::Device| device.id().is_ok_and(|id| id.id() == plugged.pcm);
+            let inner = alsa.devices().ok()?.find(same)?;
+            Some(Card { name, plugged, inner, machine: self.clone() })
+        };
+        Ok(plugged.into_iter().filter_map(card).collect::<Vec<_>>().into_iter())
+    }
+
+    fn default_input_device(&self) -> Option<Card> {
+        self.devices().ok()?.next()
+    }
+
+    fn default_output_device(&self) -> Option<Card> {
+        None
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Card {
+    name: String,
+    plugged: Plugged,
+    inner: cpal::Device,
+    machine: Machine,
+}
+
+impl DeviceTrait for Card {
+    type SupportedInputConfigs = std::vec::IntoIter<SupportedStreamConfigRange>;
+    type SupportedOutputConfigs = std::vec::IntoIter<SupportedStreamConfigRange>;
+    type Stream = Stream;
+
+    fn description(&self) -> Result<DeviceDescription, Error> {
+        self.inner.description()
+    }
+
+    fn id(&self) -> Result<DeviceId, Error> {
+        Ok(DeviceId::new(HostId::Custom, &self.name))
+    }
+
+    fn supported_input_configs(&self) -> Result<Self::SupportedInputConfigs, Error> {
+        let configs = self.inner.supported_input_configs()?;
+        let own =
+            |config: &SupportedStreamConfigRange| config.sample_format() == self.plugged.only && config.channels() == 2;
+        Ok(configs.filter(own).collect::<Vec<_>>().into_iter())
+    }
+
+    fn supported_output_configs(&self) -> Result<Self::SupportedOutputConfigs, Error> {
+        Ok(Vec::new().into_iter())
+    }
+
+    fn default_input_config(&self) -> Result<SupportedStreamConfig, Error> {
+        self.inner.default_input_config()
+    }
+
+    fn default_output_config(&self) -> Result<SupportedStreamConfig, Error> {
+        Err(ErrorKind::UnsupportedOperation.into())
+    }
+
+    fn build_input_stream_raw<D, E>(
+        &self,
+        config: StreamConfig,
+        format: SampleFormat,
+        mut on_data: D,
+        on_error: E,
+        timeout: Option<Duration>,
+    ) -> Result<Stream, Error>
+    where
+        D: FnMut(&Data, &InputCallbackInfo) + Send + 'static,
+        E: FnMut(Error) + Send + 'static,
+    {
+        if let Some(kind) = self.plugged.refuses {
+            return Err(kind.into());
+        }
+        let complain = Mutex::new(Box::new(on_error) as Box<dyn FnMut(Error) + Send>);
+        let running = Arc::new(Running { gone: AtomicBool::new(false), skip: AtomicU64::new(0), complain });
+        let (state, errors) = (Arc::clone(&running), Arc::clone(&running));
+        let on_data = move |data: &Data, info: &InputCallbackInfo| {
+            let less = |skip: u64| skip.checked_sub(1);
+            let skipped = state.skip.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
+            if !skipped && !state.gone.load(Ordering::Acquire) {
+                on_data(data, info);
+            }
+        };
+        let on_error = move |error| errors.complain.lock().unwrap()(error);
+        let stream = self.inner.build_input_stream_raw(config, format, on_data, on_error, timeout)?;
+        self.machine.sockets().running.insert(self.name.clone(), running);
+        Ok(Stream(stream))
+    }
+
+    fn build_output_stream_raw<D, E>(
+        &self,
+        _: StreamConfig,
+        _: SampleFormat,
+        _: D,
+        _: E,
+        _: Option<Duration>,
+    ) -> Result<Stream, Error>
+    where
+        D: FnMut(&mut Data, &OutputCallbackInfo) + Send + 'static,
+        E: FnMut(Error) + Send + 'static,
+    {
+        Err(ErrorKind::UnsupportedOperation.into())
+    }
+}
+
+impl PartialEq for Card {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Card {}
+
+impl Hash for Card {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Display for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+pub(crate) struct Stream(cpal::Stream);
+
+impl StreamTrait for Stream {
+    fn play(&self) -> Result<(), Error> {
+        self.0.play()
+    }
+
+    fn pause(&self) -> Result<(), Error> {
+        self.0.pause()
+    }
+
+    fn buffer_size(&self) -> Result<cpal::FrameCount, Error> {
+        self.0.buffer_size()
+    }
+
+    fn now(&self) -> StreamInstant {
+        self.0.now()
+    }
+}

@@ -1,0 +1,227 @@
+//! Sound cards that vanish and come back as others, are read too late, begin to work in another way, and cannot be had.
+//!
+//! ALSA reads its configuration once, from where the environment says: so each test runs again in a process of its own,
+//! while this one lets the cards hear.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod host;
+
+use cpal::{ErrorKind, SampleFormat as CardFormat};
+use host::Machine;
+use livetape_audio::{Frame, FrameCount, GapReason, Spec, WallTime};
+use livetape_capture::sources::device::{CardError, Cards, Device, Wish};
+use livetape_capture::sources::{Chunk, Lost, Piece, Source};
+use livetape_capture::{Shape, Status};
+use livetape_testkit::alsa::{Alsa, BLOCK};
+use livetape_testkit::{counting, spawn};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// Set in the process in which the test itself runs.
+const INSIDE: &str = "LIVETAPE_TEST_ALSA";
+
+/// Runs the test of this name where ALSA has the cards `mic0`, `mic1` (s16) and `deep` (s32).
+fn with_cards(name: &str, test: impl AsyncFnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        return runtime.block_on(test());
+    }
+    let alsa = Alsa::new(&["mic0", "mic1", "deep"], &[]).unwrap();
+    let deep = |first, frames| {
+        let samples = counting::encode(first, frames);
+        samples.as_chunks::<2>().0.iter().flat_map(|&[a, b]| [0, 0, a, b]).collect()
+    };
+    let _microphones = [
+        alsa.microphone("mic0").unwrap(),
+        alsa.microphone("mic1").unwrap(),
+        alsa.microphone_of("deep", 8, deep).unwrap(),
+    ];
+    let mut again = spawn::command(std::env::current_exe().unwrap());
+    again.args([name, "--exact", "--nocapture"]).env("ALSA_CONFIG_PATH", alsa.config()).env(INSIDE, "1");
+    let finished = spawn::run(again, LIMIT * 2).unwrap();
+    assert!(finished.text().contains("1 passed"), "{}{}", finished.text(), finished.stderr);
+}
+
+struct Listening {
+    device: Device,
+    status: watch::Receiver<Status>,
+    /// What came last: its end, by the clock and by its number.
+    end: Option<(WallTime, Frame)>,
+}
+
+impl Listening {
+    async fn to(machine: &Machine, card: &str) -> Self {
+        let (sender, status) = watch::channel(Status::default());
+        let wish = Wish { shape: Shape::default(), buffer: Some(BLOCK) };
+        let mut device = Device::open(machine.cards(), card.parse().unwrap(), wish, sender).await.unwrap();
+        device.begin(Frame::ZERO);
+        Self { device, status, end: None }
+    }
+
+    fn spec(&self) -> Spec {
+        self.device.spec()
+    }
+
+    async fn piece(&mut self) -> Piece {
+        timeout(LIMIT, self.device.next()).await.expect("a piece").unwrap().expect("no end")
+    }
+
+    /// Its number by what it says, if it is in one piece.
+    fn check(&mut self, chunk: &Chunk) -> Frame {
+        let first = Frame::new(u32::from_le_bytes(chunk.pcm[..4].try_into().unwrap()).into());
+        counting::verify(&chunk.pcm, first).unwrap();
+        let frames = chunk.frames(self.spec());
+        self.end = Some((chunk.time.after_frames(frames, self.spec()), first + frames));
+        first
+    }
+
+    /// So much audio without a hole.
+    async fn audio(&mut self, frames: u64) {
+        let mut heard = FrameCount::ZERO;
+        let mut at = None;
+        while heard.get() < frames {
+            let Piece::Audio(chunk) = self.piece().await else { panic!("a gap") };
+            let first = self.check(&chunk);
+            assert!(at.is_none_or(|at| at == first), "{first} after {at:?}");
+            heard = heard + chunk.frames(self.spec());
+            at = self.end.map(|(_, end)| end);
+        }
+    }
+
+    /// Waits for the next gap. Gives it, the length of it by the times before and after it, and the frame after it less the
+    /// one that was due.
+    async fn gap(&mut self) -> (Lost, Duration, FrameCount) {
+        let lost = loop {
+            match self.piece().await {
+                Piece::Audio(chunk) => drop(self.check(&chunk)),
+                Piece::Gap(lost) => break lost,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (before, due) = self.end.unwrap();
+        let Piece::Audio(chunk) = self.piece().await else { panic!("two gaps") };
+        let first = self.check(&chunk);
+        (lost, chunk.time.since(before), first.since(due))
+    }
+
+    /// Lets time pass in which nothing comes.
+    async fn nothing(&mut self) {
+        while let Ok(piece) = timeout(Duration::from_millis(700), self.device.next()).await {
+            let Piece::Audio(chunk) = piece.unwrap().unwrap() else { panic!("a gap has no end yet") };
+            self.check(&chunk);
+        }
+    }
+}
+
+#[test]
+fn a_card_that_is_pulled_out_is_found_again_by_its_name() {
+    with_cards("a_card_that_is_pulled_out_is_found_again_by_its_name", async || {
+        let machine = Machine::default();
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let mut listening = Listening::to(&machine, "custom:usb").await;
+        listening.audio(48_000).await;
+        assert!(listening.status.borrow().card.is_some_and(|card| card.present && card.losses == 0));
+
+        machine.unplug("usb");
+        // Another card is no replacement.
+        machine.plug("other", "mic0", CardFormat::I16);
+        listening.nothing().await;
+        assert!(listening.status.borrow().card.is_some_and(|card| !card.present && card.losses == 1));
+
+        // It comes back at another place.
+        machine.plug("usb", "mic1", CardFormat::I16);
+        let (lost, away, _) = listening.gap().await;
+        assert_eq!(lost.reason, GapReason::DeviceAway);
+        let measured = listening.spec().duration(lost.frames);
+        assert!(measured >= Duration::from_millis(600), "{measured:?}");
+        assert!(measured.abs_diff(away) < Duration::from_millis(5), "{measured:?} lost between times {away:?} apart");
+        listening.audio(48_000).await;
+        assert!(listening.status.borrow().card.is_some_and(|card| card.present && card.losses == 1));
+    });
+}
+
+#[test]
+fn an_overrun_is_a_gap_and_the_card_goes_on() {
+    with_cards("an_overrun_is_a_gap_and_the_card_goes_on", async || {
+        let machine = Machine::default();
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let mut listening = Listening::to(&machine, "default").await;
+        listening.audio(48_000).await;
+        machine.overrun("usb", 200);
+        let (lost, apart, missing) = listening.gap().await;
+        assert_eq!(lost.reason, GapReason::Xrun);
+        assert_eq!(missing.get(), 200 * u64::from(BLOCK), "as many as were not given");
+        let measured = listening.spec().duration(lost.frames);
+        assert!(measured.abs_diff(apart) < Duration::from_millis(5), "{measured:?} lost between times {apart:?} apart");
+        // Two seconds by the card's numbers, and by the clock of a machine that may be busy.
+        assert!((1.0..4.0).contains(&measured.as_secs_f64()), "{measured:?}");
+        listening.audio(48_000).await;
+        assert!(listening.status.borrow().card.is_some_and(|card| card.present && card.xruns == 1 && card.losses == 0));
+    });
+}
+
+#[test]
+fn a_card_that_works_in_another_way_is_opened_again() {
+    with_cards("a_card_that_works_in_another_way_is_opened_again", async || {
+        let machine = Machine::default();
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let mut listening = Listening::to(&machine, "custom:usb").await;
+        listening.audio(24_000).await;
+        machine.plug("usb", "deep", CardFormat::I32);
+        machine.stop("usb", ErrorKind::StreamInvalidated);
+        let (lost, ..) = listening.gap().await;
+        assert_eq!(lost.reason, GapReason::DeviceChanged);
+        // What is recorded keeps its shape.
+        listening.audio(24_000).await;
+        assert_eq!(listening.spec(), counting::spec(48_000).unwrap());
+        // It is gone for good until it gives again what is recorded: for that it is waited, whatever it is.
+        machine.plug("usb", "deep", CardFormat::DsdU8);
+        machine.stop("usb", ErrorKind::StreamInvalidated);
+        listening.nothing().await;
+        machine.plug("usb", "mic0", CardFormat::I16);
+        assert_eq!(listening.gap().await.0.reason, GapReason::DeviceChanged);
+    });
+}
+
+async fn refused(cards: Cards, card: &str, shape: Shape) -> CardError {
+    let wish = Wish { shape, buffer: Some(BLOCK) };
+    let opened = Device::open(cards, card.parse().unwrap(), wish, watch::Sender::default()).await;
+    opened.err().expect("it cannot be opened")
+}
+
+#[test]
+fn why_a_card_cannot_be_had() {
+    with_cards("why_a_card_cannot_be_had", async || {
+        let machine = Machine::default();
+        assert_eq!(refused(machine.cards(), "default", Shape::default()).await, CardError::NoDefault);
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let usb = || "custom:usb".parse().unwrap();
+
+        let mono = Shape { channels: Some(1), ..Shape::default() };
+        let error = refused(machine.cards(), "custom:usb", mono).await;
+        assert!(matches!(error, CardError::Offers { .. }), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains("1 channel, blocks of 480") && said.contains("2 channels") && said.contains("s16"),
+            "{said}"
+        );
+
+        let said = refused(machine.cards(), "custom:usb2", Shape::default()).await.to_string();
+        assert!(said.contains("custom:usb2") && said.contains("there are custom:usb"), "{said}");
+
+        machine.refuse("usb", ErrorKind::DeviceBusy);
+        assert_eq!(refused(machine.cards(), "custom:usb", Shape::default()).await, CardError::Busy(usb()));
+        machine.refuse("usb", ErrorKind::PermissionDenied);
+        assert_eq!(refused(machine.cards(), "custom:usb", Shape::default()).await, CardError::Denied(usb()));
+        machine.refuse("usb", ErrorKind::BackendError);
+        let error = refused(machine.cards(), "custom:usb", Shape::default()).await;
+        assert!(matches!(error, CardError::Failed { .. }), "{error}");
+
+        let none = Cards::of(|| Err(ErrorKind::HostUnavailable.into()));
+        let error = refused(none, "custom:usb", Shape::default()).await;
+        assert!(matches!(error, CardError::Host { .. }), "{error}");
+    });
+}
