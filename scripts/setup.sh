@@ -84,6 +84,7 @@ need_players() {
     need curl have curl
     need redis-server have redis-server
     need redis-tools have redis-cli
+    need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'
     need gstreamer1.0-tools have gst-launch-1.0
     need gstreamer1.0-plugins-base gst-inspect-1.0 --exists audioconvert
     need gstreamer1.0-plugins-good gst-inspect-1.0 --exists souphttpsrc

@@ -1,5 +1,6 @@
 //! The roles as processes of their own, with Redis between them or without: what listeners get, whatever goes away.
 
+mod clocks;
 mod demand;
 mod deployment;
 mod faults;
