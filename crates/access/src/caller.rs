@@ -67,6 +67,11 @@ impl Caller {
         self.right.is_none_or(|right| self.identity.grants.allow(right, Some(stream)))
     }
 
+    /// Whether the answer may tell of streams whatever their names are.
+    pub fn sees_all(&self) -> bool {
+        self.right.is_none_or(|right| self.identity.grants.allow_everywhere(right))
+    }
+
     /// A permit for an answer that goes on, of a stream or of all that may be seen; `None` if nothing can end it.
     ///
     /// # Errors

@@ -208,6 +208,10 @@ impl Grants {
     pub fn allow(&self, right: Right, stream: Option<&StreamName>) -> bool {
         self.0.iter().any(|grant| grant.rights.has(right) && stream.is_none_or(|s| grant.streams.matches(s)))
     }
+    /// Whether they allow this on streams of any name.
+    pub fn allow_everywhere(&self, right: Right) -> bool {
+        self.0.iter().any(|grant| grant.rights.has(right) && grant.streams.0 == "*")
+    }
     /// What is left of them with these rights only.
     #[must_use]
     pub fn only(&self, rights: Rights) -> Self {

@@ -1,5 +1,6 @@
 //! The capture role: runs every configured source.
 
+use crate::link::Destination;
 use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
 use crate::shape::Shape;
@@ -10,6 +11,7 @@ use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
 use crate::status::Status;
 use livetape_audio::{Instance, Spec, StreamName, Title};
 use livetape_proto::Opening;
+use livetape_proto::{AddressError, RecorderAddress};
 use livetape_service::metrics::{Metrics, MetricsError};
 use std::collections::HashSet;
 use std::fmt;
@@ -17,7 +19,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
 use tracing::Instrument as _;
 
 /// The connection is checked this often while nothing comes, and counts as dead after as long without an answer.
@@ -29,7 +30,7 @@ const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 1 << 23..=1 << 36;
 #[derive(Clone, Debug)]
 pub struct CaptureConfig {
     /// The recorder's gRPC address, `http://HOST:PORT`.
-    pub recorder_url: String,
+    pub recorder_url: RecorderAddress,
     /// The sources; none twice on one stream.
     pub sources: Vec<SourceConfig>,
     /// Most bytes of audio of each source that wait for the recorder in memory: 8 MiB to 64 GiB.
@@ -44,7 +45,7 @@ pub struct CaptureConfig {
 
 impl CaptureConfig {
     /// With the usual limits: 16 MiB of waiting audio for each source, and no spool.
-    pub fn new(recorder_url: impl Into<String>, sources: Vec<SourceConfig>) -> Self {
+    pub fn new(recorder_url: impl Into<RecorderAddress>, sources: Vec<SourceConfig>) -> Self {
         Self {
             recorder_url: recorder_url.into(),
             sources,
@@ -74,9 +75,9 @@ pub struct SourceConfig {
 /// Why nothing can be captured, or which sources failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// Not an address.
-    #[error("recorder URL {0:?}: use http://HOST:PORT, for example http://127.0.0.1:7070")]
-    Url(String),
+    /// Not an address of a recorder.
+    #[error(transparent)]
+    Url(#[from] AddressError),
     /// Out of range.
     #[error("{0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
     QueueBytes(u64),
@@ -133,7 +134,7 @@ impl fmt::Display for SourceFailure {
 
 /// The checked sources, ready to run.
 pub struct Capture {
-    endpoint: Endpoint,
+    destination: Destination,
     config: CaptureConfig,
     /// A spool's folder for each source, locked from the start.
     spools: Vec<Option<Folder>>,
@@ -148,7 +149,7 @@ impl Capture {
     /// [`CaptureError`] names the setting that is wrong.
     #[allow(clippy::unused_async, reason = "every role has the same three words")]
     pub async fn bind(mut config: CaptureConfig) -> Result<Self, CaptureError> {
-        let endpoint = endpoint(&config.recorder_url, config.timing.open)?;
+        let destination = destination(&config.recorder_url, config.timing.open)?;
         if !QUEUE_BYTES.contains(&config.queue_bytes) {
             return Err(CaptureError::QueueBytes(config.queue_bytes));
         }
@@ -168,7 +169,7 @@ impl Capture {
         let spools = spools(&config)?;
         let statuses: Vec<_> = config.sources.iter().map(|_| watch::Sender::default()).collect();
         let metrics = metrics::declare(&sources(&config, &statuses))?;
-        Ok(Self { endpoint, config, spools, statuses, metrics })
+        Ok(Self { destination, config, spools, statuses, metrics })
     }
 
     /// How each source is doing, now and later.
@@ -193,7 +194,7 @@ impl Capture {
             let stream = source.stream.clone();
             let Ok(spec) = source.shape.spec() else { continue };
             let session = Session {
-                endpoint: self.endpoint.clone(),
+                destination: self.destination.clone(),
                 opening: opening(&source, spec),
                 timing: self.config.timing.clone(),
                 queue_bytes: self.config.queue_bytes,
@@ -240,18 +241,15 @@ fn spools(config: &CaptureConfig) -> Result<Vec<Option<Folder>>, CaptureError> {
     config.sources.iter().map(lock).collect()
 }
 
-fn endpoint(url: &str, patience: Duration) -> Result<Endpoint, CaptureError> {
-    let wrong = || CaptureError::Url(url.chars().take(200).collect());
-    if !url.starts_with("http://") {
-        return Err(wrong());
-    }
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| wrong())?;
-    Ok(endpoint
+fn destination(recorder: &RecorderAddress, patience: Duration) -> Result<Destination, CaptureError> {
+    let endpoint = recorder
+        .endpoint()?
         .connect_timeout(patience)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true))
+        .keep_alive_while_idle(true);
+    Ok(Destination { endpoint, recorder: recorder.clone() })
 }
 
 fn opening(source: &SourceConfig, spec: Spec) -> Opening {

@@ -7,7 +7,7 @@ use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Answer;
 use livetape_proto::v1::ingest_service_client::IngestServiceClient;
-use livetape_proto::{MAX_MESSAGE_BYTES, Opening, v1};
+use livetape_proto::{MAX_MESSAGE_BYTES, Opening, RecorderAddress, v1};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -33,9 +33,16 @@ fn passing(what: impl Into<String>) -> Trouble {
     Trouble::Passing(what.into())
 }
 
+/// Which recorder, and how long to wait for it.
+#[derive(Clone)]
+pub(crate) struct Destination {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) recorder: RecorderAddress,
+}
+
 /// Connects as often as needed; remembers what the recorder has to be told each time.
 pub(crate) struct Link {
-    endpoint: Endpoint,
+    destination: Destination,
     opening: Opening,
     timing: Timing,
     /// Where the number of the first captured frame goes, when the recorder has answered an open.
@@ -50,12 +57,12 @@ struct Call {
 
 impl Link {
     pub(crate) fn new(
-        endpoint: Endpoint,
+        destination: Destination,
         opening: Opening,
         timing: Timing,
         first: Option<oneshot::Sender<Frame>>,
     ) -> Self {
-        Self { endpoint, opening, timing, first, chunks: Chunks::default() }
+        Self { destination, opening, timing, first, chunks: Chunks::default() }
     }
 
     /// Opens the stream and delivers. `Ok` when the recorder has sealed the recording at the source's end, or when
@@ -119,11 +126,11 @@ impl Link {
 
     /// Connects, sends Open and takes the answer in.
     async fn open(&mut self, shared: &Shared) -> Result<Call, Trouble> {
-        let connected = timeout(self.timing.open, self.endpoint.connect()).await;
+        let connected = timeout(self.timing.open, self.destination.endpoint.connect()).await;
         let channel = connected
             .map_err(|_| passing(format!("no connection to the recorder within {:?}", self.timing.open)))?
             .map_err(|error| passing(format!("no connection to the recorder: {}", whole(&error))))?;
-        let mut client = IngestServiceClient::new(channel)
+        let mut client = IngestServiceClient::new(self.destination.recorder.over(channel))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (requests, receiver) = mpsc::channel(UNDER_WAY);

@@ -7,7 +7,7 @@
 //! another shape now.
 
 use crate::backoff::Backoff;
-use crate::link::{Link, Trouble};
+use crate::link::{Destination, Link, Trouble};
 use crate::random::Random;
 use crate::sources::{Piece, Source, SourceError};
 use crate::spool::{Folder, Identity, Spool};
@@ -24,7 +24,6 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
 
 /// How long to wait for what.
 #[derive(Clone, Debug)]
@@ -132,7 +131,7 @@ impl Shared {
 
 /// Everything that one session needs but its source.
 pub(crate) struct Session {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) destination: Destination,
     pub(crate) opening: Opening,
     pub(crate) timing: Timing,
     /// Most bytes of audio that wait for the recorder in memory.
@@ -230,7 +229,7 @@ impl Session {
         if !ended {
             shared.drain();
         }
-        let mut link = Link::new(self.endpoint.clone(), opening, self.timing.clone(), None);
+        let mut link = Link::new(self.destination.clone(), opening, self.timing.clone(), None);
         tokio::select! {
             delivered = keep_delivering(&mut link, &shared, &self.timing) => delivered?,
             () = shutdown.cancelled() => return Ok(Delivered::Stopped),
@@ -253,7 +252,7 @@ impl Session {
         let known = self.opening.resume.map(|_| uplink.upcoming());
         let shared = Shared::new(uplink, self.status);
         let (opened, first) = oneshot::channel();
-        let mut link = Link::new(self.endpoint, self.opening, self.timing.clone(), Some(opened));
+        let mut link = Link::new(self.destination, self.opening, self.timing.clone(), Some(opened));
         let mut deliver = pin!(keep_delivering(&mut link, &shared, &self.timing));
 
         let captured = tokio::select! {

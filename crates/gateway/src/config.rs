@@ -3,6 +3,7 @@
 use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
 use livetape_access::{Access, AccessError, Grants};
+use livetape_proto::RecorderAddress;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub struct GatewayConfig {
     pub access: Option<Arc<Access>>,
     /// Address of the recorder that carries out what operators want, as `http://127.0.0.1:7070`; nothing is changed
     /// through this gateway if absent.
-    pub operations_url: Option<String>,
+    pub operations_url: Option<RecorderAddress>,
     /// How long bodies in progress may go on after a shutdown was asked for.
     pub drain: Duration,
     /// Bounds.

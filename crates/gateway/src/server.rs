@@ -98,7 +98,7 @@ impl Gateway {
             instruments: Instruments::new()?,
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
-            operations: config.operations_url.as_deref().map(Operations::new).transpose()?,
+            operations: config.operations_url.as_ref().map(Operations::new).transpose()?,
             access,
             receiving: semaphore(AT_ONCE),
             ready: watch::Sender::new(remote.is_none()),

@@ -31,8 +31,8 @@ pub(crate) struct CaptureArgs {
 pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let config = args.capture.config(args.recorder.url(&file), &file)?;
-    let to = config.recorder_url.clone();
+    let config = args.capture.config(args.recorder.address(&file)?, &file)?;
+    let to = config.recorder_url.to_string();
     let capture = Capture::bind(config).await.context("capture")?;
     let (statuses, readiness) = (capture.statuses(), Readiness::default());
     let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness.clone(), capture.metrics()).await?;

@@ -35,7 +35,7 @@ pub(crate) struct GatewayArgs {
 pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let recorder_url = args.recorder.url(&file);
+    let recorder_url = args.recorder.address(&file)?;
     let config = args.gateway.config(&policy, &file)?;
     let config = GatewayConfig { operations_url: Some(recorder_url.clone()), ..config };
     let remote =

@@ -2,13 +2,13 @@
 
 use crate::settings::{FileFlag, RecorderUrlFlag};
 use anyhow::{Context, anyhow, bail};
+use livetape_proto::RecorderChannel;
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::v1::{self, Recording};
 use std::io::Write;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::Endpoint;
 
 /// How long the recorder may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,12 +54,11 @@ enum Operation {
 
 /// Asks the recorder and prints what came of it.
 pub(crate) async fn run(args: ManageArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let url = args.recorder.url(&args.file.load()?);
+    let recorder = args.recorder.address(&args.file.load()?)?;
     let answer = async {
-        let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("recorder URL {url:?}"))?;
-        let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
-        let channel = channel.with_context(|| format!("no recorder answers at {url}"))?;
-        ask(OperationServiceClient::new(channel), args.operation)
+        let channel = recorder.endpoint()?.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
+        let channel = channel.with_context(|| format!("no recorder answers at {recorder}"))?;
+        ask(OperationServiceClient::new(recorder.over(channel)), args.operation)
             .await
             .map_err(|status| anyhow!("{}", status.message()))
     };
@@ -70,10 +69,7 @@ pub(crate) async fn run(args: ManageArgs, stop: CancellationToken) -> anyhow::Re
     Ok(writeln!(std::io::stdout(), "{said}")?)
 }
 
-async fn ask(
-    mut recorder: OperationServiceClient<tonic::transport::Channel>,
-    operation: Operation,
-) -> Result<String, Status> {
+async fn ask(mut recorder: OperationServiceClient<RecorderChannel>, operation: Operation) -> Result<String, Status> {
     match operation {
         Operation::Begin { stream } => {
             let done = recorder.begin_recording(v1::BeginRecordingRequest { stream }).await?.into_inner();
@@ -110,7 +106,7 @@ async fn ask(
 }
 
 async fn update(
-    mut recorder: OperationServiceClient<tonic::transport::Channel>,
+    mut recorder: OperationServiceClient<RecorderChannel>,
     recording_id: String,
     title: Option<String>,
     notes: Option<String>,

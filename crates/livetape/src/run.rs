@@ -9,6 +9,7 @@ use crate::settings::{DataFlag, FileFlag, OpsFlag, RedisFlag};
 use anyhow::Context;
 use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
+use livetape_proto::RecorderAddress;
 use livetape_recorder::Recorder;
 use livetape_service::ops::OpsConfig;
 use livetape_tail::{MemoryTails, Publisher};
@@ -41,8 +42,9 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
     let recorder = args.recorder.config(&args.data, &policy, &file)?;
+    let insider = recorder.access.as_ref().map(|access| access.insider().clone()).context("access")?;
     let gateway = args.gateway.config(&policy, &file)?;
-    let capture = args.capture.config(String::new(), &file)?;
+    let capture = args.capture.config(RecorderAddress::new(""), &file)?;
     let redis = role::publish_to(args.redis.config(&file)?);
     let ops = args.ops.given(&policy, &file);
 
@@ -53,9 +55,11 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let recorder = Recorder::bind(recorder, Arc::new(publishers)).await.context("recorder")?;
     let library = Arc::new(DirLibrary::new(recorder.data_dir(), recorder.catalogue(), tails));
     let ingest = role::url(recorder.local_addr());
-    let gateway = GatewayConfig { operations_url: Some(ingest.clone()), ..gateway };
+    // The parts of this process need not prove who they are to anybody but the recorder.
+    let to_recorder = RecorderAddress::new(&*ingest).with_token(insider.reveal())?;
+    let gateway = GatewayConfig { operations_url: Some(to_recorder.clone()), ..gateway };
     let gateway = Gateway::bind(gateway, library).await.context("gateway")?;
-    let capture = livetape_capture::CaptureConfig { recorder_url: ingest.clone(), ..capture };
+    let capture = livetape_capture::CaptureConfig { recorder_url: to_recorder, ..capture };
     let capture = Capture::bind(capture).await.context("capture")?;
     let metrics = recorder.metrics();
     metrics.include(gateway.metrics());

@@ -4,8 +4,10 @@
 //! decided by the recorder.
 
 mod convert;
+mod recorder;
 
 pub use convert::{InvalidMessage, Opening};
+pub use recorder::{AddressError, Proof, RecorderAddress, RecorderChannel};
 
 /// `livetape.v1`, as generated.
 #[allow(

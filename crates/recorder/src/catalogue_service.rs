@@ -2,11 +2,13 @@
 
 use crate::archive::Archive;
 use crate::describe;
+use crate::gate;
 use crate::lookup::{self, blocking, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
 use crate::status;
 use crate::stream::Shared;
-use livetape_audio::{Generation, NameError, WallTime};
+use livetape_access::Caller;
+use livetape_audio::{Generation, NameError, StreamName, WallTime};
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_proto::v1::{self, WatchCatalogueResponse};
 use livetape_store::{Query, TimelineFollower};
@@ -27,6 +29,20 @@ pub(crate) struct Catalogues {
 impl Catalogues {
     pub(crate) const fn new(shared: Arc<Shared>, outlets: Outlets) -> Self {
         Self { shared, outlets }
+    }
+
+    /// Streams that the caller may hear, in the order of names.
+    fn names(&self, caller: &Caller, mut after: Option<StreamName>, limit: usize) -> Vec<StreamName> {
+        let mut seen = Vec::new();
+        loop {
+            let page = self.shared.archive.all.streams_after(after.as_ref(), limit);
+            let is_last = page.len() < limit;
+            after = page.last().cloned();
+            seen.extend(page.into_iter().filter(|name| caller.sees(name)));
+            if is_last || seen.len() >= limit {
+                return seen;
+            }
+        }
     }
 }
 
@@ -68,12 +84,13 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::ListStreamsRequest>,
     ) -> Result<Response<v1::ListStreamsResponse>, Status> {
+        let caller = gate::caller(request.extensions())?;
         let request = request.into_inner();
         let limit = limit(request.limit, 100, 1000)?;
         let after = maybe("after", &request.after)?;
         // One more than asked for tells whether that is all.
         let all = &self.shared.archive.all;
-        let names = all.streams_after(after.as_ref(), limit + 1);
+        let names = self.names(&caller, after, limit + 1);
         let describe = |name| describe::stream(name, all.info(name), all.latest(name).as_deref());
         let (streams, more) = page(names.iter().map(describe), limit);
         let next = streams.last().filter(|_| more).map(|stream| stream.name.clone());
@@ -84,6 +101,7 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::ListRecordingsRequest>,
     ) -> Result<Response<v1::ListRecordingsResponse>, Status> {
+        let caller = gate::caller(request.extensions())?;
         let request = request.into_inner();
         let query = Query {
             stream: maybe("stream", &request.stream)?,
@@ -93,9 +111,11 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
             limit: limit(request.limit, 100, 1000)?,
         };
         let found = self.shared.archive.all.list(&query);
-        let described = found.recordings.iter().map(|recording| describe::recording(recording));
-        let (recordings, more) = page(described, query.limit);
-        let next = recordings.last().filter(|_| more || found.next.is_some()).map(|recording| recording.id.clone());
+        // A page may have fewer than were asked for; `next` says whether there are more.
+        let seen = found.recordings.iter().filter(|recording| caller.sees(&recording.stream));
+        let (recordings, more) = page(seen.map(|recording| describe::recording(recording)), query.limit);
+        let last = recordings.last().filter(|_| more).map(|recording| recording.id.clone());
+        let next = last.or_else(|| found.next.map(Into::into));
         Ok(Response::new(v1::ListRecordingsResponse { recordings, next }))
     }
 
@@ -103,7 +123,8 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::GetRecordingRequest>,
     ) -> Result<Response<v1::GetRecordingResponse>, Status> {
-        let recording = lookup::recording(&self.shared, &request.into_inner().recording_id)?;
+        let caller = gate::caller(request.extensions())?;
+        let recording = lookup::recording(&self.shared, &caller, &request.into_inner().recording_id)?;
         let tail = lookup::tail(&self.shared, recording.id)?;
         let tail = Some((recording.id, tail).into());
         Ok(Response::new(v1::GetRecordingResponse { recording: Some(describe::recording(&recording)), tail }))
@@ -113,10 +134,11 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::ListTimelineRequest>,
     ) -> Result<Response<v1::ListTimelineResponse>, Status> {
+        let caller = gate::caller(request.extensions())?;
         let request = request.into_inner();
         let limit = limit(request.limit, 1000, 5000)?;
         let after = usize::try_from(request.after).unwrap_or(usize::MAX);
-        let recording = lookup::recording(&self.shared, &request.recording_id)?;
+        let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
         let tail = lookup::tail(&self.shared, recording.id)?;
         let mut follower = TimelineFollower::open(&self.shared.dir, &recording);
         let (follower, outcome) = blocking(move || {
@@ -135,37 +157,39 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         &self,
         request: Request<v1::WatchCatalogueRequest>,
     ) -> Result<Response<Self::WatchCatalogueStream>, Status> {
+        let caller = gate::caller(request.extensions())?;
+        let right = gate::right(&caller, None)?;
         let (archive, generation) = (Arc::clone(&self.shared.archive), self.shared.dir.generation());
-        self.outlets.answer(request.metadata(), |outlet| watch(archive, generation, outlet))
+        let sees = move |stream: &StreamName| caller.sees(stream);
+        self.outlets.answer(request.metadata(), right, |outlet| watch(archive, generation, sees, outlet))
     }
 }
 
 async fn watch(
     archive: Arc<Archive>,
     generation: Generation,
+    sees: impl Fn(&StreamName) -> bool,
     outlet: Outlet<WatchCatalogueResponse>,
 ) -> Result<(), Status> {
     loop {
         let (mut seen, mut streams_seen) = (archive.changes.now(), archive.stream_changes.now());
         say(&outlet, Change::Begins(v1::CatalogueBegins { generation: generation.0 })).await?;
-        everything(&archive, &outlet).await?;
+        everything(&archive, &sees, &outlet).await?;
         say(&outlet, Change::Complete(v1::CatalogueComplete {})).await?;
         // A watcher that was too slow for the changes gets everything anew.
         while let (Ok((ids, now)), Ok((names, streams_now))) =
             (archive.changes.since(seen), archive.stream_changes.since(streams_seen))
         {
-            for name in names {
+            for name in names.into_iter().filter(|name| sees(name)) {
                 say(&outlet, Change::Stream(describe::stream(&name, archive.all.info(&name), None))).await?;
             }
             for id in ids {
-                say(
-                    &outlet,
-                    match archive.get(id) {
-                        Some(recording) => Change::Recording(describe::recording(&recording)),
-                        None => Change::RemovedRecordingId(id.into()),
-                    },
-                )
-                .await?;
+                match archive.get(id) {
+                    Some(recording) if !sees(&recording.stream) => {}
+                    Some(recording) => say(&outlet, Change::Recording(describe::recording(&recording))).await?,
+                    // Whose it was nobody knows any more: an id tells nothing.
+                    None => say(&outlet, Change::RemovedRecordingId(id.into())).await?,
+                }
             }
             (seen, streams_seen) = (now, streams_now);
             tokio::select! {
@@ -177,15 +201,19 @@ async fn watch(
 }
 
 /// All that there is, page by page: what is added behind the place that was reached comes as a change, if not here.
-async fn everything(archive: &Archive, outlet: &Outlet<WatchCatalogueResponse>) -> Result<(), Status> {
-    for (name, info) in archive.all.infos() {
+async fn everything(
+    archive: &Archive,
+    sees: &impl Fn(&StreamName) -> bool,
+    outlet: &Outlet<WatchCatalogueResponse>,
+) -> Result<(), Status> {
+    for (name, info) in archive.all.infos().into_iter().filter(|(name, _)| sees(name)) {
         say(outlet, Change::Stream(describe::stream(&name, info, None))).await?;
     }
     let mut query = Query { limit: PAGE, ..Query::default() };
     loop {
         let page = archive.all.list(&query);
-        for recording in page.recordings {
-            say(outlet, Change::Recording(describe::recording(&recording))).await?;
+        for recording in page.recordings.iter().filter(|recording| sees(&recording.stream)) {
+            say(outlet, Change::Recording(describe::recording(recording))).await?;
         }
         query.after = page.next;
         if query.after.is_none() {
@@ -202,6 +230,7 @@ async fn say(outlet: &Outlet<WatchCatalogueResponse>, change: Change) -> Result<
 mod tests {
     use super::*;
     use crate::changes::Changes;
+    use crate::gate::Right;
     use futures::StreamExt;
     use livetape_audio::{Epoch, FrameCount, Instance, RecordingId, SampleFormat, Spec};
     use livetape_store::Recording;
@@ -259,7 +288,8 @@ mod tests {
         (0..600).for_each(|n| archive.insert(recording(n, "first")));
         let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new());
         let (watched, mut known) = (Arc::clone(&archive), Known::new());
-        let answers = outlets.answer(&MetadataMap::new(), |outlet| watch(watched, Generation(1), outlet));
+        let answers = outlets
+            .answer(&MetadataMap::new(), Right::lasting(), |outlet| watch(watched, Generation(1), |_| true, outlet));
         let mut answers = answers.unwrap().into_inner();
         assert_eq!(read(&mut answers, &mut known, |known| known.len() == 600).await, 1);
         // Not too far behind: just the changes, and of each recording the last.

@@ -1,7 +1,7 @@
 //! Floor 2: takes audio from sources, owns what is durable, publishes the tails.
 //!
 //! ```text
-//! server: gRPC, health, reflection
+//! server: gRPC, health, reflection; gate: who may call what
 //! catalogue_service, tape_service (outlet) -> archive, board, files: read beside everything else
 //! operation_service, retention -> keeper -> streams, or, if it is finished, the files
 //! service (gRPC) -> streams -> stream: one task for each open recording -> ingest: decides, pure
@@ -21,6 +21,7 @@ mod deadline;
 mod demand;
 mod describe;
 mod export;
+mod gate;
 mod incoming;
 pub mod ingest;
 mod keeper;

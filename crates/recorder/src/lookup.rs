@@ -1,17 +1,21 @@
 //! What calls ask about recordings, and how they are refused.
 
+use crate::gate;
 use crate::status;
 use crate::stream::Shared;
+use livetape_access::Caller;
 use livetape_audio::{NameError, RecordingId, Tail};
 use livetape_store::{Recording, StoreError};
 use livetape_tail::TailWatch;
 use std::sync::Arc;
 use tonic::{Code, Status};
 
-/// A recording by its id as it came.
-pub(crate) fn recording(shared: &Shared, id: &str) -> Result<Arc<Recording>, Status> {
+/// A recording by its id as it came, if the caller may ask about it.
+pub(crate) fn recording(shared: &Shared, caller: &Caller, id: &str) -> Result<Arc<Recording>, Status> {
     let id: RecordingId = id.parse().map_err(|e: NameError| status::invalid("recording_id", e.to_string()))?;
-    shared.archive.get(id).ok_or_else(|| gone(id))
+    let recording = shared.archive.get(id).ok_or_else(|| gone(id))?;
+    gate::may(caller, &recording.stream)?;
+    Ok(recording)
 }
 
 /// There is no such recording, or not any more.

@@ -1,6 +1,7 @@
 //! `livetape.v1.OperationService`: what operators do to recordings and streams.
 
 use crate::describe;
+use crate::gate;
 use crate::keeper::Keeper;
 use crate::lookup;
 use crate::status;
@@ -11,7 +12,7 @@ use livetape_proto::v1;
 use livetape_store::{Edit, Recording};
 use std::str::FromStr;
 use std::sync::Arc;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Extensions, Request, Response, Status};
 
 pub(crate) struct Operations {
     shared: Arc<Shared>,
@@ -23,14 +24,20 @@ impl Operations {
         Self { shared, keeper }
     }
 
-    async fn lock(&self, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
+    async fn lock(&self, extensions: &Extensions, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
         let edit = Edit { locked: Some(locked), ..Edit::default() };
-        described(self.keeper.edit(named(id)?, edit).await)
+        described(self.keeper.edit(self.named(extensions, id)?, edit).await)
     }
 
-    /// A stream that has recordings, or a source that waits.
-    fn stream(&self, name: &str) -> Result<StreamName, Status> {
+    /// The recording that a request names, if its caller may manage it.
+    fn named(&self, extensions: &Extensions, id: &str) -> Result<RecordingId, Status> {
+        Ok(lookup::recording(&self.shared, &gate::caller(extensions)?, id)?.id)
+    }
+
+    /// A stream that has recordings, or a source that waits, if the caller may manage it.
+    fn stream(&self, extensions: &Extensions, name: &str) -> Result<StreamName, Status> {
         let name = parse("stream", name)?;
+        gate::may(&gate::caller(extensions)?, &name)?;
         let archive = &self.shared.archive;
         if archive.latest(&name).is_some() || archive.all.info(&name).waiting {
             return Ok(name);
@@ -46,11 +53,6 @@ fn parse<T: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<T, Stat
 
 fn maybe<T: FromStr<Err = NameError>>(field: &str, text: Option<&str>) -> Result<Option<T>, Status> {
     text.map(|text| parse(field, text)).transpose()
-}
-
-/// The recording that a request names.
-fn named(id: &str) -> Result<RecordingId, Status> {
-    parse("recording_id", id)
 }
 
 fn described(outcome: Result<Arc<Recording>, Refused>) -> Result<Option<v1::Recording>, Status> {
@@ -80,7 +82,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::BeginRecordingRequest>,
     ) -> Result<Response<v1::BeginRecordingResponse>, Status> {
-        let stream = self.stream(&request.get_ref().stream)?;
+        let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
         match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(answer)? {
             Done::Sealed(sealed, Some(new)) => Ok(Response::new(v1::BeginRecordingResponse {
                 recording: Some(describe::recording(&new)),
@@ -98,7 +100,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::SealRecordingRequest>,
     ) -> Result<Response<v1::SealRecordingResponse>, Status> {
-        let id = named(&request.get_ref().recording_id)?;
+        let id = self.named(request.extensions(), &request.get_ref().recording_id)?;
         let recording = described(self.keeper.seal(id, false).await)?;
         Ok(Response::new(v1::SealRecordingResponse { recording }))
     }
@@ -107,13 +109,14 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::UpdateRecordingRequest>,
     ) -> Result<Response<v1::UpdateRecordingResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
+        let id = self.named(&extensions, &request.recording_id)?;
         let edit = Edit {
             title: maybe("title", request.title.as_deref())?,
             notes: maybe("notes", request.notes.as_deref())?,
             locked: None,
         };
-        let recording = described(self.keeper.edit(named(&request.recording_id)?, edit).await)?;
+        let recording = described(self.keeper.edit(id, edit).await)?;
         Ok(Response::new(v1::UpdateRecordingResponse { recording }))
     }
 
@@ -121,7 +124,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::DeleteRecordingRequest>,
     ) -> Result<Response<v1::DeleteRecordingResponse>, Status> {
-        self.keeper.delete(named(&request.get_ref().recording_id)?).await.map_err(answer)?;
+        self.keeper.delete(self.named(request.extensions(), &request.get_ref().recording_id)?).await.map_err(answer)?;
         Ok(Response::new(v1::DeleteRecordingResponse {}))
     }
 
@@ -129,7 +132,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::LockRecordingRequest>,
     ) -> Result<Response<v1::LockRecordingResponse>, Status> {
-        let recording = self.lock(&request.get_ref().recording_id, true).await?;
+        let recording = self.lock(request.extensions(), &request.get_ref().recording_id, true).await?;
         Ok(Response::new(v1::LockRecordingResponse { recording }))
     }
 
@@ -137,13 +140,13 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::UnlockRecordingRequest>,
     ) -> Result<Response<v1::UnlockRecordingResponse>, Status> {
-        let recording = self.lock(&request.get_ref().recording_id, false).await?;
+        let recording = self.lock(request.extensions(), &request.get_ref().recording_id, false).await?;
         Ok(Response::new(v1::UnlockRecordingResponse { recording }))
     }
 
     async fn add_mark(&self, request: Request<v1::AddMarkRequest>) -> Result<Response<v1::AddMarkResponse>, Status> {
-        let request = request.into_inner();
-        let (id, text) = (named(&request.recording_id)?, parse("text", &request.text)?);
+        let (_, extensions, request) = request.into_parts();
+        let (id, text) = (self.named(&extensions, &request.recording_id)?, parse("text", &request.text)?);
         let frame = self.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(answer)?;
         Ok(Response::new(v1::AddMarkResponse { frame: frame.get() }))
     }
@@ -152,7 +155,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::DeleteStreamRequest>,
     ) -> Result<Response<v1::DeleteStreamResponse>, Status> {
-        let stream = self.stream(&request.get_ref().stream)?;
+        let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
         let count = self.keeper.delete_stream(&stream).await.map_err(answer)?;
         Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
     }

@@ -5,6 +5,7 @@
 //! that is there and takes nothing cannot be taken back: it counts as a call until the reader leaves.
 
 use crate::deadline::Deadline;
+use crate::gate::Right;
 use crate::status;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -111,13 +112,14 @@ impl Outlets {
         Self { calls, shutdown, stall: STALL, rooms: Arc::new(Semaphore::new(MAX_CALLS)) }
     }
 
-    /// Answers a call by `work`, until the deadline that its `metadata` names.
+    /// Answers a call by `work`, until the deadline that its `metadata` names, or the end of the right to it.
     ///
     /// # Errors
     /// When there are too many such calls already.
     pub(crate) fn answer<T, W>(
         &self,
         metadata: &MetadataMap,
+        right: Right,
         work: impl FnOnce(Outlet<T>) -> W,
     ) -> Result<tonic::Response<Answers<T>>, Status>
     where
@@ -138,6 +140,7 @@ impl Outlets {
             let outcome = tokio::select! {
                 outcome = working => outcome,
                 () = shutdown.cancelled() => Err(status::stopping()),
+                ended = right.ended() => Err(ended),
                 late = deadline.passed() => Err(late),
                 () = ours.parcels.closed() => return,
             };
@@ -167,7 +170,7 @@ mod tests {
         if let Some(limit) = limit {
             metadata.insert("grpc-timeout", limit.parse().unwrap());
         }
-        let answers = outlets.answer(&metadata, |outlet| async move {
+        let answers = outlets.answer(&metadata, Right::lasting(), |outlet| async move {
             for n in 0.. {
                 outlet.send(n).await?;
             }
@@ -212,7 +215,8 @@ mod tests {
         let outlets = Outlets { rooms: Arc::new(Semaphore::new(1)), ..outlets(Duration::from_millis(50)) };
         let one = counting(&outlets, None);
         let more = |outlets: &Outlets| {
-            let more = outlets.answer(&MetadataMap::new(), |_: Outlet<u32>| std::future::ready(Ok(())));
+            let more =
+                outlets.answer(&MetadataMap::new(), Right::lasting(), |_: Outlet<u32>| std::future::ready(Ok(())));
             more.err().map(|status| status.code())
         };
         assert_eq!(more(&outlets), Some(Code::ResourceExhausted));

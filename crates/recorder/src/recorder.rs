@@ -14,6 +14,7 @@ use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
+use livetape_access::{Access, Grants};
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, StreamRules, Tail};
 use livetape_service::{Metrics, Tasks};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
@@ -40,8 +41,8 @@ pub struct RecorderConfig {
     pub data_dir: PathBuf,
     /// Where sources connect.
     pub grpc_addr: SocketAddr,
-    /// Whether sources may connect from other machines without showing who they are.
-    pub anonymous_publish: bool,
+    /// Who may what. Without it everybody may everything on a loopback address, and no other address is taken.
+    pub access: Option<Arc<Access>>,
     /// Time between two sync rounds: how much audio a power cut may cost.
     pub sync_interval: Duration,
     /// How long a source may be away before its recording is sealed.
@@ -70,14 +71,18 @@ impl Recorder {
     ///
     /// # Errors
     /// If another recorder has the folder, the folder cannot be used, or the address cannot be bound or is open to
-    /// other machines without `anonymous_publish`.
+    /// other machines although nobody said who may what.
     pub async fn bind(config: RecorderConfig, tails: Arc<dyn Publisher>) -> anyhow::Result<Self> {
         let addr = config.grpc_addr;
-        anyhow::ensure!(
-            addr.ip().is_loopback() || config.anonymous_publish,
-            "{addr} can be reached from other machines, and anyone there could record and delete: use a loopback address, \
-             or say LIVETAPE_ANONYMOUS=publish"
-        );
+        let is_local = addr.ip().to_canonical().is_loopback();
+        let access = match config.access {
+            Some(access) if is_local || access.lets_somebody_in() => access,
+            None if is_local => Access::open(Grants::all())?,
+            _ => anyhow::bail!(
+                "{addr} can be reached from other machines, and nobody said who may record there: use a loopback address, \
+                 say who may with LIVETAPE_ACCESS, or say that anybody may with LIVETAPE_ANONYMOUS=publish"
+            ),
+        };
         let (path, disk) = (config.data_dir.clone(), config.disk.clone());
         let (dir, recordings) = tokio::task::spawn_blocking(move || {
             let dir = DataDir::open(&path, disk)?;
@@ -95,6 +100,7 @@ impl Recorder {
         let instruments = Arc::new(Instruments::new()?);
         let shared = Arc::new(Shared {
             dir,
+            access,
             archive: Arc::new(Archive::default()),
             tails: Board::new(tails),
             committer: Committer::start(config.sync_interval, Arc::clone(&instruments))?,
@@ -151,6 +157,11 @@ impl Recorder {
                 served = served => Ok(served?),
                 () = async { ended.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
             }
+        });
+        let (access, following) = (Arc::clone(&self.shared.access), shutdown.clone());
+        tasks.spawn("access", async move {
+            let _ = following.run_until_cancelled_owned(access.follow()).await;
+            Ok(())
         });
         let (keep, keeping) = (retention::run(self.retention, self.shared, keeper), shutdown.clone());
         tasks.spawn("retention", async move {

@@ -1,6 +1,7 @@
 //! The services of the recorder on one gRPC server: limits, health, reflection.
 
 use crate::catalogue_service::Catalogues;
+use crate::gate::GateLayer;
 use crate::keeper::Keeper;
 use crate::operation_service::Operations;
 use crate::outlet::Outlets;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::Router;
+use tower::layer::util::{Identity, Stack};
 
 /// Most bytes of a request that carries no audio.
 const MAX_REQUEST: usize = 64 << 10;
@@ -31,13 +33,14 @@ pub(crate) async fn router(
     keeper: &Keeper,
     calls: &TaskTracker,
     shutdown: &CancellationToken,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<Router<Stack<GateLayer, Identity>>> {
     let outlets = Outlets::new(calls.clone(), shutdown.clone());
     let instruments = Arc::clone(&shared.instruments);
     let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
     let tapes = Tapes::new(Arc::clone(shared), outlets);
     let operations = Operations::new(Arc::clone(shared), keeper.clone());
+    let gate = GateLayer { access: Arc::clone(&shared.access), instruments: Arc::clone(&shared.instruments) };
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<IngestServiceServer<Ingest>>().await;
     reporter.set_serving::<CatalogueServiceServer<Catalogues>>().await;
@@ -54,6 +57,7 @@ pub(crate) async fn router(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .max_concurrent_streams(MAX_CALLS)
+        .layer(gate)
         .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
         .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))

@@ -5,6 +5,7 @@
 
 use crate::call::{Command, Granted, Progress, Verdict};
 use crate::deadline::Deadline;
+use crate::gate;
 use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
 use crate::status;
@@ -62,8 +63,11 @@ impl v1::ingest_service_server::IngestService for Ingest {
         request: tonic::Request<Streaming<IngestRequest>>,
     ) -> Result<tonic::Response<Self::IngestStream>, Status> {
         let deadline = Deadline::of(request.metadata());
+        let caller = gate::caller(request.extensions())?;
         let mut incoming = request.into_inner();
         let opening = first_message(&mut incoming).await.inspect_err(|_| self.instruments.refused("invalid"))?;
+        gate::may(&caller, &opening.stream)?;
+        let right = gate::right(&caller, Some(&opening.stream))?;
         let opened = self.streams.open(opening).await;
         let session = opened.inspect_err(|why| self.instruments.not_opened(why)).map_err(open_status)?;
         let (responses, outgoing) = mpsc::channel(4);
@@ -73,6 +77,7 @@ impl v1::ingest_service_server::IngestService for Ingest {
             let outcome = tokio::select! {
                 outcome = conversation => outcome,
                 late = deadline.passed() => Err(late),
+                ended = right.ended() => Err(ended),
             };
             if let Err(status) = outcome {
                 // A source that takes no answers does not keep the recorder from stopping.

@@ -18,6 +18,7 @@ use crate::metrics::Instruments;
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
 use bytes::Bytes;
+use livetape_access::Access;
 use livetape_audio::{Epoch, Instance, SealReason, StreamName, StreamRules, Tail};
 use livetape_proto::Opening;
 use livetape_store::{DataDir, StoreError, TapeWriter};
@@ -36,6 +37,8 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// What all streams of a recorder share.
 pub(crate) struct Shared {
+    /// Who may what.
+    pub(crate) access: Arc<Access>,
     pub(crate) dir: DataDir,
     pub(crate) archive: Arc<Archive>,
     pub(crate) tails: Board,

@@ -1,10 +1,12 @@
 //! `livetape.v1.TapeService`: tails, frames, files. Each call reads for itself, and never past the tail.
 
 use crate::export;
+use crate::gate;
 use crate::lookup::{self, blocking, follow, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
 use crate::status;
 use crate::stream::Shared;
+use livetape_access::Caller;
 use livetape_audio::{Frame, FrameCount, RecordingId};
 use livetape_proto::v1::{self, ReadFramesResponse, WatchTailResponse};
 use livetape_proto::{MAX_BLOCK_BYTES, v1::ExportResponse};
@@ -41,22 +43,27 @@ impl v1::tape_service_server::TapeService for Tapes {
         &self,
         request: Request<v1::WatchTailRequest>,
     ) -> Result<Response<Self::WatchTailStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = gate::caller(&extensions)?;
         let shared = Arc::clone(&self.shared);
         if request.recording_id.is_empty() {
-            return self.outlets.answer(&metadata, |outlet| all_tails(shared, outlet));
+            let right = gate::right(&caller, None)?;
+            return self.outlets.answer(&metadata, right, |outlet| all_tails(shared, caller, outlet));
         }
-        let id = lookup::recording(&self.shared, &request.recording_id)?.id;
+        let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
+        let (id, right) = (recording.id, gate::right(&caller, Some(&recording.stream))?);
         let watch = follow(&self.shared, id)?;
-        self.outlets.answer(&metadata, |outlet| one_tail(shared, id, watch, outlet))
+        self.outlets.answer(&metadata, right, |outlet| one_tail(shared, id, watch, outlet))
     }
 
     async fn read_frames(
         &self,
         request: Request<v1::ReadFramesRequest>,
     ) -> Result<Response<Self::ReadFramesStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let recording = lookup::recording(&self.shared, &request.recording_id)?;
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = gate::caller(&extensions)?;
+        let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
+        let right = gate::right(&caller, Some(&recording.stream))?;
         let first = Frame::new(request.first_frame);
         let end = match request.frame_count {
             0 => Frame::new(u64::MAX),
@@ -70,15 +77,17 @@ impl v1::tape_service_server::TapeService for Tapes {
             return Err(status::refused(Code::OutOfRange, "PAST_END", facts, text));
         }
         let read = Read { tape: Tape::new(Arc::clone(&self.shared), &recording), tail, follow: request.follow };
-        self.outlets.answer(&metadata, |outlet| read.frames(first..end, outlet))
+        self.outlets.answer(&metadata, right, |outlet| read.frames(first..end, outlet))
     }
 
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let recording = lookup::recording(&self.shared, &request.recording_id)?;
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = gate::caller(&extensions)?;
+        let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
+        let right = gate::right(&caller, Some(&recording.stream))?;
         let file = export::plan(&self.shared, &recording, &request).await?;
         let tape = Tape::new(Arc::clone(&self.shared), &recording);
-        self.outlets.answer(&metadata, |outlet| file.send(tape, outlet))
+        self.outlets.answer(&metadata, right, |outlet| file.send(tape, outlet))
     }
 }
 
@@ -158,18 +167,18 @@ async fn one_tail(
 }
 
 /// Tails of all open recordings, and of those that were open when they were told last, once more as sealed.
-async fn all_tails(shared: Arc<Shared>, outlet: Outlet<WatchTailResponse>) -> Result<(), Status> {
+async fn all_tails(shared: Arc<Shared>, caller: Caller, outlet: Outlet<WatchTailResponse>) -> Result<(), Status> {
     let mut open = HashSet::new();
     loop {
         let (mut seen, refresh) = (shared.tails.changes.now(), Instant::now() + REFRESH);
         let all: HashSet<_> = shared.tails.ids().into_iter().chain(open.iter().copied()).collect();
         for id in all {
-            tell(&shared, id, &mut open, &outlet).await?;
+            tell(&shared, &caller, id, &mut open, &outlet).await?;
         }
         while timeout_at(refresh, shared.tails.changes.after(seen)).await.is_ok() {
             let Ok((ids, now)) = shared.tails.changes.since(seen) else { break };
             for id in ids {
-                tell(&shared, id, &mut open, &outlet).await?;
+                tell(&shared, &caller, id, &mut open, &outlet).await?;
             }
             seen = now;
         }
@@ -178,10 +187,16 @@ async fn all_tails(shared: Arc<Shared>, outlet: Outlet<WatchTailResponse>) -> Re
 
 async fn tell(
     shared: &Shared,
+    caller: &Caller,
     id: RecordingId,
     open: &mut HashSet<RecordingId>,
     outlet: &Outlet<WatchTailResponse>,
 ) -> Result<(), Status> {
+    // Whose stream nobody knows any more is not told of to whoever may not hear all.
+    let stream = shared.archive.get(id).map(|recording| recording.stream.clone());
+    if !stream.map_or_else(|| caller.sees_all(), |stream| caller.sees(&stream)) {
+        return Ok(());
+    }
     let room = outlet.room().await?;
     let tail = match shared.tails.get(id) {
         Some(tail) => {

@@ -11,7 +11,7 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Cannot be read.
-    #[error("cannot read the configuration file {path}: {source}")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -48,6 +48,19 @@ pub fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     }
     let text = std::fs::read_to_string(path).map_err(read)?;
     parse(&text).map_err(|text| ConfigError::Content { path: path.to_owned(), text })
+}
+
+/// Reads a file that holds a secret, which no error quotes.
+///
+/// # Errors
+/// [`ConfigError`], when it cannot be read or is too large.
+pub fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let bytes = std::fs::metadata(path).map_err(read)?.len();
+    if bytes > MAX_BYTES {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+    }
+    std::fs::read_to_string(path).map_err(read)
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {

@@ -230,8 +230,9 @@ fn session(url: &str, queue_bytes: u64) -> (Session, watch::Receiver<Status>) {
         resume: None,
         title: "".parse().unwrap(),
     };
-    let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
-    (Session { endpoint, opening, timing: timing(), queue_bytes, spool: None, status }, watch)
+    let recorder = livetape_proto::RecorderAddress::new(url);
+    let destination = Destination { endpoint: recorder.endpoint().unwrap(), recorder };
+    (Session { destination, opening, timing: timing(), queue_bytes, spool: None, status }, watch)
 }
 
 /// Runs 100 pieces and the end against a recorder in these moods.

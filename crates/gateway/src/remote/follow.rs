@@ -4,6 +4,7 @@
 use super::link::{PATIENCE, Tries, within};
 use super::mirror::CatalogueMirror;
 use livetape_audio::Generation;
+use livetape_proto::RecorderChannel;
 use livetape_proto::v1;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
@@ -12,7 +13,6 @@ use livetape_tail::redis::{Believed, RedisFollower, SILENCE};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
-use tonic::transport::Channel;
 
 /// A call for tails that tells nothing for so long is made anew: what is open is refreshed every 2 s.
 const DEAF: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const DEAF: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Keeps the catalogue up to date, and tells Redis' follower whose tails are of use.
-pub(crate) async fn catalogue(channel: Channel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
+pub(crate) async fn catalogue(channel: RecorderChannel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
     let mut tries = Tries::new("the recorder's catalogue is followed");
     loop {
         let ended = watch_catalogue(channel.clone(), mirror, redis, &mut tries).await;
@@ -29,7 +29,7 @@ pub(crate) async fn catalogue(channel: Channel, mirror: &CatalogueMirror, redis:
 }
 
 async fn watch_catalogue(
-    channel: Channel,
+    channel: RecorderChannel,
     mirror: &CatalogueMirror,
     redis: Option<&RedisFollower>,
     tries: &mut Tries,
@@ -77,7 +77,7 @@ const fn believed(generation: u64) -> Believed {
 }
 
 /// Keeps tails up to date; with Redis only while Redis does not.
-pub(crate) async fn tails(channel: Channel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
+pub(crate) async fn tails(channel: RecorderChannel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
     let mut tries = Tries::new("the recorder's tails are followed");
     loop {
         while !is_needed(mirror, redis) {
@@ -96,7 +96,7 @@ fn is_needed(mirror: &CatalogueMirror, redis: Option<&RedisFollower>) -> bool {
 
 /// Returns why the call broke off, or nothing when it is not needed any more or should be made anew.
 async fn watch_tails(
-    channel: Channel,
+    channel: RecorderChannel,
     mirror: &CatalogueMirror,
     redis: Option<&RedisFollower>,
     tries: &mut Tries,

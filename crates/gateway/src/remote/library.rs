@@ -12,13 +12,13 @@ use livetape_audio::{Entry, Frame, FrameCount, RecordingId, Spec, Tail, Timeline
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, v1};
+use livetape_proto::{RecorderAddress, RecorderChannel};
 use livetape_store::{Catalogue, Recording};
 use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// Entries of a timeline in one answer, and its largest size: an entry is shorter than 4 KiB on disk.
@@ -29,8 +29,8 @@ const TIMELINE: Duration = Duration::from_secs(30);
 
 /// Recordings of a recorder elsewhere.
 pub struct RecorderLibrary {
-    tapes: TapeServiceClient<Channel>,
-    timelines_of: CatalogueServiceClient<Channel>,
+    tapes: TapeServiceClient<RecorderChannel>,
+    timelines_of: CatalogueServiceClient<RecorderChannel>,
     catalogue: Arc<Catalogue>,
     tails: Arc<dyn Watch>,
     timelines: Timelines<OpenTimeline>,
@@ -45,15 +45,19 @@ struct OpenTimeline {
 }
 
 impl RecorderLibrary {
-    /// What `mirror` lists, read through the recorder at `url`, as far as `tails` says. Has connections of its own, so
+    /// What `mirror` lists, read through `recorder`, as far as `tails` says. Has connections of its own, so
     /// that audio never delays news. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`RemoteError::Url`].
-    pub fn new(url: &str, mirror: &CatalogueMirror, tails: Arc<dyn Watch>) -> Result<Self, RemoteError> {
+    pub fn new(
+        recorder: &RecorderAddress,
+        mirror: &CatalogueMirror,
+        tails: Arc<dyn Watch>,
+    ) -> Result<Self, RemoteError> {
         Ok(Self {
-            tapes: TapeServiceClient::new(channel(url)?).max_decoding_message_size(MAX_MESSAGE_BYTES),
-            timelines_of: CatalogueServiceClient::new(channel(url)?).max_decoding_message_size(MAX_ENTRIES_BYTES),
+            tapes: TapeServiceClient::new(channel(recorder)?).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            timelines_of: CatalogueServiceClient::new(channel(recorder)?).max_decoding_message_size(MAX_ENTRIES_BYTES),
             catalogue: mirror.catalogue(),
             tails,
             timelines: Timelines::default(),
@@ -106,7 +110,7 @@ impl OpenTimeline {
     /// Takes in entries about frames before the tail's end, or all of a sealed recording.
     async fn read_on(
         &mut self,
-        mut client: CatalogueServiceClient<Channel>,
+        mut client: CatalogueServiceClient<RecorderChannel>,
         id: RecordingId,
         tail: &Tail,
     ) -> Result<(), Status> {
@@ -136,7 +140,7 @@ impl OpenTimeline {
 }
 
 struct RecorderReader {
-    tapes: TapeServiceClient<Channel>,
+    tapes: TapeServiceClient<RecorderChannel>,
     id: RecordingId,
     spec: Spec,
 }

@@ -1,9 +1,9 @@
 //! The way to the recorder: addresses, settings of connections, patience, and waiting between tries.
 
+use livetape_proto::{AddressError, RecorderAddress, RecorderChannel};
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 /// How long a connection, or one answer, may take.
@@ -21,8 +21,8 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// Not an address of a recorder.
-    #[error("{0:?} is not the address of a recorder: write it as http://recorder:7070 (LIVETAPE_RECORDER_URL)")]
-    Url(String),
+    #[error("{0} (LIVETAPE_RECORDER_URL)")]
+    Url(#[from] AddressError),
     /// The data folder cannot be read.
     #[error(
         "the data folder cannot be read: {0}; give the folder of the recorder, or read through it (LIVETAPE_READ=recorder)"
@@ -31,13 +31,9 @@ pub enum RemoteError {
 }
 
 /// A connection that is made when it is needed, and made again when it broke. Needs a tokio runtime.
-pub(crate) fn channel(url: &str) -> Result<Channel, RemoteError> {
-    let wrong = || RemoteError::Url(url.chars().take(200).collect());
-    if !url.starts_with("http://") {
-        return Err(wrong());
-    }
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| wrong())?;
-    Ok(endpoint
+pub(crate) fn channel(recorder: &RecorderAddress) -> Result<RecorderChannel, RemoteError> {
+    let channel = recorder
+        .endpoint()?
         .connect_timeout(PATIENCE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
@@ -45,7 +41,8 @@ pub(crate) fn channel(url: &str) -> Result<Channel, RemoteError> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .connect_lazy())
+        .connect_lazy();
+    Ok(recorder.over(channel))
 }
 
 /// A request that the recorder, too, gives up in time.
@@ -128,9 +125,9 @@ mod tests {
 
     #[tokio::test]
     async fn addresses() {
-        assert!(channel("http://127.0.0.1:7070").is_ok());
-        for bad in ["", "127.0.0.1:7070", "https://recorder:7070", "http://", "http://a b"] {
-            let error = channel(bad).err().map(|e| e.to_string());
+        assert!(channel(&"http://127.0.0.1:7070".into()).is_ok());
+        for bad in ["", "127.0.0.1:7070", "ftp://recorder:7070", "http://", "http://a b"] {
+            let error = channel(&bad.into()).err().map(|e| e.to_string());
             assert!(error.is_some_and(|e| e.contains("http://recorder:7070")), "{bad}");
         }
     }

@@ -19,13 +19,13 @@ pub(crate) use wire::recording as recording_of;
 
 use crate::dir::DirLibrary;
 use crate::library::Library;
+use livetape_proto::{RecorderAddress, RecorderChannel};
 use livetape_store::{DataDir, Disk};
 use livetape_tail::redis::{Believed, RedisConfig, RedisFollower};
 use livetape_tail::{MemoryTails, Watch};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::transport::Channel;
 
 /// How long the tails of what grows may take after the catalogue is known.
 const FIRST_TAILS: Duration = Duration::from_secs(3);
@@ -45,7 +45,7 @@ pub enum Reading {
 #[derive(Clone, Debug)]
 pub struct RemoteConfig {
     /// Its address, as `http://recorder:7070`.
-    pub recorder_url: String,
+    pub recorder_url: RecorderAddress,
     /// Where the audio is read.
     pub reading: Reading,
     /// Where the recorder publishes tails, if it does.
@@ -56,7 +56,7 @@ pub struct RemoteConfig {
 pub struct Remote {
     mirror: CatalogueMirror,
     library: Arc<dyn Library>,
-    channel: Channel,
+    channel: RecorderChannel,
     redis: Option<RedisFollower>,
 }
 

@@ -3,8 +3,8 @@
 use super::RemoteError;
 use super::link::{channel, not_too_large, within};
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
+use livetape_proto::{RecorderAddress, RecorderChannel};
 use std::time::Duration;
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 /// How long an operation may take: a long recording is finished and checked, or removed, before it is answered.
@@ -12,19 +12,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks a recorder for operations.
 #[derive(Clone)]
-pub(crate) struct Operations(OperationServiceClient<Channel>);
+pub(crate) struct Operations(OperationServiceClient<RecorderChannel>);
 
 impl Operations {
-    /// Through the recorder at `url`. Needs a tokio runtime.
-    pub(crate) fn new(url: &str) -> Result<Self, RemoteError> {
-        Ok(Self(OperationServiceClient::new(channel(url)?)))
+    /// Through `recorder`. Needs a tokio runtime.
+    pub(crate) fn new(recorder: &RecorderAddress) -> Result<Self, RemoteError> {
+        Ok(Self(OperationServiceClient::new(channel(recorder)?)))
     }
 
     /// Has `operation` carried out. When it is given up, it may have happened all the same.
     pub(crate) async fn ask<Q, A>(
         &self,
         message: Q,
-        operation: impl AsyncFnOnce(OperationServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+        operation: impl AsyncFnOnce(OperationServiceClient<RecorderChannel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Status> {
         let mut request = Request::new(message);
         request.set_timeout(PATIENCE);

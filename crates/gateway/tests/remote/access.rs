@@ -55,7 +55,7 @@ impl Guarded {
         let access = Access::load(&path, Grants::default()).unwrap();
         let url = recorder.url();
         let (addr, running) = gateway(&recorder, |c| {
-            (c.operations_url, c.access) = (Some(url), Some(access));
+            (c.operations_url, c.access) = (Some(url.into()), Some(access));
         })
         .await;
         ready(addr).await;
@@ -252,7 +252,7 @@ async fn some_may_more_than_everybody() {
     let access = Access::load(&house.dir.path().join("access.toml"), listen).unwrap();
     let url = house.recorder.url();
     let (addr, _running) = gateway(&house.recorder, |c| {
-        (c.operations_url, c.access) = (Some(url), Some(Arc::clone(&access)));
+        (c.operations_url, c.access) = (Some(url.into()), Some(Arc::clone(&access)));
     })
     .await;
     ready(addr).await;

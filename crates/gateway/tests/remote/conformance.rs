@@ -27,7 +27,7 @@ pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
 }
 
 pub fn config(recorder: &Recorder, reading: Reading) -> RemoteConfig {
-    RemoteConfig { recorder_url: recorder.url(), reading, redis: None }
+    RemoteConfig { recorder_url: recorder.url().into(), reading, redis: None }
 }
 
 async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec<u8> {

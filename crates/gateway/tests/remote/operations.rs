@@ -44,7 +44,7 @@ async fn ask(addr: SocketAddr, method: &str, target: &str, body: Value) -> Answe
 
 async fn managed(recorder: &Recorder) -> (SocketAddr, DropGuard) {
     let url = recorder.url();
-    let (addr, running) = gateway(recorder, |c| c.operations_url = Some(url)).await;
+    let (addr, running) = gateway(recorder, |c| c.operations_url = Some(url.into())).await;
     ready(addr).await;
     (addr, running)
 }
@@ -195,7 +195,7 @@ async fn only_where_it_is_allowed() {
     assert_eq!((refused.status, refused.allow.as_deref()), (405, Some("GET, HEAD, OPTIONS")), "nobody carries it out");
     for (manage, status) in [(false, 403), (true, 200)] {
         let (addr, _running) = gateway(&recorder, |c| {
-            c.operations_url = Some(recorder.url());
+            c.operations_url = Some(recorder.url().into());
             c.addr = "0.0.0.0:0".parse().unwrap();
             let rights = [Right::Listen].into_iter().chain(manage.then_some(Right::Manage));
             c.access = Some(Access::open(Grants::everywhere(Rights::of(rights))).unwrap());

@@ -22,7 +22,7 @@ async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationTok
     let config = RecorderConfig {
         data_dir: folder.to_owned(),
         grpc_addr: addr,
-        anonymous_publish: false,
+        access: None,
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),
@@ -40,7 +40,7 @@ async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationTok
 }
 
 async fn gateway(recorder: SocketAddr, reading: Reading) -> SocketAddr {
-    let recorder_url = format!("http://{recorder}");
+    let recorder_url = livetape_proto::RecorderAddress::new(format!("http://{recorder}"));
     let mut config = GatewayConfig::new("127.0.0.1:0".parse().unwrap());
     config.operations_url = Some(recorder_url.clone());
     let remote = Remote::new(RemoteConfig { recorder_url, reading, redis: None }).unwrap();

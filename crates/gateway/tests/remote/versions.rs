@@ -23,7 +23,7 @@ fn id(n: u8) -> String {
 }
 
 async fn gateway(recorder: SocketAddr) -> (SocketAddr, DropGuard) {
-    let recorder_url = format!("http://{recorder}");
+    let recorder_url = livetape_proto::RecorderAddress::new(format!("http://{recorder}"));
     let mut config = GatewayConfig::new("127.0.0.1:0".parse().unwrap());
     config.operations_url = Some(recorder_url.clone());
     let remote = Remote::new(RemoteConfig { recorder_url, reading: Reading::Recorder, redis: None }).unwrap();

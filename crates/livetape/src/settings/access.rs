@@ -77,11 +77,6 @@ impl Policy {
         }
     }
 
-    /// Whether anyone may record.
-    pub(crate) fn at_publish(&self) -> bool {
-        self.anonymous.allow(Right::Publish, None)
-    }
-
     /// Whether anyone may see how the process is doing.
     pub(crate) const fn lets_watch(&self) -> bool {
         self.watch

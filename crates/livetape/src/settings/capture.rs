@@ -4,6 +4,7 @@ use super::File;
 use anyhow::{Context, ensure};
 use livetape_audio::{SampleFormat, StreamName, Title};
 use livetape_capture::{CaptureConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
+use livetape_proto::RecorderAddress;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -47,10 +48,10 @@ pub(crate) struct FileSource {
 }
 
 impl CaptureFlags {
-    /// Checked settings of sources that push to `recorder_url`.
-    pub(crate) fn config(&self, recorder_url: String, file: &File) -> anyhow::Result<CaptureConfig> {
+    /// Checked settings of sources that push to `recorder`.
+    pub(crate) fn config(&self, recorder: RecorderAddress, file: &File) -> anyhow::Result<CaptureConfig> {
         let spool = self.spool_dir.clone().or_else(|| file.spool_dir.clone()).map(SpoolConfig::new);
-        Ok(CaptureConfig { spool, ..CaptureConfig::new(recorder_url, self.sources(file)?) })
+        Ok(CaptureConfig { spool, ..CaptureConfig::new(recorder, self.sources(file)?) })
     }
 
     /// Sources of the flags; without any, those of the file; without any, the time signal.

@@ -9,8 +9,9 @@ pub(crate) mod gateway;
 pub(crate) mod recorder;
 
 use access::Policy;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use bytesize::ByteSize;
+use livetape_proto::RecorderAddress;
 use livetape_service::ops::OpsConfig;
 use livetape_tail::redis::RedisConfig;
 use serde::Deserialize;
@@ -68,6 +69,7 @@ pub(crate) struct File {
     data_dir: Option<PathBuf>,
     redis_url: Option<String>,
     recorder_url: Option<String>,
+    token_file: Option<PathBuf>,
     read: Option<gateway::Read>,
     hosts: Option<Vec<String>>,
     cors_origins: Option<Vec<String>>,
@@ -167,13 +169,23 @@ pub(crate) struct RecorderUrlFlag {
     /// Address of the recorder [default: http://127.0.0.1:7070]
     #[arg(long, env = "LIVETAPE_RECORDER_URL", value_name = "URL")]
     recorder_url: Option<String>,
+    /// File with the token or JWT that is shown to the recorder [default: none]
+    #[arg(long, env = "LIVETAPE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl RecorderUrlFlag {
     /// Its address.
-    pub(crate) fn url(&self, file: &File) -> String {
+    pub(crate) fn address(&self, file: &File) -> anyhow::Result<RecorderAddress> {
         let url = self.recorder_url.clone().or_else(|| file.recorder_url.clone());
-        url.unwrap_or_else(|| format!("http://{}", local(recorder::PORT)))
+        let address = RecorderAddress::new(url.unwrap_or_else(|| format!("http://{}", local(recorder::PORT))));
+        match self.token_file.as_ref().or(file.token_file.as_ref()) {
+            Some(path) => {
+                let token = livetape_service::config::read_secret(path).context("LIVETAPE_TOKEN_FILE")?;
+                Ok(address.with_token(token.trim())?)
+            }
+            None => Ok(address),
+        }
     }
 }
 

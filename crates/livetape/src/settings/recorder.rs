@@ -62,6 +62,10 @@ pub(crate) fn modes(file: &File) -> Vec<(StreamPattern, RecordingMode)> {
 }
 
 impl RecorderFlags {
+    fn addr(&self, file: &File) -> SocketAddr {
+        self.grpc_addr.or(file.grpc_addr).unwrap_or(local(PORT))
+    }
+
     /// Checked settings.
     pub(crate) fn config(&self, data: &DataFlag, policy: &Policy, file: &File) -> anyhow::Result<RecorderConfig> {
         let keep_for = self.keep_for.or(file.keep_for);
@@ -76,8 +80,8 @@ impl RecorderFlags {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         Ok(RecorderConfig {
             data_dir: data.folder(file),
-            grpc_addr: self.grpc_addr.or(file.grpc_addr).unwrap_or(local(PORT)),
-            anonymous_publish: policy.at_publish(),
+            grpc_addr: self.addr(file),
+            access: Some(policy.at(self.addr(file))?),
             sync_interval: span("sync_interval", self.sync_interval, file.sync_interval, ms(100), ms(10)..=s(1))?,
             resume_window: span("resume_window", self.resume_window, file.resume_window, s(300), s(0)..=7 * DAY)?,
             roll_after: span("roll_after", self.roll_after, file.roll_after, DAY, s(1)..=365 * DAY)?,

@@ -1,0 +1,156 @@
+//! Who may call what. Each call has a row in the table of endpoints, which says what right it needs; what has no row is not
+//! answered. About which stream a call is stands in its messages, so the services ask the [`Caller`] about it; what goes on
+//! for a while ends with the right to it.
+
+use crate::metrics::Instruments;
+use crate::status;
+use futures::future::{BoxFuture, FutureExt};
+use http::header::AUTHORIZATION;
+use livetape_access::{Access, Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Unproven, wall_clock};
+use livetape_audio::StreamName;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+use tonic::{Code, Extensions, Status};
+use tower::{Layer, Service};
+
+/// Puts a gate before the services.
+#[derive(Clone)]
+pub(crate) struct GateLayer {
+    pub(crate) access: Arc<Access>,
+    pub(crate) instruments: Arc<Instruments>,
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { inner, layer: self.clone() }
+    }
+}
+
+/// The services behind the gate.
+#[derive(Clone)]
+pub(crate) struct Gate<S> {
+    inner: S,
+    layer: GateLayer,
+}
+
+impl<S, B> Service<http::Request<B>> for Gate<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        // The one that is ready, not its clone.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let layer = self.layer.clone();
+        let (path, shown) = (request.uri().path().to_owned(), shown(&request));
+        async move {
+            match layer.admit(&path, shown).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    inner.call(request).await
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn shown<B>(request: &http::Request<B>) -> Result<Shown, Status> {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(Shown::Nothing),
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| unreadable("authorization is not plain text"))?;
+            Shown::authorization(text).map_err(|error| unreadable(&error.to_string()))
+        }
+        _ => Err(unreadable("authorization is sent twice")),
+    }
+}
+
+fn unreadable(text: &str) -> Status {
+    status::refused(Code::Unauthenticated, "UNREADABLE_PROOF", [], text)
+}
+
+impl GateLayer {
+    async fn admit(&self, path: &str, shown: Result<Shown, Status>) -> Result<Caller, Status> {
+        let row = Endpoint::grpc(path);
+        let row =
+            row.ok_or_else(|| status::refused(Code::Unimplemented, "NO_SUCH_CALL", [], "there is no such call"))?;
+        // What needs nothing is answered whatever is shown.
+        let shown = if row.needs == Needs::Nothing { Shown::Nothing } else { shown? };
+        let admitted = Caller::admit(&self.access, &shown, row.needs, wall_clock()).await;
+        admitted.map_err(|why| {
+            self.instruments.refused(match &why {
+                Denied::Unproven(Unproven::Busy) => "access_busy",
+                Denied::Unproven(_) => "access_unproven",
+                Denied::Refused(Refusal::Unproven { .. }) => "access_nothing_shown",
+                Denied::Refused(_) => "access_no_right",
+            });
+            denied(why)
+        })
+    }
+}
+
+/// Who calls.
+pub(crate) fn caller(extensions: &Extensions) -> Result<Caller, Status> {
+    let missing = || Status::internal("a call came past the gate; this is a mistake in the recorder");
+    extensions.get::<Caller>().cloned().ok_or_else(missing)
+}
+
+/// Whether the call may be about this stream.
+pub(crate) fn may(caller: &Caller, stream: &StreamName) -> Result<(), Status> {
+    caller.may(stream, wall_clock()).map_err(|why| denied(why.into()))
+}
+
+/// The end of the right to what goes on, of one stream or of all that the caller sees.
+pub(crate) fn right(caller: &Caller, stream: Option<&StreamName>) -> Result<Right, Status> {
+    caller.permit(stream.cloned(), wall_clock()).map(Right).map_err(|why| denied(why.into()))
+}
+
+/// A right that lasts for a while, or for ever.
+pub(crate) struct Right(Option<Permit>);
+
+impl Right {
+    /// That of nobody in particular: it never ends.
+    #[cfg(test)]
+    pub(crate) const fn lasting() -> Self {
+        Self(None)
+    }
+
+    /// Waits until it has ended, and says so.
+    pub(crate) async fn ended(self) -> Status {
+        let Some(permit) = self.0 else { return std::future::pending().await };
+        let why = permit.ended().await;
+        let reason = match why {
+            Ended::Expired => "RIGHT_EXPIRED",
+            Ended::Revoked => "RIGHT_REVOKED",
+        };
+        status::refused(Code::Unauthenticated, reason, [], why.to_string())
+    }
+}
+
+fn denied(why: Denied) -> Status {
+    let text = why.to_string();
+    match why {
+        Denied::Unproven(Unproven::Busy) => status::later(Code::Unavailable, "BUSY", text),
+        Denied::Refused(Refusal::NoRight { .. }) => status::refused(Code::PermissionDenied, "NO_RIGHT", [], text),
+        Denied::Refused(Refusal::Unproven { .. }) => status::refused(Code::Unauthenticated, "NOTHING_SHOWN", [], text),
+        Denied::Refused(Refusal::Expired { .. }) | Denied::Unproven(Unproven::Expired(_)) => {
+            status::refused(Code::Unauthenticated, "RIGHT_EXPIRED", [], text)
+        }
+        Denied::Unproven(_) => status::refused(Code::Unauthenticated, "NOT_PROVED", [], text),
+    }
+}
