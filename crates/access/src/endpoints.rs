@@ -52,6 +52,8 @@ pub static ENDPOINTS: &[Endpoint] = &[
     http("GET", "/page.css", Nothing),
     http("GET", "/icon.svg", Nothing),
     http("GET", "/favicon.ico", Nothing),
+    http("GET", "/icon.svg", Nothing),
+    http("GET", "/favicon.ico", Nothing),
     http("GET", "/healthz", Nothing),
     http("GET", "/readyz", Nothing),
     http("GET", "/session", Nothing),
