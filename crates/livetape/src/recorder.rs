@@ -34,7 +34,7 @@ pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::
     let config = args.recorder.config(&args.data, &policy, &file)?;
     let redis = role::publish_to(args.redis.config(&file)?);
     let tails: Arc<dyn Publisher> = Arc::new(MemoryTails::default());
-    let publishers: Vec<Arc<dyn Publisher>> = redis.into_iter().chain([tails]).collect();
+    let publishers: Vec<Arc<dyn Publisher>> = redis.iter().map(|redis| Arc::clone(redis) as _).chain([tails]).collect();
     let recorder = Recorder::bind(config, Arc::new(publishers)).await.context("recorder")?;
     let ops = role::ops(args.ops.config(&policy, &file), recorder.metrics()).await?;
     let mut said = vec![("Ingest", role::url(recorder.local_addr()))];
@@ -45,6 +45,7 @@ pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::
     let recorder = Role::start("recorder", &stop, |shutdown| recorder.run(shutdown));
     stop.cancelled().await;
     let outcome = recorder.stop().await;
+    role::last_word(redis).await;
     ops.stop().await?;
     outcome
 }

@@ -5,14 +5,17 @@ use anyhow::{Context, anyhow};
 use livetape_capture::{Capture, CaptureError, SessionError};
 use livetape_service::ops::OpsConfig;
 use livetape_service::{Metrics, OpsListener, Readiness};
-use livetape_tail::Publisher;
 use livetape_tail::redis::{RedisConfig, RedisPublisher};
 use std::future::Future;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// How long Redis may take for the last tails of a recorder that stops.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// A running role.
 pub(crate) struct Role {
@@ -103,8 +106,15 @@ fn unless_replaced(outcome: Result<(), CaptureError>) -> Result<(), CaptureError
 }
 
 /// Starts telling Redis how far recordings go, if there is one.
-pub(crate) fn publish_to(redis: Option<RedisConfig>) -> Option<Arc<dyn Publisher>> {
-    redis.map(|config| Arc::new(RedisPublisher::start(config)) as _)
+pub(crate) fn publish_to(redis: Option<RedisConfig>) -> Option<Arc<RedisPublisher>> {
+    redis.map(|config| Arc::new(RedisPublisher::start(config)))
+}
+
+/// Waits until Redis has heard the last of it, but not for long: gateways ask the recorder, too.
+pub(crate) async fn last_word(redis: Option<Arc<RedisPublisher>>) {
+    if let Some(redis) = redis {
+        redis.flush(LAST_WORD).await;
+    }
 }
 
 /// Listens for those who watch the process.

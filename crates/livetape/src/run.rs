@@ -51,7 +51,8 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     // Listeners first, sources last: what is captured has a way to go. The recorder comes before the gateway only
     // because it has the lock on the folder that the gateway reads.
     let tails = Arc::new(MemoryTails::default());
-    let publishers: Vec<Arc<dyn Publisher>> = redis.into_iter().chain([Arc::clone(&tails) as _]).collect();
+    let publishers: Vec<Arc<dyn Publisher>> =
+        redis.iter().map(|redis| Arc::clone(redis) as _).chain([Arc::clone(&tails) as _]).collect();
     let recorder = Recorder::bind(recorder, Arc::new(publishers)).await.context("recorder")?;
     let library = Arc::new(DirLibrary::new(recorder.data_dir(), recorder.catalogue(), tails));
     let ingest = role::url(recorder.local_addr());
@@ -81,6 +82,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     stop.cancelled().await;
     // From left to right, so that the last frame still reaches the disk and the last listener hears it.
     let outcomes = [capture.stop().await, recorder.stop().await, gateway.stop().await];
+    role::last_word(redis).await;
     role::stop_ops(ops).await?;
     outcomes.into_iter().collect()
 }

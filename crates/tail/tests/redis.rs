@@ -251,6 +251,21 @@ async fn a_connection_that_is_cut_or_hangs() {
 }
 
 #[tokio::test]
+async fn who_stops_waits_for_redis_but_not_for_ever() {
+    let server = RedisServer::start().unwrap();
+    let publisher = Arc::new(publisher(&server.url()));
+    publisher.publish(id(1), open(1, 1));
+    publisher.flush(PATIENCE).await;
+    server.hold().unwrap();
+    publisher.publish(id(1), open(2, 1));
+    in_time("a flush without Redis", publisher.flush(Duration::from_millis(100))).await;
+    let last = tokio::spawn(async move { publisher.flush(PATIENCE).await });
+    server.go_on().unwrap();
+    in_time("a flush with Redis", async { last.await.unwrap() }).await;
+    assert_eq!(server.cli(["hget", &key(1), "end"]).unwrap().trim(), "2");
+}
+
+#[tokio::test]
 async fn silence_is_noticed_and_bridged() {
     let server = RedisServer::start().unwrap();
     let gateway = Gateway::new(&server.url());

@@ -11,6 +11,7 @@ use livetape_tests::counting;
 use livetape_tests::growing::SOON;
 use livetape_tests::torture::verified;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// A role that may be away at the moment, and comes back on the same ports.
@@ -104,6 +105,10 @@ impl Deployment {
     /// Where sources connect.
     pub(crate) const fn ingest(&self) -> SocketAddr {
         self.uplink.address()
+    }
+    /// The recorder's data folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
     }
     /// Where listeners connect.
     pub(crate) const fn http(&self) -> SocketAddr {

@@ -5,7 +5,8 @@
 
 use crate::deployment::{Deployment, Part, Read};
 use anyhow::{Context, Result, ensure};
-use livetape_audio::Frame;
+use livetape_audio::{Durable, Frame};
+use livetape_store::{DataDir, Disk, durable_end};
 use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http::{self, Ending, Response};
@@ -177,4 +178,17 @@ fn a_redis_that_is_not_there() -> Result<()> {
 #[test]
 fn a_redis_that_refuses() -> Result<()> {
     plays_on(Read::Dir, &[Trouble::ForeignKey, Trouble::Full, Trouble::Password, Trouble::Older])
+}
+
+#[test]
+fn a_recorder_that_stopped_has_told_its_last_tail() -> Result<()> {
+    let mut on = Deployment::start(Read::Recorder, true)?;
+    let (pusher, id) = on.push()?;
+    pusher.acknowledged(pusher.captured(), SOON)?;
+    on.recorder.stop()?;
+    let told: u64 = on.redis()?.cli(["hget", &format!("livetape:{{{id}}}:tail"), "end"])?.trim().parse()?;
+    let dir = DataDir::open_read_only(on.data(), Disk::default())?;
+    let Durable(end) = durable_end(&dir, &dir.load(&"live".parse()?, id.parse()?)?)?;
+    ensure!(told == end.get(), "Redis was told {told}, the disk has {end}");
+    Ok(())
 }
