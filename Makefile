@@ -30,7 +30,8 @@ help:
 	@echo 'make check    formatting, lints, documentation, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte (KILLS= FAULTS=)'
-	@echo 'make bench    measure on this machine what listeners and long recordings cost'
+	@echo 'make bench    measure on this machine what listeners, ranges and sources cost, against nginx, Icecast and'
+	@echo '              bare loops (20 minutes)'
 	@echo 'make compose  build the image, run docker-compose.yml and break it (installs and starts an engine where there is none)'
 	@echo 'make up       start the services with docker compose'
 	@echo 'make down     stop them'
@@ -69,8 +70,9 @@ torture:
 	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless
 
 bench:
-	@scripts/setup.sh run
-	$(CARGO) bench $(LOCKED) -p livetape-tests --bench gateway --bench length
+	@scripts/setup.sh bench
+	@ulimit -n $$(ulimit -H -n) && \
+	    $(CARGO) bench $(LOCKED) -p livetape-tests --bench ranges --bench listeners --bench ingest --bench capture --bench length
 
 compose:
 	@scripts/setup.sh compose

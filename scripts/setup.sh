@@ -4,6 +4,7 @@
 #   scripts/setup.sh run      to build and run: Rust, a C linker, the headers of the sound library
 #   scripts/setup.sh check    to check the code: rustfmt, clippy, buf, kubectl and the schemas of Kubernetes as well
 #   scripts/setup.sh compose  to run the services in containers, as make compose does
+#   scripts/setup.sh bench    to measure: Icecast and nginx, to compare with, as well; neither is started
 #   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC as well
 #
 # Debian packages are installed through apt-get, with sudo when not root, and only when something is missing. What Debian
@@ -174,6 +175,21 @@ need_clients() {
     need_env ffmpeg
 }
 
+need_peers() {
+    need icecast2 have icecast2
+    need nginx-light test -x /usr/sbin/nginx
+}
+
+# Debian starts what it installs. Who wants to measure wants no server on port 80.
+start_nothing() {
+    policy=/usr/sbin/policy-rc.d
+    [ ! -e $policy ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod +x $policy
+    # shellcheck disable=SC2064
+    trap "$as_root rm -f $policy" EXIT INT TERM
+}
+
 install_missing() {
     [ -n "$missing" ] || return 0
     have apt-get || fail "Missing: $missing" "These are names of Debian packages, and here is no apt-get: install them by hand."
@@ -184,6 +200,7 @@ install_missing() {
     else
         fail "Missing: $missing" "Installing needs root or sudo. As root: apt-get install --no-install-recommends $missing"
     fi
+    [ "$what" != bench ] || start_nothing
     printf 'setup: installing %s\n' "$missing"
     log=$(mktemp)
     # Package names contain no spaces, and there may be no sudo: both are meant to be split or to vanish.
@@ -199,9 +216,9 @@ install_missing() {
 
 what=${1-}
 case $what in
-run | check | test | clients | compose) ;;
+run | check | test | clients | compose | bench) ;;
 *)
-    printf 'usage: %s run|check|test|clients|compose\n' "$0" >&2
+    printf 'usage: %s run|check|test|clients|compose|bench\n' "$0" >&2
     exit 2
     ;;
 esac
@@ -222,6 +239,7 @@ test)
     ;;
 clients) need_clients ;;
 compose) need_engine ;;
+bench) need_peers ;;
 esac
 install_missing
 case $what in
@@ -243,5 +261,6 @@ need_to_build
 [ "$what" != test ] || need_players
 [ "$what" != clients ] || need_clients
 [ "$what" != compose ] || need_engine
+[ "$what" != bench ] || need_peers
 [ -z "$missing" ] || fail "Still missing after the installation: $missing"
 printf 'setup: everything for "%s" is there\n' "$what"

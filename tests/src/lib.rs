@@ -1,5 +1,6 @@
 //! What several of the tests in `tests/` need: a growing recording, and clients that are other people's programs.
 
+pub mod bench;
 pub mod clients;
 pub mod growing;
 pub mod player;

@@ -1,7 +1,8 @@
-//! Bodies as hyper wants them. A [`Stop`] becomes an error: hyper closes a chunked HTTP/1.1 body without its last
+//! Bodies as hyper wants them: audio in memory, or something that the socket will replace by the audio (`wire`). A [`Stop`] becomes an error: hyper closes a chunked HTTP/1.1 body without its last
 //! chunk and resets an HTTP/2 stream; a body that HTTP/1.0 ends by closing gets a TCP reset.
 
 use crate::connection::{Connection, Progress};
+use crate::library::{Block, blocking};
 use crate::listener::{Listener, Stop};
 use crate::metrics::Listening;
 use axum::body::{Body, HttpBody};
@@ -17,6 +18,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
+/// Less than this is read and sent with the head.
+const SMALL: usize = 8 * 1024;
 /// What was sent before a stop gets so long to leave the socket.
 const FLUSH: Duration = Duration::from_millis(50);
 /// Most of a request's body that is taken, in bytes, and for how long.
@@ -41,6 +44,8 @@ pub(crate) struct Delivery {
     pub(crate) live: bool,
     /// Its length, if it has one.
     pub(crate) length: Option<u64>,
+    /// Whether the connection has one body at a time, which its socket may send from the disk.
+    pub(crate) from_disk: bool,
     /// Its place among the bodies that there may be.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -60,6 +65,20 @@ pub(crate) fn watched<T: 'static>(
     })
 }
 
+/// What to give hyper for a block, so that sending it does not wait for the disk.
+async fn ready(block: Block, from_disk: Option<&Arc<Connection>>) -> Result<Bytes, Stop> {
+    match (block, from_disk) {
+        (Block::Stored(stored), Some(connection)) if stored.len() >= SMALL => {
+            if !stored.is_at_hand() {
+                let reading = stored.clone();
+                blocking("frames", move || reading.read()).await?;
+            }
+            Ok(connection.outgoing.push(stored))
+        }
+        (block, _) => Ok(block.load().await?),
+    }
+}
+
 /// Takes what a client sends although nobody wants it, within bounds: told to stop, it might not read its reply.
 pub(crate) async fn discard(mut body: Incoming) {
     let mut left = MOST_DISCARDED;
@@ -74,15 +93,19 @@ pub(crate) async fn discard(mut body: Incoming) {
 
 impl Media {
     pub(crate) fn body(listener: Listener, delivery: Delivery) -> Body {
-        let Delivery { connection, until_closed, live, length, permit } = delivery;
+        let Delivery { connection, until_closed, live, length, from_disk, permit } = delivery;
         let progress = connection.body(live);
         let Listening { listeners, sent } = listener.instruments().listening(live).clone();
         let bytes = unfold(Some(listener), move |listener| {
             let connection = connection.clone();
             async move {
                 let mut listener = listener?;
-                match listener.next().await {
-                    Ok(bytes) => Some((Ok(bytes?), Some(listener))),
+                let next = match listener.next().await {
+                    Ok(block) => ready(block?, from_disk.then_some(&connection)).await,
+                    Err(stop) => Err(stop),
+                };
+                match next {
+                    Ok(bytes) => Some((Ok(bytes), Some(listener))),
                     Err(stop) => {
                         tracing::debug!(%stop, live, "a body is cut off");
                         listener.instruments().stopped(&stop);

@@ -1,20 +1,18 @@
-//! One client's connection: what the server knows about it, and the socket, watched.
+//! One client's connection: what the server knows about it.
 //!
 //! hyper does not poll a body that it cannot write, so a stalled client is not noticed by the body. It is noticed
-//! here: the socket says since when it takes nothing, and the sweeper of `server` ends the connection.
+//! here: the socket (`wire`) says since when it takes nothing, and the sweeper of `server` ends the connection.
 
-use std::io;
-use std::pin::Pin;
+use crate::library::FrameReader;
+use crate::wire::Outgoing;
+use axum::body::Body;
+use livetape_audio::RecordingId;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-
-/// Unsent bytes that the kernel may hold for a client: keeps memory small, and progress visible in small steps.
-const UNSENT: u32 = 128 * 1024;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -75,6 +73,28 @@ pub(crate) struct Connection {
     hard: AtomicBool,
     bodies: Mutex<Vec<Weak<Progress>>>,
     end: CancellationToken,
+    /// What the socket sends from the disk.
+    pub(crate) outgoing: Outgoing,
+    reader: Kept,
+    endless: Endless,
+}
+
+/// The reader of the last request: most clients ask for range after range of one recording.
+#[derive(Default)]
+struct Kept(Mutex<Option<(RecordingId, Box<dyn FrameReader>)>>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
+}
+
+/// A body whose head is being sent, to be gone on with by `endless`.
+#[derive(Debug, Default)]
+struct Endless {
+    body: Mutex<Option<(Body, bool)>>,
+    waits: AtomicBool,
+    begins: Notify,
 }
 
 /// How far a body is: since when it has handed over bytes without being asked for more.
@@ -94,6 +114,9 @@ impl Connection {
             hard: AtomicBool::new(false),
             bodies: Mutex::default(),
             end: CancellationToken::new(),
+            outgoing: Outgoing::default(),
+            reader: Kept::default(),
+            endless: Endless::default(),
         }
     }
 
@@ -111,6 +134,52 @@ impl Connection {
         bodies.retain(|b| b.strong_count() > 0);
         bodies.push(Arc::downgrade(&progress));
         progress
+    }
+
+    /// The reader that was kept, if it reads this recording.
+    pub(crate) fn reader_of(&self, id: RecordingId) -> Option<Box<dyn FrameReader>> {
+        let kept = self.reader.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.and_then(|(of, reader)| (of == id).then_some(reader))
+    }
+
+    /// Keeps a reader for the next request. It may hold a deleted recording on the disk for as long as the connection may
+    /// be idle.
+    pub(crate) fn keep_reader(&self, id: RecordingId, reader: Box<dyn FrameReader>) {
+        *self.reader.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, reader));
+    }
+
+    /// Takes a body over from hyper, as soon as its head is out; `chunked` if its pieces are framed.
+    pub(crate) fn take_over(&self, body: Body, chunked: bool) {
+        *self.endless.body.lock().unwrap_or_else(PoisonError::into_inner) = Some((body, chunked));
+        self.endless.waits.store(true, Relaxed);
+    }
+
+    /// Everything that hyper has written is out.
+    pub(crate) fn flushed(&self) {
+        if self.endless.waits.swap(false, Relaxed) {
+            self.endless.begins.notify_one();
+        }
+    }
+
+    /// Waits for a body to go on with.
+    pub(crate) async fn taken_over(&self) -> (Body, bool) {
+        loop {
+            self.endless.begins.notified().await;
+            let body = self.endless.body.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(body) = body {
+                return body;
+            }
+        }
+    }
+
+    /// The socket takes nothing now, or takes something again.
+    pub(crate) fn note_blocked(&self, blocked: bool) {
+        if blocked { self.blocked.set_first() } else { self.blocked.clear() }
+    }
+
+    /// Whether the connection is to end by a reset.
+    pub(crate) fn is_cut_hard(&self) -> bool {
+        self.hard.load(Relaxed)
     }
 
     /// The connection ends by a reset even where closing would look like the end of the body.
@@ -168,72 +237,5 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.idle.set();
         self.0.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
-/// The socket.
-pub(crate) struct Wire {
-    stream: TcpStream,
-    connection: Arc<Connection>,
-}
-
-impl Wire {
-    pub(crate) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        // Neither is worth refusing a client for.
-        _ = stream.set_nodelay(true);
-        _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-        Self { stream, connection }
-    }
-
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &written {
-            Poll::Pending => self.connection.blocked.set_first(),
-            Poll::Ready(_) => self.connection.blocked.clear(),
-        }
-        written
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        if self.connection.hard.load(Relaxed) {
-            // If this fails, the close is an ordinary one.
-            _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-        }
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note(written)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note(written)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.connection.hard.load(Relaxed) {
-            // An orderly end is what must not be seen; dropping the socket does the rest.
-            return Poll::Ready(Ok(()));
-        }
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        Poll::Ready(Ok(()))
     }
 }

@@ -1,13 +1,13 @@
 //! The library of a data folder on this machine.
 
-use crate::library::{FrameReader, Library, ReadError};
+use crate::library::{Block, FrameReader, Library, ReadError, blocking};
 use crate::timelines::{READS, Timelines, Upto};
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, Generation, RecordingId, Tail, Timeline};
-use livetape_store::{Catalogue, DataDir, Recording, TapeReader, TimelineFollower};
+use livetape_store::{Catalogue, DataDir, Recording, StoreError, TapeReader, TimelineFollower};
 use livetape_tail::{TailWatch, Watch};
+use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -79,23 +79,23 @@ impl Library for DirLibrary {
             // If the reading is given up half way, the next one begins anew.
             let follower = open.follower.take();
             let mut follower = follower.unwrap_or_else(|| TimelineFollower::open(&self.dir, &recording));
-            let refreshed = tokio::task::spawn_blocking(move || {
+            let refresh = move || {
                 let result = follower.refresh(&tail);
                 drop(reading);
-                (follower, result)
-            });
-            let (follower, result) = refreshed.await.map_err(|e| read_error("a timeline", Box::new(e)))?;
+                Ok::<_, StoreError>((follower, result))
+            };
+            let (follower, result) = blocking("a timeline", refresh).await?;
             let shared = follower.shared();
             open.follower = Some(follower);
-            result.map_err(|e| read_error("a timeline", Box::new(e)))?;
+            result.map_err(|e| ReadError::new("a timeline", e.into()))?;
             open.upto = Upto::now(tail);
             Ok(shared)
         }
         .boxed()
     }
 
-    fn reader(&self, recording: &Recording) -> Box<dyn FrameReader> {
-        let tape = self.knows_files.then(|| TapeReader::open(&self.dir, recording));
+    fn reader(&self, recording: &Arc<Recording>) -> Box<dyn FrameReader> {
+        let tape = self.knows_files.then(|| TapeReader::shared(&self.dir, recording.clone()));
         Box::new(DirReader { tape, dir: self.dir.clone(), recording: recording.clone(), knows_files: self.knows_files })
     }
 }
@@ -105,45 +105,44 @@ impl Library for DirLibrary {
 struct DirReader {
     tape: Option<TapeReader>,
     dir: DataDir,
-    recording: Recording,
+    recording: Arc<Recording>,
     knows_files: bool,
 }
 
 impl FrameReader for DirReader {
-    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Bytes, ReadError>> {
-        let tape = self.tape.take();
-        let (dir, recording, knows_files) = (self.dir.clone(), self.recording.clone(), self.knows_files);
+    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Block, ReadError>> {
         async move {
-            let read = tokio::task::spawn_blocking(move || {
+            if let Some(tape) = &mut self.tape
+                && let Ok(Some(found)) = tape.find_now(frames.clone())
+            {
+                return Ok(Block::Stored(found));
+            }
+            let (tape, dir, knows_files) = (self.tape.take(), self.dir.clone(), self.knows_files);
+            let recording = self.recording.clone();
+            let find = move || {
                 let mut tape = match tape {
                     Some(tape) => tape,
-                    None if knows_files => TapeReader::open(&dir, &recording),
-                    None => TapeReader::open(&dir, &described(&dir, &recording)?),
+                    None if knows_files => TapeReader::shared(&dir, recording),
+                    None => TapeReader::shared(&dir, described(&dir, &recording)?),
                 };
-                let result = tape.read(frames).map_err(|e| read_error("frames", Box::new(e)));
-                Ok((tape, result))
-            });
-            let (tape, result) = read.await.map_err(|e| read_error("frames", Box::new(e)))??;
+                let found = tape.find(frames);
+                Ok::<_, Box<dyn Error + Send + Sync>>((tape, found))
+            };
+            let (tape, found) = blocking("frames", find).await?;
             self.tape = Some(tape);
-            result
+            found.map(Block::Stored).map_err(|e| ReadError::new("frames", e.into()))
         }
         .boxed()
     }
 }
 
 /// The recording as its own folder describes it.
-fn described(dir: &DataDir, recording: &Recording) -> Result<Recording, ReadError> {
-    let loaded = dir.load(&recording.stream, recording.id);
-    let described = loaded.map_err(|e| read_error("the description", Box::new(e)))?;
+fn described(dir: &DataDir, recording: &Recording) -> Result<Arc<Recording>, Box<dyn Error + Send + Sync>> {
+    let described = dir.load(&recording.stream, recording.id)?;
     if described.spec != recording.spec {
-        let why = "it describes another recording: is this the folder of this recorder?";
-        return Err(read_error("the description", why.into()));
+        return Err("its description is of another recording: is this the folder of this recorder?".into());
     }
-    Ok(described)
-}
-
-fn read_error(what: &str, source: Box<dyn std::error::Error + Send + Sync>) -> ReadError {
-    ReadError { what: format!("{what} of a recording could not be read: {source}"), source: Some(source) }
+    Ok(Arc::new(described))
 }
 
 #[cfg(test)]
@@ -251,8 +250,9 @@ mod tests {
         let tail = room.library.tail(id).unwrap().current();
         assert_eq!((tail.end, tail.state), (Frame::new(10), State::Sealed));
         assert_eq!(Tail::sealed(Durable(Frame::new(10)), None, tail.generation), tail);
-        let mut reader = room.library.reader(&recording(1));
-        assert_eq!(reader.read(Frame::new(3)..Frame::new(5)).await.unwrap(), &[1; 4][..]);
+        let mut reader = room.library.reader(&Arc::new(recording(1)));
+        let block = reader.read(Frame::new(3)..Frame::new(5)).await.unwrap();
+        assert_eq!(block.load().await.unwrap(), &[1; 4][..]);
         let past = reader.read(Frame::new(9)..Frame::new(11)).await.unwrap_err();
         assert!(past.to_string().contains("could not be read"), "{past}");
     }

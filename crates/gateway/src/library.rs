@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, RecordingId, Tail, Timeline};
-use livetape_store::{Catalogue, Recording};
+use livetape_store::{Catalogue, Recording, Stored};
 use livetape_tail::TailWatch;
+use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub struct ReadError {
     pub what: String,
     /// Why.
     #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// Recordings, finished and growing. What is listed is answered from memory; what is read may take a while.
@@ -36,7 +37,7 @@ pub trait Library: Send + Sync + 'static {
     fn timeline(&self, recording: Arc<Recording>, tail: Tail) -> BoxFuture<'_, Result<Arc<Timeline>, ReadError>>;
 
     /// A reader of its own for one listener.
-    fn reader(&self, recording: &Recording) -> Box<dyn FrameReader>;
+    fn reader(&self, recording: &Arc<Recording>) -> Box<dyn FrameReader>;
 }
 
 /// Reads frames of one recording.
@@ -46,5 +47,70 @@ pub trait FrameReader: Send {
     ///
     /// # Errors
     /// When they cannot be read, as after the recording was deleted.
-    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Bytes, ReadError>>;
+    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Block, ReadError>>;
+}
+
+/// Recorded audio: in memory, or where it lies on this machine.
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// It was read already.
+    Memory(Bytes),
+    /// It can be read, or sent as it lies.
+    Stored(Stored),
+}
+
+impl Block {
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::Stored(stored) => stored.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of it; what is not there is left out.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
+        let end = range.end.min(self.len());
+        let range = range.start.min(end)..end;
+        match self {
+            Self::Memory(bytes) => Self::Memory(bytes.slice(range)),
+            Self::Stored(stored) => Self::Stored(stored.slice(range)),
+        }
+    }
+
+    /// The bytes, in memory.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn load(self) -> Result<Bytes, ReadError> {
+        let stored = match self {
+            Self::Memory(bytes) => return Ok(bytes),
+            Self::Stored(stored) => stored,
+        };
+        match stored.read_now() {
+            Ok(Some(bytes)) => Ok(bytes),
+            // Whatever it is: to read them says so.
+            Ok(None) | Err(_) => blocking("frames", move || stored.read()).await,
+        }
+    }
+}
+
+/// Runs what may wait for the disk where that holds up nobody else.
+pub(crate) async fn blocking<T: Send + 'static, E: Into<Box<dyn Error + Send + Sync>> + Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ReadError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|e| ReadError::new(what, e.into()))?;
+    done.map_err(|e| ReadError::new(what, e.into()))
+}
+
+impl ReadError {
+    pub(crate) fn new(what: &str, source: Box<dyn Error + Send + Sync>) -> Self {
+        Self { what: format!("{what} of a recording could not be read: {source}"), source: Some(source) }
+    }
 }

@@ -5,22 +5,24 @@
 //! the connection is reset (`body`). Not here: who may hear what, and where to begin (`live`, `recording`).
 
 use crate::context::Context;
-use crate::library::ReadError;
+use crate::edge::Pace;
+use crate::library::{Block, ReadError};
 use crate::metrics::Instruments;
 use crate::representation::Slice;
 use crate::tape::Tape;
-use bytes::Bytes;
+use crate::wire::Outgoing;
 use livetape_audio::{End, Frame, FrameCount, Spec, Tail, View};
 use livetape_store::{Query, Recording};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Most bytes of one read, and of the first one, so that the first byte comes soon.
-const BLOCK: u64 = 256 * 1024;
-const FIRST_BLOCK: u64 = 64 * 1024;
+/// Most bytes of one block, if it has to be in memory and if not.
+const IN_MEMORY: u64 = 128 * 1024;
+const FROM_DISK: u64 = Outgoing::MOST as u64;
 /// How long the newest frames may take from the disk to the listeners when the gateway drains.
 const LAST_READ: Duration = Duration::from_secs(1);
 /// How often to look for the next recording of a stream.
@@ -53,6 +55,7 @@ pub(crate) struct Listener {
     plan: VecDeque<Slice>,
     follow: Option<Follow>,
     block: u64,
+    silence: Silence,
 }
 
 /// Goes on from a position for as long as audio comes.
@@ -65,6 +68,14 @@ pub(crate) struct Follow {
     pub(crate) end: End,
     /// Whether to go on in the next recording of the stream.
     pub(crate) live: bool,
+    /// How soon to send what is new.
+    pub(crate) pace: Pace,
+}
+
+/// Since when nothing came. One timer for all the waiting: to set one each time costs more than to send.
+struct Silence {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 enum Found {
@@ -72,10 +83,39 @@ enum Found {
     Nothing,
 }
 
+impl Silence {
+    fn begin() -> Self {
+        Self { since: Instant::now(), timer: Box::pin(sleep(Duration::ZERO)) }
+    }
+
+    /// Waits until it is so long.
+    async fn lasts(&mut self, patience: Duration) {
+        let over = self.since + patience;
+        // The timer may have been set when there was less to wait for.
+        if self.timer.is_elapsed() || self.timer.deadline() > over {
+            self.timer.as_mut().reset(over);
+        }
+        loop {
+            self.timer.as_mut().await;
+            if Instant::now() >= over {
+                return;
+            }
+            self.timer.as_mut().reset(over);
+        }
+    }
+}
+
 impl Listener {
-    /// Sends `plan`, then follows.
-    pub(crate) fn new(context: Arc<Context>, tape: Tape, plan: Vec<Slice>, follow: Option<Follow>) -> Self {
-        Self { context, tape, plan: plan.into(), follow, block: FIRST_BLOCK }
+    /// Sends `plan`, then follows. Blocks are larger if they need not be in memory.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        tape: Tape,
+        plan: Vec<Slice>,
+        follow: Option<Follow>,
+        from_disk: bool,
+    ) -> Self {
+        let block = if from_disk { FROM_DISK } else { IN_MEMORY };
+        Self { context, tape, plan: plan.into(), follow, block, silence: Silence::begin() }
     }
 
     pub(crate) fn instruments(&self) -> &Instruments {
@@ -83,11 +123,11 @@ impl Listener {
     }
 
     /// The next bytes; `None` at the true end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Block>, Stop> {
         while let Some(slice) = self.plan.pop_front() {
             match slice {
                 Slice::Bytes(bytes) if bytes.is_empty() => {}
-                Slice::Bytes(bytes) => return Ok(Some(bytes)),
+                Slice::Bytes(bytes) => return Ok(Some(Block::Memory(bytes))),
                 Slice::Frames { first, skip, len } => return self.recorded(first, skip, len).await.map(Some),
             }
         }
@@ -102,35 +142,34 @@ impl Listener {
     }
 
     /// The first of `len` bytes of recorded audio; the rest is put back on the plan.
-    async fn recorded(&mut self, first: Frame, skip: usize, len: u64) -> Result<Bytes, Stop> {
+    async fn recorded(&mut self, first: Frame, skip: usize, len: u64) -> Result<Block, Stop> {
         let context = &self.context;
         if context.library.catalogue().get(self.tape.recording.id).is_none() {
             return Err(Stop::Deleted);
         }
         let size = u64::from(self.spec().frame_bytes());
         let frames = FrameCount::new((skip as u64).saturating_add(len).div_ceil(size));
-        let mut bytes = self.read(first..first + frames).await?;
-        let (got, _) = self.spec().frames_in(bytes.len() as u64);
-        cut_front(&mut bytes, skip);
-        bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-        let left = len - bytes.len() as u64;
+        let block = self.read(first..first + frames).await?;
+        let (got, _) = self.spec().frames_in(block.len() as u64);
+        let block = block.slice(skip..skip.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)));
+        let left = len - block.len() as u64;
         if left > 0 {
             self.plan.push_front(Slice::Frames { first: first + got, skip: 0, len: left });
         }
-        Ok(bytes)
+        Ok(block)
     }
 
     /// The next bytes from the position on, as soon as there are any.
-    async fn follow(&mut self, follow: &mut Follow) -> Result<Option<Bytes>, Stop> {
+    async fn follow(&mut self, follow: &mut Follow) -> Result<Option<Block>, Stop> {
         loop {
             let tail = self.tape.tail.current();
             let (end, is_final) = self.limit(follow, &tail).await?;
             if follow.pos < end {
-                let mut bytes = self.read(follow.pos..end).await?;
-                let (got, _) = self.spec().frames_in(bytes.len() as u64);
+                let block = self.read(follow.pos..end).await?;
+                let (got, _) = self.spec().frames_in(block.len() as u64);
                 follow.pos = follow.pos + got;
-                cut_front(&mut bytes, std::mem::take(&mut follow.skip));
-                return Ok(Some(bytes));
+                self.silence.since = Instant::now();
+                return Ok(Some(block.slice(std::mem::take(&mut follow.skip)..usize::MAX)));
             }
             if !is_final {
                 self.wait(tail.end, follow.live).await?;
@@ -139,11 +178,12 @@ impl Listener {
             if !follow.live {
                 return Ok(None);
             }
-            match self.successor(&tail).await? {
+            match self.successor(&tail, follow.pace).await? {
                 Found::Nothing => return Ok(None),
                 Found::Next(tape) => {
                     self.tape = *tape;
-                    *follow = Follow { pos: Frame::ZERO, skip: 0, end: End::Open, live: true };
+                    let pace = follow.pace;
+                    *follow = Follow { pos: Frame::ZERO, skip: 0, end: End::Open, live: true, pace };
                 }
             }
         }
@@ -171,7 +211,7 @@ impl Listener {
         tokio::select! {
             newer = self.tape.tail.changed() => if newer { Ok(()) } else { Err(Stop::Abandoned) },
             () = self.context.drain.cancelled() => self.last_frames(at).await,
-            () = sleep(patience) => Err(Stop::Silent(patience)),
+            () = self.silence.lasts(patience) => Err(Stop::Silent(patience)),
         }
     }
 
@@ -183,7 +223,7 @@ impl Listener {
     }
 
     /// The recording that goes on after a sealed one: the one it names, or else one that begins soon.
-    async fn successor(&mut self, tail: &Tail) -> Result<Found, Stop> {
+    async fn successor(&mut self, tail: &Tail, pace: Pace) -> Result<Found, Stop> {
         let deadline = Instant::now() + self.context.limits.successor;
         loop {
             let library = &*self.context.library;
@@ -195,7 +235,7 @@ impl Listener {
                 if next.spec != self.spec() {
                     return Err(Stop::OtherSpec);
                 }
-                if let Some(tape) = Tape::follow(library, &self.context.edges, next) {
+                if let Some(tape) = Tape::follow(library, &self.context.edges, next, pace) {
                     return Ok(Found::Next(Box::new(tape)));
                 }
             }
@@ -209,9 +249,8 @@ impl Listener {
         }
     }
 
-    async fn read(&mut self, frames: Range<Frame>) -> Result<Bytes, Stop> {
+    async fn read(&mut self, frames: Range<Frame>) -> Result<Block, Stop> {
         let (most, _) = self.spec().frames_in(self.block);
-        self.block = BLOCK;
         let end = frames.end.min(frames.start + most);
         Ok(self.tape.read(frames.start..end).await?)
     }
@@ -226,8 +265,4 @@ fn newer(library: &dyn crate::library::Library, recording: &Recording) -> Option
     let query =
         Query { stream: Some(recording.stream.clone()), from: None, to: None, after: Some(recording.id), limit: 1 };
     library.catalogue().list(&query).recordings.into_iter().next()
-}
-
-fn cut_front(bytes: &mut Bytes, n: usize) {
-    *bytes = bytes.slice(n.min(bytes.len())..);
 }

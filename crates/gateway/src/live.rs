@@ -3,6 +3,7 @@
 
 use crate::body::Media;
 use crate::context::Context;
+use crate::edge::Pace;
 use crate::listener::{Follow, Listener};
 use crate::problem::Problem;
 use crate::pulse::StreamState;
@@ -43,6 +44,7 @@ pub(crate) async fn audio(
 ) -> Reply {
     let Start { recording, first } = find(&context, &stream, join).await?;
     let spec = recording.spec;
+    let pace = pace(&context, &stream, &recording, first);
     let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
     audio_type(&mut headers, container, &recording, first);
     request.mark_unbounded(&mut headers);
@@ -50,11 +52,21 @@ pub(crate) async fn audio(
         return Ok((headers, empty()).into_response());
     }
     let delivery = request.delivery(&context, true, None)?;
-    let tape = Tape::follow(&*context.library, &context.edges, recording).ok_or_else(|| away(&context, &stream))?;
+    let tape = Tape::follow(&*context.library, &context.edges, recording, pace);
+    let tape = tape.ok_or_else(|| away(&context, &stream))?;
     let header = Slice::Bytes(container.header(spec, DataSize::Growing).into());
-    let follow = Follow { pos: first, skip: 0, end: End::Open, live: true };
-    let listener = Listener::new(context, tape, vec![header], Some(follow));
+    let follow = Follow { pos: first, skip: 0, end: End::Open, live: true, pace };
+    let listener = Listener::new(context, tape, vec![header], Some(follow), delivery.from_disk);
     Ok((headers, Media::body(listener, delivery)).into_response())
+}
+
+/// Who has some audio in hand need not have the newest at once.
+fn pace(context: &Context, stream: &StreamName, recording: &Recording, first: Frame) -> Pace {
+    if context.library.catalogue().latest(stream).is_none_or(|latest| latest.id != recording.id) {
+        return Pace::Slow;
+    }
+    let tail = context.library.tail(recording.id).map(|mut watch| watch.current());
+    Pace::with_in_hand(tail.map_or(Duration::ZERO, |tail| recording.spec.duration(tail.end.since(first))))
 }
 
 async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Start, Problem> {

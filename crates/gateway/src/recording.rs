@@ -3,6 +3,7 @@
 use crate::answer::{self, Answer, Asked, Facts, Growth, HORIZON};
 use crate::body::Media;
 use crate::context::Context;
+use crate::edge::Pace;
 use crate::listener::{Follow, Listener};
 use crate::mode::{self, Hints, Mode};
 use crate::problem::{Problem, retry_seconds};
@@ -59,13 +60,13 @@ pub(crate) async fn audio(
     let deadline = Instant::now() + context.limits.hold;
     loop {
         let now = tail.current();
-        let (representation, answer) = asking.ask(now).await?;
+        let (representation, etag, answer) = asking.ask(now).await?;
         if let Answer::Hold { .. } = answer {
             let moved = context.drain.run_until_cancelled(timeout_at(deadline, tail.changed())).await;
             asking.may_hold = matches!(moved, Some(Ok(true)));
             continue;
         }
-        return asking.reply(&request, &representation, answer, now.end);
+        return asking.reply(&request, &representation, &etag, answer, now.end);
     }
 }
 
@@ -82,7 +83,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn ask(&mut self, tail: Tail) -> Result<(Representation, Answer), Problem> {
+    async fn ask(&mut self, tail: Tail) -> Result<(Representation, String, Answer), Problem> {
         let spec = self.recording.spec;
         let timeline = self.timeline(tail).await?;
         let view = match self.view {
@@ -105,7 +106,7 @@ impl Asking<'_> {
         let etag = representation.etag();
         let facts = Facts { bytes: representation.bytes(tail.end), growth, etag: &etag };
         let answer = answer::decide(self.asked, facts);
-        Ok((representation, answer))
+        Ok((representation, etag, answer))
     }
 
     /// Times of day need the timeline; positions do without the disk.
@@ -118,15 +119,21 @@ impl Asking<'_> {
         Ok(Arc::new(Timeline::new(self.recording.spec)))
     }
 
-    fn reply(&self, request: &Request, representation: &Representation, answer: Answer, edge: Frame) -> Reply {
-        let etag = representation.etag();
+    fn reply(
+        &self,
+        request: &Request,
+        representation: &Representation,
+        etag: &str,
+        answer: Answer,
+        edge: Frame,
+    ) -> Reply {
         let finished = representation.is_finished();
         let settled = finished && self.mode != Mode::Now;
-        if settled && is_known(request, &etag) {
-            return Ok((StatusCode::NOT_MODIFIED, self.describe(representation, &etag), empty()).into_response());
+        if settled && is_known(request, etag) {
+            return Ok((StatusCode::NOT_MODIFIED, self.describe(representation, etag), empty()).into_response());
         }
         let status = status(&answer);
-        let mut headers = self.describe(representation, &etag);
+        let mut headers = self.describe(representation, etag);
         if finished || status == StatusCode::PARTIAL_CONTENT {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
@@ -142,11 +149,14 @@ impl Asking<'_> {
         let (library, edges) = (&*self.context.library, &self.context.edges);
         let recording = self.recording.clone();
         let tape = match follow_from {
-            Some(_) => Tape::follow(library, edges, recording),
-            None => Tape::open(library, recording),
+            // Whoever asks for ranges keeps its own distance to the edge.
+            Some(_) => Tape::follow(library, edges, recording, Pace::Prompt),
+            None => Tape::open(library, recording, &request.connection),
         };
-        let follow = follow_from.map(|(pos, skip)| Follow { pos, skip, end: representation.view().end, live: false });
-        let listener = Listener::new(self.context.clone(), tape.ok_or_else(unattended)?, plan, follow);
+        let (end, live, pace) = (representation.view().end, false, Pace::Prompt);
+        let follow = follow_from.map(|(pos, skip)| Follow { pos, skip, end, live, pace });
+        let tape = tape.ok_or_else(unattended)?;
+        let listener = Listener::new(self.context.clone(), tape, plan, follow, delivery.from_disk);
         Ok((status, headers, Media::body(listener, delivery)).into_response())
     }
 

@@ -2,20 +2,25 @@
 
 use crate::body::discard;
 use crate::config::{GatewayConfig, GatewayError};
-use crate::connection::{Connection, Wire};
+use crate::connection::Connection;
 use crate::context::Context;
 use crate::edge::Edges;
+use crate::endless::Endless;
 use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::pulse::{self, Pulses};
 use crate::receive::{AT_ONCE, receive};
 use crate::remote::{Operations, Remote};
 use crate::routes;
+use crate::wire::Wire;
 use axum::Router;
 use axum::body::Body;
-use http::header::EXPECT;
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HeaderValue};
+use http::response::Parts;
+use http::{Response, Version};
+use http_body_util::{BodyExt, Either, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -196,13 +201,19 @@ impl Connections {
         };
         let connection = Arc::new(Connection::new());
         self.known.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&connection));
-        let (router, context) = (self.router.clone(), context.clone());
+        let (router, context, tasks) = (self.router.clone(), context.clone(), self.tasks.clone());
         let counted = Held::new(&context.instruments.connections);
+        let held = (permit, counted);
         self.tasks.spawn(async move {
-            if let Err(error) = serve(stream, &connection, &router, &context).await {
-                tracing::debug!(%peer, error = &*error, "a connection ended early");
+            match serve(stream, &connection, &router, &context).await {
+                // In a task of its own, which is small.
+                Ok(Some(endless)) => drop(tasks.spawn(async move {
+                    endless.run(&connection).await;
+                    drop(held);
+                })),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%peer, error = &*error, "a connection ended early"),
             }
-            drop((permit, counted));
         });
     }
 
@@ -248,12 +259,13 @@ fn full() -> String {
     format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
+/// Answers requests until the connection ends, or one has a body without a length to be gone on with.
 async fn serve(
     stream: TcpStream,
     connection: &Arc<Connection>,
     router: &TowerToHyperService<Router>,
     context: &Context,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<Endless>, Box<dyn std::error::Error + Send + Sync>> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(context.limits.patience.idle).max_buf_size(BUFFER);
     let mut two = builder.http2();
@@ -261,7 +273,8 @@ async fn serve(
     two.max_concurrent_streams(STREAMS);
     let service = service_fn(|request: http::Request<Incoming>| {
         let (mut parts, body) = request.into_parts();
-        let in_flight = connection.request(parts.version);
+        let version = parts.version;
+        let in_flight = connection.request(version);
         parts.extensions.insert(connection.clone());
         let wanted = if body.is_end_stream() {
             None
@@ -286,17 +299,45 @@ async fn serve(
             _ = &in_flight;
             error
         };
-        async { Ok::<_, Infallible>(reply.await?.map(|body| body.map_err(hold))) }
+        let connection = connection.clone();
+        async move {
+            let (head, body) = reply.await?.into_parts();
+            let body = body.map_err(hold);
+            Ok::<_, Infallible>(match only_head(&body, version) {
+                true => go_on_without(head, body, version, &connection),
+                false => Response::from_parts(head, Either::Left(body)),
+            })
+        }
     });
-    let wire = TokioIo::new(Wire::new(stream, connection.clone()));
-    let mut serving = pin!(builder.serve_connection(wire, service));
-    tokio::select! {
-        served = serving.as_mut() => return served,
-        () = connection.ended() => return Ok(()),
-        () = context.drain.cancelled() => serving.as_mut().graceful_shutdown(),
+    let wire = Wire::new(stream, connection.clone());
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(wire.clone()), service));
+    let mut drains = pin!(context.drain.cancelled());
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            served = serving.as_mut() => return served.map(|()| None),
+            () = connection.ended() => return Ok(None),
+            () = drains.as_mut(), if !draining => {
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            (body, chunked) = connection.taken_over() => return Ok(Some(Endless::new(wire, body, chunked))),
+        }
     }
-    tokio::select! {
-        served = serving => served,
-        () = connection.ended() => Ok(()),
-    }
+}
+
+/// Of a reply over HTTP/1 whose body has no length, hyper sends the head.
+fn only_head(body: &impl hyper::body::Body, version: Version) -> bool {
+    version <= Version::HTTP_11 && !body.is_end_stream() && body.size_hint().exact().is_none()
+}
+
+/// The head of a reply, with a body that never comes; the body itself goes another way.
+fn go_on_without<B, W>(mut head: Parts, body: B, version: Version, connection: &Connection) -> Response<Either<W, Body>>
+where
+    B: hyper::body::Body<Data = Bytes, Error = axum::Error> + Send + 'static,
+{
+    head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    connection.take_over(Body::new(body), version == Version::HTTP_11);
+    let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    Response::from_parts(head, Either::Right(Body::new(never)))
 }

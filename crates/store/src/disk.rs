@@ -2,6 +2,8 @@
 //!
 //! Not here: what the bytes mean, and when to sync.
 
+mod now;
+
 use crate::error::StoreError;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

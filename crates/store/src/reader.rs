@@ -1,15 +1,25 @@
 //! Reading frames below the tail, with positioned reads. Knows nothing of the writer and does not disturb it.
+//!
+//! Where frames lie is found first ([`TapeReader::find`]); what is found can then be read, or handed to a socket as it
+//! lies ([`Stored`]). Both can be tried without waiting for the disk, for those who have others to serve meanwhile.
 
 use crate::data_dir::DataDir;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
 use crate::format::Part;
+use crate::pool::Block;
 use crate::recording::Recording;
 use crate::segment::path;
 use bytes::Bytes;
 use livetape_audio::Frame;
+use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The kernel reads so much at a time: where the end of it is in memory, the rest mostly is.
+const READ_AHEAD: usize = 128 * 1024;
 
 /// Reads one recording. One for each listener: it keeps the segment open that it read last, and what it has open can
 /// be read to its end even if the recording is deleted.
@@ -17,14 +27,36 @@ use std::path::PathBuf;
 pub struct TapeReader {
     disk: Disk,
     folder: PathBuf,
-    recording: Recording,
-    open: Option<(Frame, DiskFile)>,
+    recording: Arc<Recording>,
+    open: Option<Open>,
+}
+
+/// The segment that was read last.
+#[derive(Debug)]
+struct Open {
+    first: Frame,
+    file: Arc<DiskFile>,
+    /// Bytes that it has at least: what lies below the tail is never cut.
+    len: u64,
+}
+
+/// Bytes of recorded audio where they lie. They can be read to the end even if the recording is deleted.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    file: Arc<DiskFile>,
+    offset: u64,
+    len: usize,
 }
 
 impl TapeReader {
     /// A reader of `recording`. Opens nothing yet.
     pub fn open(dir: &DataDir, recording: &Recording) -> Self {
-        Self { disk: dir.disk().clone(), folder: dir.folder(recording), recording: recording.clone(), open: None }
+        Self::shared(dir, Arc::new(recording.clone()))
+    }
+
+    /// [`TapeReader::open`], for one of many.
+    pub fn shared(dir: &DataDir, recording: Arc<Recording>) -> Self {
+        Self { disk: dir.disk().clone(), folder: dir.folder(&recording), recording, open: None }
     }
 
     /// The asked frames up to the end of the segment that holds the first one: at least one frame, unless none is
@@ -38,26 +70,101 @@ impl TapeReader {
         if frames.is_empty() {
             return Ok(Bytes::new());
         }
+        self.find(frames)?.read()
+    }
+
+    /// Where the frames lie that [`TapeReader::read`] would read. At least one has to be asked for.
+    ///
+    /// # Errors
+    /// As [`TapeReader::read`].
+    pub fn find(&mut self, frames: Range<Frame>) -> Result<Stored, StoreError> {
         let first = self.recording.segment_of(frames.start);
+        let open = match self.open.take() {
+            Some(open) if open.first == first => open,
+            _ => Open { first, file: Arc::new(self.disk.open(&path(&self.folder, first, Part::Audio))?), len: 0 },
+        };
+        let open = self.open.insert(open);
         let end = frames.end.min(first + self.recording.segment_frames);
         let offset = self.recording.offset(frames.start);
         let bytes = self.recording.spec.bytes(end.since(frames.start));
-        let file = match self.open.take() {
-            Some((segment, file)) if segment == first => file,
-            _ => self.disk.open(&path(&self.folder, first, Part::Audio))?,
-        };
-        let (_, file) = self.open.insert((first, file));
         // Before memory is asked for: nobody gets more than the file has.
-        let len = file.len()?;
-        if offset.saturating_add(bytes) > len {
-            let what = format!("it ends after {len} bytes, before frame {end} of the recording");
-            return Err(StoreError::damaged(file.path(), what));
+        if offset.saturating_add(bytes) > open.len {
+            open.len = open.file.len()?;
         }
-        let mut buf = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-        let filled = file.read_at(&mut buf, offset)?;
-        if filled < buf.len() {
-            return Err(StoreError::damaged(file.path(), "it became shorter while it was read"));
+        if offset.saturating_add(bytes) > open.len {
+            let what = format!("it ends after {} bytes, before frame {end} of the recording", open.len);
+            return Err(StoreError::damaged(open.file.path(), what));
         }
-        Ok(buf.into())
+        Ok(Stored { file: Arc::clone(&open.file), offset, len: usize::try_from(bytes).unwrap_or(usize::MAX) })
+    }
+
+    /// [`TapeReader::find`], if that does not take the disk. `None` is no error.
+    ///
+    /// # Errors
+    /// As [`TapeReader::read`].
+    pub fn find_now(&mut self, frames: Range<Frame>) -> Result<Option<Stored>, StoreError> {
+        let first = self.recording.segment_of(frames.start);
+        if self.open.as_ref().is_none_or(|open| open.first != first) {
+            let Some(file) = self.disk.open_now(&path(&self.folder, first, Part::Audio))? else { return Ok(None) };
+            self.open = Some(Open { first, file: Arc::new(file), len: 0 });
+        }
+        self.find(frames).map(Some)
+    }
+}
+
+impl Stored {
+    /// How many bytes.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Some of them; what is not there is left out.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let start = range.start.min(self.len);
+        let len = range.end.min(self.len).saturating_sub(start);
+        Self { file: Arc::clone(&self.file), offset: self.offset.saturating_add(start as u64), len }
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], and what the file system refuses.
+    pub fn read(&self) -> Result<Bytes, StoreError> {
+        let mut block = Block::new(self.len);
+        if self.file.read_at(block.room(), self.offset)? < self.len {
+            return Err(StoreError::damaged(self.file.path(), "it became shorter while it was read"));
+        }
+        Ok(block.filled())
+    }
+
+    /// Reads them, if that does not take the disk. `None` is no error.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn read_now(&self) -> Result<Option<Bytes>, StoreError> {
+        let mut block = Block::new(self.len);
+        Ok(self.file.read_now(block.room(), self.offset)?.then(|| block.filled()))
+    }
+
+    /// Whether [`Stored::send`] will hardly have to wait for the disk, as far as the ends of these bytes say.
+    pub fn is_at_hand(&self) -> bool {
+        let last = self.offset.saturating_add(self.len.saturating_sub(1) as u64);
+        let is_here = |at| self.file.read_now(&mut [0], at).unwrap_or(false);
+        is_here(last) && (self.len <= READ_AHEAD || is_here(self.offset))
+    }
+
+    /// Hands some of the bytes from the `from`th on to a socket, without copying them, and says how many.
+    ///
+    /// # Errors
+    /// What the socket and the file system refuse; [`io::ErrorKind::WouldBlock`] when the socket takes none now.
+    pub fn send(&self, socket: &impl AsFd, from: usize) -> io::Result<usize> {
+        let rest = self.slice(from..self.len);
+        self.file.send(socket.as_fd(), rest.offset, rest.len)
     }
 }

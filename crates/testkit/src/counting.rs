@@ -66,6 +66,30 @@ pub fn verify(bytes: &[u8], first: Frame) -> Result<(), Mismatch> {
 /// # Errors
 /// The first wrong frame.
 pub fn verify_at(bytes: &[u8], offset: u64) -> Result<(), Mismatch> {
+    // Almost always all is right, and then whole frames are compared at once.
+    let before = (offset.wrapping_neg() % FRAME_BYTES) as usize;
+    if let Some((start, frames)) = bytes.split_at_checked(before)
+        && let (frames, end) = frames.as_chunks::<{ FRAME_BYTES as usize }>()
+        && are_numbered(frames, (offset.saturating_add(before as u64) / FRAME_BYTES) as u32)
+    {
+        let after = offset.saturating_add((bytes.len() - end.len()) as u64);
+        verify_bytes(start, offset)?;
+        return verify_bytes(end, after).map_err(|wrong| Mismatch { at_byte: wrong.at_byte + after - offset, ..wrong });
+    }
+    verify_bytes(bytes, offset)
+}
+
+fn are_numbered(frames: &[[u8; FRAME_BYTES as usize]], first: u32) -> bool {
+    let mut expected = first;
+    let wrong = frames.iter().fold(0, |wrong, frame| {
+        let differs = u32::from_le_bytes(*frame) ^ expected;
+        expected = expected.wrapping_add(1);
+        wrong | differs
+    });
+    wrong == 0
+}
+
+fn verify_bytes(bytes: &[u8], offset: u64) -> Result<(), Mismatch> {
     for (n, &byte) in (0_u64..).zip(bytes) {
         let place = offset.saturating_add(n);
         let expected = Frame::new(place / FRAME_BYTES);

@@ -209,7 +209,7 @@ impl Call {
     }
 
     /// The two sides of the call, to be used at the same time.
-    pub(crate) fn split(self) -> (mpsc::Sender<v1::IngestRequest>, Streaming<v1::IngestResponse>) {
+    pub fn split(self) -> (mpsc::Sender<v1::IngestRequest>, Streaming<v1::IngestResponse>) {
         (self.requests, self.responses)
     }
 }

@@ -90,6 +90,14 @@ impl Pusher {
         self.shared.captured()
     }
 
+    /// When frame 0 was captured, if this source has captured all.
+    ///
+    /// # Panics
+    /// When that was before the machine was started.
+    pub fn zero(&self) -> Instant {
+        self.shared.start.checked_sub(self.shared.push.backlog).expect("the machine runs for longer")
+    }
+
     /// Waits until the recorder has opened the stream, and gives the recording's id.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::link::{FIRST_WAIT, LONGEST_WAIT, PATIENCE, channel, limited, whole, within};
 use super::{CatalogueMirror, RemoteError};
 use crate::dir::known_tail;
-use crate::library::{FrameReader, Library, ReadError};
+use crate::library::{Block, FrameReader, Library, ReadError};
 use crate::timelines::{READS, Timelines, Upto};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -101,7 +101,7 @@ impl Library for RecorderLibrary {
         .boxed()
     }
 
-    fn reader(&self, recording: &Recording) -> Box<dyn FrameReader> {
+    fn reader(&self, recording: &Arc<Recording>) -> Box<dyn FrameReader> {
         Box::new(RecorderReader { tapes: self.tapes.clone(), id: recording.id, spec: recording.spec })
     }
 }
@@ -146,12 +146,12 @@ struct RecorderReader {
 }
 
 impl FrameReader for RecorderReader {
-    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Bytes, ReadError>> {
+    fn read(&mut self, frames: Range<Frame>) -> BoxFuture<'_, Result<Block, ReadError>> {
         async move {
             let (most, _) = self.spec.frames_in(u64::from(MAX_BLOCK_BYTES));
             let count = frames.end.since(frames.start).min(most.max(FrameCount::new(1)));
             let read = within(PATIENCE, self.some_surely(frames.start, count)).await;
-            read.map_err(|status| read_error("frames", status))
+            read.map(Block::Memory).map_err(|status| read_error("frames", status))
         }
         .boxed()
     }

@@ -41,9 +41,7 @@ async fn rows_22_and_23_a_burst_and_then_what_comes() {
         assert_eq!(reply.header("x-livetape-recording"), Some(deck.id.to_string().as_str()));
         assert!(bytes[head as usize..] == counting(first..edge), "{target}");
         deck.play(RATE / 10);
-        let began = Instant::now();
         let (bytes, _) = client.take(&mut reply, (SECOND / 10) as usize).await;
-        assert!(began.elapsed() < Duration::from_millis(200));
         assert!(bytes == counting(edge..edge + RATE / 10), "{target}");
     }
 }

@@ -18,3 +18,4 @@ mod listings;
 mod live;
 mod metrics;
 mod ranges;
+mod sending;

@@ -34,7 +34,7 @@ async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec
     let mut reader = library.reader(&library.catalogue().get(id).unwrap());
     let (mut at, mut all) = (frames.start, Vec::new());
     while at < frames.end {
-        let bytes = reader.read(Frame::new(at)..Frame::new(frames.end)).await.unwrap();
+        let bytes = reader.read(Frame::new(at)..Frame::new(frames.end)).await.unwrap().load().await.unwrap();
         assert!(!bytes.is_empty() && bytes.len() % 4 == 0);
         at += bytes.len() as u64 / 4;
         all.extend(bytes);
@@ -188,9 +188,12 @@ async fn what_was_not_asked_for_is_not_passed_on() {
         assert!(error.contains("gave") && error.len() < 600, "{n}: {error}");
     }
     *desk.lie.lock().unwrap() = Some(|blocks| blocks.truncate(2));
-    assert!(reader.read(asked.clone()).await.unwrap() == counting(1_000..3_000), "less is no lie");
+    assert!(
+        reader.read(asked.clone()).await.unwrap().load().await.unwrap() == counting(1_000..3_000),
+        "less is no lie"
+    );
     *desk.lie.lock().unwrap() = None;
-    assert!(reader.read(asked).await.unwrap() == counting(1_000..4_000));
+    assert!(reader.read(asked).await.unwrap().load().await.unwrap() == counting(1_000..4_000));
     following.abort();
 }
 
