@@ -64,6 +64,7 @@ check_rust_tools() {
 need_to_build() {
     need gcc have cc
     need libc6-dev test -e /usr/include/stdlib.h
+    need cmake have cmake
     need pkg-config have pkg-config
     need libasound2-dev pkg-config --exists alsa
 }

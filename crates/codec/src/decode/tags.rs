@@ -1,0 +1,83 @@
+//! What the tags of a file say about what is heard.
+
+use symphonia::core::meta::{Metadata, MetadataRevision, RawValue, StandardTag};
+
+/// Most characters of a tag.
+const MAX_CHARS: usize = 256;
+
+/// Who plays what. Empty where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// Name of the piece.
+    pub title: String,
+    /// Who plays it.
+    pub artist: String,
+}
+
+impl Tags {
+    /// Whether they say nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.title.is_empty() && self.artist.is_empty()
+    }
+
+    /// `Artist - Title`, or what there is of it. At most 256 characters, none of them control characters.
+    pub fn line(&self) -> String {
+        let both = !self.title.is_empty() && !self.artist.is_empty();
+        let line = format!("{}{}{}", self.artist, if both { " - " } else { "" }, self.title);
+        line.chars().take(MAX_CHARS).collect()
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) tags: Tags,
+    /// iTunes' way to say what the encoder has added: kept as text.
+    pub(super) smpb: Option<String>,
+}
+
+/// All that is there: a file may have tags of several kinds.
+pub(super) fn all(metadata: &mut Metadata<'_>) -> Found {
+    let mut found = Found::default();
+    while let Some(revision) = metadata.pop() {
+        found.take(&revision);
+    }
+    if let Some(revision) = metadata.current() {
+        found.take(revision);
+    }
+    found
+}
+
+/// The newest, if it has come since.
+pub(super) fn newer(metadata: &mut Metadata<'_>) -> Option<Tags> {
+    if metadata.is_latest() {
+        return None;
+    }
+    let mut found = Found::default();
+    found.take(metadata.skip_to_latest()?);
+    Some(found.tags)
+}
+
+impl Found {
+    fn take(&mut self, revision: &MetadataRevision) {
+        let tracks = revision.per_track.iter().flat_map(|track| &track.metadata.tags);
+        for tag in revision.media.tags.iter().chain(tracks) {
+            match &tag.std {
+                Some(StandardTag::TrackTitle(text)) => keep(&mut self.tags.title, text),
+                Some(StandardTag::Artist(text)) => keep(&mut self.tags.artist, text),
+                _ => {}
+            }
+            if let (true, RawValue::String(text)) = (tag.raw.key.ends_with("iTunSMPB"), &tag.raw.value) {
+                self.smpb = Some(text.to_string());
+            }
+        }
+    }
+}
+
+/// The first that says something counts: a file may have tags of several kinds.
+fn keep(kept: &mut String, text: &str) {
+    if kept.is_empty() {
+        let spaced = text.chars().take(4 * MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+        *kept = spaced.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_CHARS).collect();
+    }
+}

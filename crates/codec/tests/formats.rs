@@ -1,0 +1,146 @@
+//! Every format that people have, as ffmpeg writes it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that unwraps says all there is to say"
+)]
+
+use livetape_audio::{Frame, FrameCount, SampleFormat};
+use livetape_codec::convert;
+use livetape_codec::decode::{Decoder, Input};
+use livetape_testkit::{counting, spawn};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// No multiple of any codec's block.
+const FRAMES: u64 = 48_017;
+
+fn ffmpeg(args: &[&str], input: &Path, output: &Path) {
+    let mut command = spawn::command("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(input).args(args).arg(output);
+    let done = spawn::run(command, LIMIT).unwrap();
+    assert_eq!(done.code, Some(0), "ffmpeg {args:?}: {}", done.text());
+}
+
+/// Counting PCM, or a tone that lossy codecs can keep, as a WAV file.
+fn wav(dir: &Path, pcm: &[u8]) -> PathBuf {
+    let spec = counting::spec(48_000).unwrap();
+    let size = livetape_audio::DataSize::Known(FrameCount::new(pcm.len() as u64 / 4));
+    let path = dir.join("in.wav");
+    std::fs::write(&path, [&livetape_audio::Container::Wav.header(spec, size)[..], pcm].concat()).unwrap();
+    path
+}
+
+fn tone() -> Vec<u8> {
+    let sample = |n: u64| 8_000.0 * (n as f64 * 440.0 * std::f64::consts::TAU / 48_000.0).sin();
+    (0..FRAMES).flat_map(|n| [sample(n), sample(n) / 2.0]).flat_map(|s| (s as i16).to_le_bytes()).collect()
+}
+
+struct Decoded {
+    samples: Vec<f64>,
+    own: SampleFormat,
+    line: String,
+    channels: usize,
+    rate: u32,
+}
+
+fn decode(path: &Path) -> Decoded {
+    let extension = path.extension().and_then(|e| e.to_str());
+    let mut decoder = Decoder::open(Input::file(File::open(path).unwrap()), extension).unwrap();
+    let line = decoder.tags().unwrap_or_default().line();
+    let (own, sound) = (decoder.own_format(), decoder.sound());
+    let mut samples = Vec::new();
+    while let Some(block) = decoder.next().unwrap() {
+        assert_eq!(block.sound, sound);
+        samples.extend_from_slice(block.samples);
+    }
+    assert_eq!(decoder.damaged(), 0);
+    Decoded { samples, own, line, channels: usize::from(sound.channels), rate: sound.rate }
+}
+
+#[test]
+fn lossless_formats_are_bit_identical_and_keep_their_tags() {
+    let dir = tempfile::tempdir().unwrap();
+    let pcm = counting::encode(Frame::ZERO, FrameCount::new(FRAMES));
+    let input = wav(dir.path(), &pcm);
+    for (name, codec) in [
+        ("a.wav", "pcm_s16le"),
+        ("a.flac", "flac"),
+        ("a.m4a", "alac"),
+        ("a.aiff", "pcm_s16be"),
+        ("a.caf", "pcm_s16le"),
+        ("b.caf", "alac"),
+        ("a.oga", "flac"),
+    ] {
+        let path = dir.path().join(name);
+        ffmpeg(
+            &["-c:a", codec, "-write_id3v2", "1", "-metadata", "title=Größe", "-metadata", "artist=Anna"],
+            &input,
+            &path,
+        );
+        let decoded = decode(&path);
+        let mut back = Vec::new();
+        convert::write(SampleFormat::S16, &decoded.samples, &mut back);
+        assert_eq!((decoded.own, decoded.channels, decoded.rate), (SampleFormat::S16, 2, 48_000), "{name}");
+        assert!(back == pcm, "{name}: {} bytes instead of {}", back.len(), pcm.len());
+        // Neither ffmpeg nor the decoder cares for tags in these.
+        if !name.ends_with("caf") && !name.ends_with("wav") {
+            let said = if name.ends_with("aiff") { "Anna - Gr" } else { "Anna - Größe" };
+            assert!(decoded.line.starts_with(said), "{name}: {}", decoded.line);
+        }
+    }
+}
+
+#[test]
+fn deeper_samples_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = wav(dir.path(), &tone());
+    for (name, codec, own) in [
+        ("a.wav", "pcm_s24le", SampleFormat::S24),
+        ("b.wav", "pcm_s32le", SampleFormat::S32),
+        ("c.wav", "pcm_f32le", SampleFormat::F32),
+        ("d.wav", "pcm_u8", SampleFormat::S16),
+    ] {
+        let path = dir.path().join(name);
+        ffmpeg(&["-c:a", codec, "-af", "volume=-3.3dB:precision=double"], &input, &path);
+        let decoded = decode(&path);
+        assert_eq!((decoded.own, decoded.samples.len() as u64), (own, FRAMES * 2), "{name}");
+        let raw = dir.path().join("raw");
+        ffmpeg(&["-f", "f64le"], &path, &raw);
+        let bytes = std::fs::read(&raw).unwrap();
+        let wanted: Vec<f64> = bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b)).collect();
+        assert!(decoded.samples == wanted, "{name}");
+    }
+}
+
+#[test]
+fn lossy_formats_begin_and_end_where_the_audio_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let pcm = tone();
+    let input = wav(dir.path(), &pcm);
+    let mut wanted = Vec::new();
+    convert::read(SampleFormat::S16, &pcm, &mut wanted);
+    for (name, args) in [
+        ("a.mp3", &["-c:a", "libmp3lame", "-b:a", "192k"][..]),
+        ("v.mp3", &["-c:a", "libmp3lame", "-q:a", "2"]),
+        ("a.ogg", &["-c:a", "libvorbis", "-q:a", "6"]),
+        ("a.opus", &["-c:a", "libopus", "-b:a", "128k"]),
+        ("b.opus", &["-c:a", "libopus", "-b:a", "128k", "-frame_duration", "2.5"]),
+        ("a.m4a", &["-c:a", "aac", "-b:a", "192k"]),
+        ("o.mp4", &["-c:a", "libopus", "-b:a", "128k"]),
+    ] {
+        let path = dir.path().join(name);
+        ffmpeg(&[args, &["-metadata", "title=Tone"]].concat(), &input, &path);
+        let decoded = decode(&path);
+        assert_eq!(decoded.samples.len() as u64, FRAMES * 2, "{name}");
+        assert_eq!((decoded.own, decoded.line.as_str()), (SampleFormat::F32, "Tone"), "{name}");
+        // Away from the ends, where codecs ring.
+        let inner = 4_000..wanted.len() - 4_000;
+        let worst = inner.map(|n| (decoded.samples[n] - wanted[n]).abs()).fold(0.0, f64::max);
+        assert!(worst < 0.02, "{name}: off by {worst}");
+    }
+}
