@@ -1,11 +1,13 @@
 //! The capture role: runs every configured source.
 
 use crate::link::Destination;
+use crate::meter::{Meter, Metered};
 use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
 use crate::shape::Shape;
 use crate::source_spec::{SourceSpec, SourceSpecError};
 use crate::sources::device::{Cards, Device, Wish};
+use crate::sources::file::{Files, Playing};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
 use crate::status::Status;
@@ -68,6 +70,12 @@ pub struct SourceConfig {
     pub shape: Shape,
     /// Frames of a block that a sound card gives at once; without it, 50 ms of audio. Its buffer has two of them.
     pub buffer: Option<u32>,
+    /// How files are played.
+    pub playing: Playing,
+    /// Who measures it, if somebody does.
+    pub meter: Option<Meter>,
+    /// Whether being asked to stop is its end: then its recording is sealed, not kept open for it to come back.
+    pub ends: bool,
     /// What people see.
     pub title: Title,
 }
@@ -196,6 +204,7 @@ impl Capture {
             let session = Session {
                 destination: self.destination.clone(),
                 opening: opening(&source, spec),
+                ends: source.ends,
                 timing: self.config.timing.clone(),
                 queue_bytes: self.config.queue_bytes,
                 spool: spool.map(|folder| (folder, max_bytes)),
@@ -269,24 +278,31 @@ async fn run(
     cards: Cards,
     shutdown: CancellationToken,
 ) -> Result<(), SessionError> {
-    let spec = session.opening.spec;
+    let (spec, meter) = (session.opening.spec, source.meter);
+    if let SourceSpec::File(path) = &source.source {
+        let files = tokio::select! {
+            files = Files::open(path, source.playing, source.shape) => files.map_err(SourceError::from)?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        return run_source(session, files, meter, shutdown).await;
+    }
     if let SourceSpec::Device(card) = source.source {
         let wish = Wish { shape: source.shape, buffer: source.buffer };
         let device = tokio::select! {
             device = Device::open(cards, card, wish, session.status.clone()) => device.map_err(SourceError::from)?,
             () = shutdown.cancelled() => return Ok(()),
         };
-        return run_source(session, device, shutdown).await;
+        return run_source(session, device, meter, shutdown).await;
     }
     match voice(&source.source, spec).map_err(SourceError::from)? {
-        Some(voice) => run_source(session, Generator::new(voice, spec), shutdown).await,
+        Some(voice) => run_source(session, Generator::new(voice, spec), meter, shutdown).await,
         None => {
             let reader = process_stdin().map_err(SourceError::from)?;
             let stdin = tokio::select! {
                 stdin = Stdin::open(reader, spec) => stdin?,
                 () = shutdown.cancelled() => return Ok(()),
             };
-            run_source(session, stdin, shutdown).await
+            run_source(session, stdin, meter, shutdown).await
         }
     }
 }
@@ -294,8 +310,12 @@ async fn run(
 async fn run_source(
     mut session: Session,
     source: impl Source,
+    meter: Option<Meter>,
     shutdown: CancellationToken,
 ) -> Result<(), SessionError> {
     session.opening.spec = source.spec();
-    session.run(source, shutdown).await
+    match meter {
+        Some(meter) => session.run(Metered { source, meter }, shutdown).await,
+        None => session.run(source, shutdown).await,
+    }
 }

@@ -18,6 +18,7 @@ mod capture;
 pub mod clock;
 pub mod drift;
 mod link;
+pub mod meter;
 mod metrics;
 mod random;
 mod session;

@@ -111,6 +111,17 @@ impl Shared {
         self.uplink.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits while so much is to be sent that more might be given up.
+    async fn until_room(&self) {
+        let mut status = self.status.subscribe();
+        while !self.with(|uplink| uplink.has_room()) && status.changed().await.is_ok() {}
+    }
+
+    /// Whether anything was captured.
+    fn has_begun(&self) -> bool {
+        !self.with(|uplink| uplink.status()).captured.is_zero()
+    }
+
     /// Whether there is nothing left to do.
     pub(crate) fn drained(&self) -> bool {
         let draining = self.draining.load(Ordering::Acquire);
@@ -134,6 +145,8 @@ pub(crate) struct Session {
     pub(crate) destination: Destination,
     pub(crate) opening: Opening,
     pub(crate) timing: Timing,
+    /// Whether being asked to stop is the source's end.
+    pub(crate) ends: bool,
     /// Most bytes of audio that wait for the recorder in memory.
     pub(crate) queue_bytes: u64,
     /// The spool's folder, and the most bytes in it.
@@ -264,11 +277,12 @@ impl Session {
             }
         };
         match captured {
-            Ok(Capturing::Ended) => {
+            Ok(Capturing::Stopped) if !(self.ends && shared.has_begun()) => shared.drain(),
+            Ok(_) => {
                 shared.with(Uplink::end);
                 shared.changed.notify_one();
             }
-            Ok(Capturing::Stopped) | Err(_) => shared.drain(),
+            Err(_) => shared.drain(),
         }
         let late = async {
             shutdown.cancelled().await;
@@ -318,10 +332,16 @@ async fn capture(
     }
     let mut given_up = shared.with(|uplink| uplink.status()).given_up;
     loop {
+        let next = async {
+            if source.can_wait() {
+                shared.until_room().await;
+            }
+            source.next().await
+        };
         let piece = tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(Capturing::Stopped),
-            piece = source.next() => piece?,
+            piece = next => piece?,
         };
         match piece {
             Some(Piece::Audio(chunk)) => shared.with(|uplink| uplink.push(chunk, Instant::now()))?,

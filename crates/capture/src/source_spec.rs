@@ -3,6 +3,7 @@
 use crate::sources::device::{CardId, CardIdError};
 use livetape_audio::{SampleFormat, SourceName, Spec, SpecError};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where audio comes from.
@@ -18,6 +19,8 @@ pub enum SourceSpec {
     Counting,
     /// PCM or WAV from the standard input.
     Stdin,
+    /// An audio file, a folder of them, or a playlist.
+    File(PathBuf),
     /// A sound card.
     Device(CardId),
     /// No source: the recorder takes what others push.
@@ -28,18 +31,11 @@ pub enum SourceSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceSpecError {
     /// Not a source.
-    #[error("source {0:?} is unknown: use time-signal, tone, noise, counting, stdin, device:ID or none")]
+    #[error("source {0:?} is unknown: use time-signal, tone, noise, counting, stdin, file:PATH, device:ID or none")]
     Unknown(String),
-    /// A source that this build cannot open.
-    #[error("source {given:?}: {what} are not in this build; {instead}")]
-    NotBuilt {
-        /// As it was given.
-        given: String,
-        /// Kind of source.
-        what: &'static str,
-        /// What to do.
-        instead: &'static str,
-    },
+    /// `file:` and nothing.
+    #[error("source \"file:\" names no file: file:PATH, with the path of an audio file, a folder or a playlist")]
+    NoPath,
     /// Counting PCM has one shape only.
     #[error("source counting needs s16 samples and 2 channels, not {0}")]
     Counting(Spec),
@@ -57,7 +53,13 @@ impl SourceSpec {
 
     /// The name under which it pushes.
     pub fn name(&self) -> SourceName {
-        self.to_string().chars().take(SourceName::MAX_CHARS).collect::<String>().parse().unwrap_or_default()
+        let name = match self {
+            // Where it lies is nobody's business.
+            Self::File(path) => format!("file:{}", path.file_name().unwrap_or_default().display()),
+            other => other.to_string(),
+        };
+        let plain = name.chars().filter(|c| !c.is_control());
+        plain.take(SourceName::MAX_CHARS).collect::<String>().parse().unwrap_or_default()
     }
 
     /// Whether it can make audio of this shape. What stdin carries shows when it begins.
@@ -79,6 +81,7 @@ impl fmt::Display for SourceSpec {
             Self::Noise => "noise",
             Self::Counting => "counting",
             Self::Stdin => "stdin",
+            Self::File(path) => return write!(f, "file:{}", path.display()),
             Self::Device(card) => return write!(f, "device:{card}"),
             Self::None => "none",
         })
@@ -89,9 +92,8 @@ impl FromStr for SourceSpec {
     type Err = SourceSpecError;
     fn from_str(s: &str) -> Result<Self, SourceSpecError> {
         let given = || s.chars().take(80).collect();
-        if s.starts_with("file:") {
-            let instead = "pipe it in: ffmpeg -i FILE -f wav - | livetape run --source stdin";
-            return Err(SourceSpecError::NotBuilt { given: given(), what: "files", instead });
+        if let Some(path) = s.strip_prefix("file:") {
+            return if path.is_empty() { Err(SourceSpecError::NoPath) } else { Ok(Self::File(path.into())) };
         }
         if let Some(card) = s.strip_prefix("device:") {
             return Ok(Self::Device(card.parse()?));
@@ -111,7 +113,10 @@ mod tests {
             assert_eq!(source.to_string().parse(), Ok(source));
         }
         let message = |s: &str| s.parse::<SourceSpec>().unwrap_err().to_string();
-        assert!(message("file:/tmp/a.wav").contains("not in this build"));
+        assert!(message("file:").contains("names no file"));
+        let file: SourceSpec = "file:/tmp/a b.wav".parse().unwrap();
+        assert_eq!((file.to_string().as_str(), file.name().as_str()), ("file:/tmp/a b.wav", "file:a b.wav"));
+        assert!(!SourceSpec::File("/tmp/a\nb".into()).name().as_str().is_empty());
         assert!(message("device:").contains("sound card"));
         let card: SourceSpec = "device:alsa:hw:CARD=PCH,DEV=0".parse().unwrap();
         assert_eq!(

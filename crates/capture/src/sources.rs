@@ -1,8 +1,9 @@
-//! Where audio comes from: generators and the standard input. A source yields pieces of 20 ms as they are captured, in
+//! Where audio comes from: generators, files, sound cards and the standard input. A source yields pieces of 20 ms as they are captured, in
 //! real time, and knows nothing of the recorder but the number of its next frame.
 
 pub mod device;
 mod encode;
+pub mod file;
 mod foreign;
 mod generator;
 mod pace;
@@ -19,6 +20,7 @@ pub use voice::{Counting, Mono, Noise, Tone, Voice, Waveform, voice};
 use crate::source_spec::SourceSpecError;
 use bytes::Bytes;
 use device::CardError;
+use file::FileError;
 use livetape_audio::wav_reader::WavError;
 use livetape_audio::{Frame, FrameCount, GapReason, Spec, Title, WallTime};
 use std::future::Future;
@@ -71,6 +73,11 @@ pub trait Source: Send + 'static {
     /// Called once, before the first piece: the recorder has opened the stream and this is its next frame.
     fn begin(&mut self, next: Frame);
 
+    /// Whether it can wait: then it is asked for nothing while the recorder is behind, and nothing of it is given up.
+    fn can_wait(&self) -> bool {
+        false
+    }
+
     /// Waits for the next piece; `None` when the source has ended by itself. Dropping the future loses no audio.
     fn next(&mut self) -> impl Future<Output = Result<Option<Piece>, SourceError>> + Send;
 }
@@ -84,6 +91,9 @@ pub enum SourceError {
     /// A sound card cannot be used.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// Files cannot be played.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Reading failed.
     #[error("stdin cannot be read: {0}")]
     Read(#[from] std::io::Error),

@@ -1,7 +1,7 @@
 //! What a session can tell about itself, for meters and logs.
 
 use crate::drift::Drift;
-use livetape_audio::FrameCount;
+use livetape_audio::{FrameCount, RecordingId, Spec};
 
 /// How one source is doing. Counted in frames since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,10 @@ pub struct Status {
     pub connected: bool,
     /// Whether nothing is kept until somebody begins a recording.
     pub standing_by: bool,
+    /// The recording that takes its audio, or did last.
+    pub recording: Option<RecordingId>,
+    /// The shape of its audio, once it has begun.
+    pub spec: Option<Spec>,
     /// Frames captured, or found in the spool when it began.
     pub captured: FrameCount,
     /// Frames that are durable at the recorder.

@@ -417,6 +417,11 @@ impl Uplink {
         self.spooled() + self.spec.frames_in(self.bytes).0
     }
 
+    /// Whether much less waits than may.
+    pub fn has_room(&self) -> bool {
+        self.spec.bytes(self.waiting()) <= self.limit / 2
+    }
+
     /// Takes in what was captured, as of `now`. At the limit, the oldest audio goes to the store, or is given up.
     ///
     /// # Errors
@@ -485,6 +490,8 @@ impl Uplink {
         Status {
             connected: self.connected,
             standing_by: self.standing_by,
+            recording: self.numbers.recording,
+            spec: Some(self.spec),
             captured: self.captured,
             acknowledged: self.acknowledged,
             given_up: self.captured - self.acknowledged - waiting - self.unwanted,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that unwraps says all there is to say")]
 
 use livetape_audio::{SampleFormat, Spec};
+use livetape_capture::sources::file::Playing;
 use livetape_capture::{Capture, CaptureConfig, CaptureError, SourceConfig, SourceSpec};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,9 @@ fn source(stream: &str, source: SourceSpec) -> SourceConfig {
         source,
         shape: spec.into(),
         buffer: None,
+        playing: Playing::default(),
+        meter: None,
+        ends: false,
         title: String::new().parse().unwrap(),
     }
 }

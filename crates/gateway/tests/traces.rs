@@ -24,7 +24,7 @@ async fn a_request_is_traced_from_its_head_to_its_last_byte() {
     let collector = Collector::start();
     let otlp = Some(collector.url().parse().unwrap());
     let (filter, service) = ("off".to_owned(), "livetape-gateway".to_owned());
-    let telemetry = logging::start(&LogSettings { filter, format: Format::Text, otlp, service }).unwrap();
+    let telemetry = logging::start(&LogSettings { filter, format: Format::Text, otlp, service, over: false }).unwrap();
     let house = House::with(|c| c.limits.live_silence = Duration::from_secs(1)).await;
     let mut deck = house.record("live", Duration::from_secs(60));
     deck.play(RATE);

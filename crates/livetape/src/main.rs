@@ -8,6 +8,7 @@ mod gateway;
 mod health;
 mod manage;
 mod play;
+mod record;
 mod recorder;
 mod role;
 mod run;
@@ -56,6 +57,8 @@ enum Command {
     Devices(devices::DevicesArgs),
     /// Play a stream or a recording on a sound card, as a gateway serves it.
     Play(play::PlayArgs),
+    /// Record one source into a stream of a recorder that runs, and watch its level.
+    Record(Box<record::RecordArgs>),
     /// List the streams and recordings of a data folder.
     Streams(streams::StreamsArgs),
     /// Write a view of a recording to a file.
@@ -71,10 +74,15 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it keeps a line on the terminal, over which log lines are written.
+    const fn is_shown(&self) -> bool {
+        matches!(self, Self::Record(_))
+    }
+
     /// Who speaks, in traces.
     const fn name(&self) -> &'static str {
         match self {
-            Self::Capture(_) => "livetape-capture",
+            Self::Capture(_) | Self::Record(_) => "livetape-capture",
             Self::Recorder(_) => "livetape-recorder",
             Self::Gateway(_) => "livetape-gateway",
             _ => "livetape",
@@ -107,11 +115,18 @@ fn unset_if_empty(command: clap::Command) -> clap::Command {
 
 fn start(cli: Cli) -> anyhow::Result<()> {
     let otlp = OtlpUrl::find(cli.otlp_url, |name| std::env::var(name).ok())?;
-    let log = LogSettings { filter: cli.log, format: cli.log_format, otlp, service: cli.command.name().into() };
+    let log = LogSettings {
+        filter: cli.log,
+        format: cli.log_format,
+        otlp,
+        service: cli.command.name().into(),
+        over: cli.command.is_shown(),
+    };
     let telemetry = logging::start(&log)?;
     let outcome = match cli.command {
         Command::Run(args) => serve(|stop| run::run(*args, stop)),
         Command::Capture(args) => serve(|stop| capture::run(*args, stop)),
+        Command::Record(args) => serve(|stop| record::run(*args, stop)),
         Command::Recorder(args) => serve(|stop| recorder::run(*args, stop)),
         Command::Gateway(args) => serve(|stop| gateway::run(*args, stop)),
         Command::Manage(args) => serve(|stop| manage::run(args, stop)),

@@ -4,7 +4,7 @@
 //! Not here: which spans are exported, and how many ([`crate::traces`]).
 
 use crate::traces::{Exporter, OtlpUrl, TARGET};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -45,6 +45,25 @@ pub struct LogSettings {
     pub otlp: Option<OtlpUrl>,
     /// Who speaks, as traces name it: `livetape-recorder`.
     pub service: String,
+    /// Whether a line that somebody keeps drawing on the terminal is to be wiped before each log line.
+    pub over: bool,
+}
+
+/// Standard error, of which a terminal's current line is wiped first if so.
+struct Screen {
+    wipe: bool,
+}
+
+impl<'a> MakeWriter<'a> for Screen {
+    type Writer = std::io::Stderr;
+    fn make_writer(&'a self) -> Self::Writer {
+        let mut stderr = std::io::stderr();
+        if self.wipe {
+            // A log that cannot be written has nobody to tell.
+            let _ = stderr.write_all(b"\r\x1b[2K");
+        }
+        stderr
+    }
 }
 
 /// What was started. [`Telemetry::finish`] sends the last traces.
@@ -73,8 +92,8 @@ impl std::fmt::Debug for Telemetry {
 /// # Errors
 /// If the filter cannot be understood, or logging was started before.
 pub fn init(filter: &str) -> anyhow::Result<()> {
-    let settings =
-        LogSettings { filter: filter.into(), format: Format::Text, otlp: None, service: String::from("livetape") };
+    let (format, service) = (Format::Text, String::from("livetape"));
+    let settings = LogSettings { filter: filter.into(), format, otlp: None, service, over: false };
     start(&settings).map(Telemetry::finish)
 }
 
@@ -83,8 +102,11 @@ pub fn init(filter: &str) -> anyhow::Result<()> {
 /// # Errors
 /// If the filter cannot be understood, the exporter cannot start, or logging was started before.
 pub fn start(settings: &LogSettings) -> anyhow::Result<Telemetry> {
-    let ansi = std::io::stderr().is_terminal();
-    let (subscriber, telemetry) = build(settings, std::io::stderr, ansi)?;
+    let terminal = std::io::stderr().is_terminal();
+    // https://no-color.org: set and not empty.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let screen = Screen { wipe: terminal && settings.over };
+    let (subscriber, telemetry) = build(settings, screen, terminal && !plain)?;
     subscriber.try_init().map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))?;
     Ok(telemetry)
 }

@@ -86,7 +86,7 @@ fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let otlp = traces::OtlpUrl::find(None, |name| std::env::var(name).ok()).unwrap();
     let service = "livetape-recorder".to_owned();
-    let settings = LogSettings { filter: "debug".into(), format: Format::Json, otlp, service };
+    let settings = LogSettings { filter: "debug".into(), format: Format::Json, otlp, service, over: false };
     let telemetry = logging::start(&settings).unwrap();
     assert!(!format!("{settings:?} {telemetry:?}").contains(SECRET));
     let threads = || {

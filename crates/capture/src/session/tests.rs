@@ -232,7 +232,7 @@ fn session(url: &str, queue_bytes: u64) -> (Session, watch::Receiver<Status>) {
     };
     let recorder = livetape_proto::RecorderAddress::new(url);
     let destination = Destination { endpoint: recorder.endpoint().unwrap(), recorder };
-    (Session { destination, opening, timing: timing(), queue_bytes, spool: None, status }, watch)
+    (Session { destination, opening, timing: timing(), ends: false, queue_bytes, spool: None, status }, watch)
 }
 
 /// Runs 100 pieces and the end against a recorder in these moods.
@@ -382,6 +382,7 @@ async fn stopping_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn the_whole_role_with_two_real_generators() {
+    use crate::sources::file::Playing;
     use crate::{Capture, CaptureConfig, SourceConfig, SourceSpec};
     let (one, two) = (Recorder::default(), Recorder::default());
     // The second stream counts on from where its recording stands.
@@ -394,6 +395,9 @@ async fn the_whole_role_with_two_real_generators() {
             shape: spec.into(),
 
             buffer: None,
+            playing: Playing::default(),
+            meter: None,
+            ends: false,
             title: "Studio".parse().unwrap(),
         };
         let capture = Capture::bind(CaptureConfig::new(recorder.serve().await, vec![source])).await.unwrap();

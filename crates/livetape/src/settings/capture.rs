@@ -3,6 +3,7 @@
 use super::File;
 use anyhow::{Context, ensure};
 use livetape_audio::{SampleFormat, StreamName, Title};
+use livetape_capture::sources::file::{Pace, Playing};
 use livetape_capture::{CaptureConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
 use livetape_proto::RecorderAddress;
 use serde::Deserialize;
@@ -14,24 +15,47 @@ pub(crate) struct CaptureFlags {
     /// Name of the stream that the source goes to; once for each --source [default: live]
     #[arg(long = "stream", value_name = "NAME")]
     streams: Vec<StreamName>,
-    /// time-signal, tone, noise, counting, stdin, device:ID, or none; once for each --stream [default: time-signal]
+    /// time-signal, tone, noise, counting, stdin, file:PATH, device:ID, or none; once for each --stream [default: time-signal]
     #[arg(long = "source", value_name = "SPEC")]
     sources: Vec<SourceSpec>,
-    /// Frames per second of the sources, 8000 to 192000 [default: 48000]
+    #[command(flatten)]
+    how: SourceFlags,
+}
+
+/// How sources are captured.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct SourceFlags {
+    /// Frames per second of the sources, 8000 to 192000 [default: 48000; a file's own]
     #[arg(long, value_name = "HZ")]
     rate: Option<u32>,
-    /// Channels of the sources, 1 to 8 [default: 2]
+    /// Channels of the sources, 1 to 8 [default: 2; a file's own]
     #[arg(long)]
     channels: Option<u32>,
-    /// Sample format of the sources: s16, s24, s32 or f32, little-endian [default: s16]
+    /// Sample format of the sources: s16, s24, s32 or f32, little-endian [default: s16; a file's own]
     #[arg(long)]
     format: Option<SampleFormat>,
+    /// How fast files are played: as they sound, or as fast as the recorder takes them [default: realtime]
+    #[arg(long, value_enum)]
+    pace: Option<FilePace>,
+    /// Play files from the beginning again after the last one
+    #[arg(long = "loop")]
+    repeat: bool,
     /// Frames of a block that a sound card gives at once: its buffer has two of them [default: 50 ms of audio]
     #[arg(long, value_name = "FRAMES")]
     buffer_frames: Option<u32>,
     /// Where audio waits that the recorder cannot take, so that it survives this process [default: in memory only]
     #[arg(long, env = "LIVETAPE_SPOOL_DIR", value_name = "DIR")]
     spool_dir: Option<PathBuf>,
+}
+
+/// How fast files are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FilePace {
+    /// As they sound.
+    Realtime,
+    /// As fast as the recorder takes them.
+    Fast,
 }
 
 /// A source in the configuration file.
@@ -44,13 +68,16 @@ pub(crate) struct FileSource {
     channels: Option<u32>,
     format: Option<SampleFormat>,
     buffer_frames: Option<u32>,
+    pace: Option<FilePace>,
+    #[serde(rename = "loop")]
+    repeat: Option<bool>,
     title: Option<Title>,
 }
 
 impl CaptureFlags {
     /// Checked settings of sources that push to `recorder`.
     pub(crate) fn config(&self, recorder: RecorderAddress, file: &File) -> anyhow::Result<CaptureConfig> {
-        let spool = self.spool_dir.clone().or_else(|| file.spool_dir.clone()).map(SpoolConfig::new);
+        let spool = self.how.spool(file);
         Ok(CaptureConfig { spool, ..CaptureConfig::new(recorder, self.sources(file)?) })
     }
 
@@ -67,13 +94,8 @@ impl CaptureFlags {
             self.sources.len()
         );
         let one = |i: usize| {
-            Ok(SourceConfig {
-                stream: self.streams.get(i).cloned().map_or_else(|| "live".parse(), Ok)?,
-                source: self.sources.get(i).cloned().unwrap_or(SourceSpec::TimeSignal),
-                shape: self.shape(None, None, None)?,
-                buffer: self.buffer_frames,
-                title: Title::default(),
-            })
+            let stream = self.streams.get(i).cloned().map_or_else(|| "live".parse(), Ok)?;
+            self.how.one(stream, self.sources.get(i).cloned().unwrap_or(SourceSpec::TimeSignal), Title::default())
         };
         (0..n).map(one).collect()
     }
@@ -83,10 +105,42 @@ impl CaptureFlags {
         Ok(SourceConfig {
             stream: source.stream.clone(),
             source: source.source.parse().with_context(place)?,
-            shape: self.shape(source.format, source.rate, source.channels).with_context(place)?,
-            buffer: self.buffer_frames.or(source.buffer_frames),
+            shape: self.how.shape(source.format, source.rate, source.channels).with_context(place)?,
+            buffer: self.how.buffer_frames.or(source.buffer_frames),
+            playing: self.how.playing(source.pace, source.repeat),
+            meter: None,
+            ends: false,
             title: source.title.clone().unwrap_or_default(),
         })
+    }
+}
+
+impl SourceFlags {
+    /// Where audio waits that the recorder cannot take, if anywhere on disk.
+    pub(crate) fn spool(&self, file: &File) -> Option<SpoolConfig> {
+        self.spool_dir.clone().or_else(|| file.spool_dir.clone()).map(SpoolConfig::new)
+    }
+
+    /// One source that these flags describe.
+    pub(crate) fn one(&self, stream: StreamName, source: SourceSpec, title: Title) -> anyhow::Result<SourceConfig> {
+        Ok(SourceConfig {
+            stream,
+            source,
+            shape: self.shape(None, None, None)?,
+            buffer: self.buffer_frames,
+            playing: self.playing(None, None),
+            meter: None,
+            ends: false,
+            title,
+        })
+    }
+
+    fn playing(&self, pace: Option<FilePace>, repeat: Option<bool>) -> Playing {
+        let pace = match self.pace.or(pace) {
+            Some(FilePace::Fast) => Pace::Fast,
+            Some(FilePace::Realtime) | None => Pace::Realtime,
+        };
+        Playing { pace, repeat: self.repeat || repeat.unwrap_or(false) }
     }
 
     fn shape(&self, format: Option<SampleFormat>, rate: Option<u32>, channels: Option<u32>) -> anyhow::Result<Shape> {

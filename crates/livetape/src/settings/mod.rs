@@ -90,6 +90,13 @@ pub(crate) struct File {
     source: Vec<capture::FileSource>,
 }
 
+impl File {
+    /// Where the gateway listens.
+    pub(crate) fn http_addr(&self) -> SocketAddr {
+        self.http_addr.unwrap_or(local(8080))
+    }
+}
+
 /// Which file.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct FileFlag {

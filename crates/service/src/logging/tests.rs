@@ -39,7 +39,7 @@ fn logged(format: Format, filter: &str) -> String {
 }
 
 fn settings(format: Format, filter: &str) -> LogSettings {
-    LogSettings { filter: filter.into(), format, otlp: None, service: "livetape-test".into() }
+    LogSettings { filter: filter.into(), format, otlp: None, service: "livetape-test".into(), over: false }
 }
 
 #[test]

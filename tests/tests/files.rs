@@ -1,0 +1,95 @@
+//! Audio files as sources of the real program: what a listener gets is what was in the file.
+
+use anyhow::Result;
+use livetape_audio::{Container, DataSize, Frame, FrameCount};
+use livetape_testkit::process::Start;
+use livetape_testkit::{counting, http, spawn, wait};
+use livetape_tests::growing::SOON;
+use std::path::{Path, PathBuf};
+
+fn wav(path: &Path, first: u64, frames: u64) -> Result<PathBuf> {
+    let head = Container::Wav.header(counting::spec(44_100)?, DataSize::Known(FrameCount::new(frames)));
+    let pcm = counting::encode(Frame::new(first), FrameCount::new(frames));
+    std::fs::write(path, [&head[..], &pcm].concat())?;
+    Ok(path.to_owned())
+}
+
+/// A FLAC file of counting PCM, with a title.
+fn flac(dir: &Path, name: &str, first: u64, frames: u64) -> Result<PathBuf> {
+    let (input, output) = (wav(&dir.join("in.wav"), first, frames)?, dir.join(name));
+    let mut command = spawn::command("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(&input);
+    command.args(["-metadata", "artist=Anna", "-metadata", &format!("title={name}")]).arg(&output);
+    let done = spawn::run(command, SOON)?;
+    anyhow::ensure!(done.code == Some(0), "{}", done.text());
+    std::fs::remove_file(input)?;
+    Ok(output)
+}
+
+fn sealed(address: std::net::SocketAddr) -> Result<serde_json::Value> {
+    wait::until("the recording is sealed", SOON, || {
+        let list = http::json(address, "/recordings").ok()?;
+        let one = list["recordings"].as_array()?.first()?.clone();
+        (one["state"] == "sealed").then_some(one)
+    })
+}
+
+#[test]
+fn an_album_is_recorded_to_the_bit_with_its_titles() -> Result<()> {
+    let (data, music) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    // Minutes of audio: as fast as it goes is faster than they sound, and more than may wait in memory.
+    const EACH: u64 = 3_000_017;
+    for n in 0..3 {
+        flac(music.path(), &format!("{n}.flac"), n * EACH, EACH)?;
+    }
+    std::fs::write(music.path().join("1b.flac"), b"fLaC and then nothing of the kind")?;
+    let livetape = Start::new(data.path())
+        .args(["--source", &format!("file:{}", music.path().display()), "--stream", "album", "--pace", "fast"])
+        .spawn()?;
+    let recording = sealed(livetape.http())?;
+    let id = recording["id"].as_str().unwrap_or_default();
+    let audio = http::get(livetape.http(), &format!("/recordings/{id}/audio.pcm")).send()?.to_end(SOON)?.0;
+    assert_eq!(audio.len() as u64, 3 * EACH * 4);
+    counting::verify(&audio, Frame::ZERO)?;
+    let timeline = http::json(livetape.http(), &format!("/recordings/{id}/timeline"))?;
+    let entries = timeline["entries"].as_array().cloned().unwrap_or_default();
+    let titles: Vec<_> = entries.iter().filter(|entry| entry["type"] == "title").collect();
+    for (n, title) in (0..3).zip(&titles) {
+        let wanted = (EACH * n, format!("Anna - {n}.flac"));
+        assert_eq!((title["frame"].as_u64(), title["title"].as_str()), (Some(wanted.0), Some(wanted.1.as_str())));
+    }
+    assert_eq!((titles.len(), entries.iter().any(|entry| entry["type"] == "gap")), (3, false), "{timeline}");
+    assert!(livetape.log().contains("1b.flac"), "a broken file is said");
+    livetape.stop()
+}
+
+#[test]
+fn a_file_that_cannot_be_played_ends_the_program_with_its_name() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let broken = dir.path().join("broken.flac");
+    std::fs::write(&broken, b"fLaC and then nothing of the kind")?;
+    let mut livetape = Start::new(dir.path().join("data")).source(&format!("file:{}", broken.display())).spawn()?;
+    assert!(!livetape.wait(SOON)?.success());
+    assert!(livetape.log().contains("broken.flac: cannot be played"), "{}", livetape.log());
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_is_named() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir()?;
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777))?;
+    let folder = dir.path().join("secret");
+    std::fs::create_dir(&folder)?;
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o000))?;
+    let start = Start::new(dir.path().join("data")).source(&format!("file:{}", folder.display()));
+    // Root may read everything: then it has to be somebody else.
+    let start = match std::fs::read_dir(&folder) {
+        Ok(_) => start.through(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]),
+        Err(_) => start,
+    };
+    let mut livetape = start.spawn()?;
+    assert!(!livetape.wait(SOON)?.success());
+    assert!(livetape.log().contains("secret: Permission denied"), "{}", livetape.log());
+    Ok(())
+}
