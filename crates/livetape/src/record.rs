@@ -51,9 +51,10 @@ pub(crate) async fn run(args: RecordArgs, stop: CancellationToken) -> anyhow::Re
     let mut source = args.how.one(args.stream.clone(), args.source, args.title.unwrap_or_default())?;
     (source.meter, source.ends) = (Some(meter.clone()), true);
     let timing = Timing { flush: FLUSH, ..Timing::default() };
-    let url = args.recorder.url(&file);
+    let recorder = args.recorder.address(&file)?;
+    let url = recorder.url().to_owned();
     let spool = args.how.spool(&file);
-    let capture = CaptureConfig { spool, timing, ..CaptureConfig::new(url.clone(), vec![source]) };
+    let capture = CaptureConfig { spool, timing, ..CaptureConfig::new(recorder, vec![source]) };
     let capture = Capture::bind(capture).await?;
     let (_, status) = capture.statuses().pop().context("one source has one status")?;
 
