@@ -137,7 +137,7 @@ fn a_card_that_is_pulled_out_is_found_again_by_its_name() {
         assert_eq!(lost.reason, GapReason::DeviceAway);
         let measured = listening.spec().duration(lost.frames);
         assert!(measured >= Duration::from_millis(600), "{measured:?}");
-        assert!(measured.abs_diff(away) < Duration::from_millis(5), "{measured:?} lost between times {away:?} apart");
+        assert!(measured.abs_diff(away) < Duration::from_millis(50), "{measured:?} lost between times {away:?} apart");
         listening.audio(48_000).await;
         assert!(listening.status.borrow().card.is_some_and(|card| card.present && card.losses == 1));
     });
@@ -155,7 +155,10 @@ fn an_overrun_is_a_gap_and_the_card_goes_on() {
         assert_eq!(lost.reason, GapReason::Xrun);
         assert_eq!(missing.get(), 200 * u64::from(BLOCK), "as many as were not given");
         let measured = listening.spec().duration(lost.frames);
-        assert!(measured.abs_diff(apart) < Duration::from_millis(5), "{measured:?} lost between times {apart:?} apart");
+        assert!(
+            measured.abs_diff(apart) < Duration::from_millis(50),
+            "{measured:?} lost between times {apart:?} apart"
+        );
         // Two seconds by the card's numbers, and by the clock of a machine that may be busy.
         assert!((1.0..4.0).contains(&measured.as_secs_f64()), "{measured:?}");
         listening.audio(48_000).await;
