@@ -108,8 +108,6 @@ pub struct Decoder {
     damaged: u64,
     /// Of them and of those that held nothing, how many came one after another.
     empty: u32,
-    /// Nobody has said where it ends: where the bytes do.
-    endless: bool,
     ended: bool,
 }
 
@@ -125,7 +123,7 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] if it is nothing that can be decoded.
     pub fn open(mut input: Input, extension: Option<&str>) -> Result<Self, DecodeError> {
-        let (edits, endless) = (gapless::edits(&mut input), input.is_endless_wav());
+        let edits = gapless::edits(&mut input);
         let handle = input.handle();
         let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
         let mut hint = Hint::new();
@@ -143,7 +141,7 @@ impl Decoder {
         let tags = tags::all(&mut format.metadata());
         let mut decoder = Self::of_track(format, handle)?;
         decoder.trim.container(edits, tags.smpb);
-        (decoder.tags, decoder.endless) = (Some(tags.tags), endless);
+        decoder.tags = Some(tags.tags);
         // What the head says may be wrong or missing: what the first frames are, counts.
         decoder.fill()?;
         if decoder.samples.is_empty() { Err(DecodeError::NoAudio) } else { Ok(decoder) }
@@ -168,7 +166,6 @@ impl Decoder {
             frames: FrameCount::ZERO,
             damaged: 0,
             empty: 0,
-            endless: false,
             ended: false,
         })
     }
@@ -245,10 +242,7 @@ impl Decoder {
             Ok(Some(_)) => self.empty += 1,
             Ok(None) => self.ended = true,
             Err(Error::ResetRequired) => self.restart()?,
-            Err(error) => match DecodeError::from(error) {
-                DecodeError::Cut if self.endless => self.ended = true,
-                error => return Err(error),
-            },
+            Err(error) => return Err(error.into()),
         }
         self.tags = tags::newer(&mut self.format.metadata()).or(self.tags.take());
         Ok(())
