@@ -14,6 +14,8 @@ AWAY ?= 60
 RESTLESS ?= 90
 # One of the players of `make clients`: make clients CLIENT=VLC
 CLIENT ?=
+# How long `make fuzz` runs each target.
+SECONDS ?= 60
 # Most tests wait for audio to pass in real time: more of them at once than there are cores.
 TEST_THREADS ?= 4
 # The newer `docker compose`, or the older docker-compose.
@@ -30,6 +32,7 @@ help:
 	@echo 'make check    formatting, lints, documentation, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte (KILLS= FAULTS=)'
+	@echo 'make fuzz     feed garbage to what reads files, a minute for each target (SECONDS=)'
 	@echo 'make bench    measure on this machine what listeners, ranges and sources cost, against nginx, Icecast and'
 	@echo '              bare loops (20 minutes)'
 	@echo 'make compose  build the image, run docker-compose.yml and break it (installs and starts an engine where there is none)'
@@ -68,6 +71,10 @@ torture:
 	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
 	    RUST_TEST_THREADS=$(TEST_THREADS) \
 	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless
+
+fuzz:
+	@scripts/setup.sh test
+	@scripts/fuzz.sh $(SECONDS)
 
 bench:
 	@scripts/setup.sh bench

@@ -108,6 +108,8 @@ pub struct Decoder {
     damaged: u64,
     /// Of them and of those that held nothing, how many came one after another.
     empty: u32,
+    /// Nobody has said where it ends: where the bytes do.
+    endless: bool,
     ended: bool,
 }
 
@@ -123,7 +125,7 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] if it is nothing that can be decoded.
     pub fn open(mut input: Input, extension: Option<&str>) -> Result<Self, DecodeError> {
-        let edits = gapless::edits(&mut input);
+        let (edits, endless) = (gapless::edits(&mut input), input.is_endless_wav());
         let handle = input.handle();
         let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
         let mut hint = Hint::new();
@@ -141,7 +143,7 @@ impl Decoder {
         let tags = tags::all(&mut format.metadata());
         let mut decoder = Self::of_track(format, handle)?;
         decoder.trim.container(edits, tags.smpb);
-        decoder.tags = Some(tags.tags);
+        (decoder.tags, decoder.endless) = (Some(tags.tags), endless);
         // What the head says may be wrong or missing: what the first frames are, counts.
         decoder.fill()?;
         if decoder.samples.is_empty() { Err(DecodeError::NoAudio) } else { Ok(decoder) }
@@ -166,6 +168,7 @@ impl Decoder {
             frames: FrameCount::ZERO,
             damaged: 0,
             empty: 0,
+            endless: false,
             ended: false,
         })
     }
@@ -242,7 +245,10 @@ impl Decoder {
             Ok(Some(_)) => self.empty += 1,
             Ok(None) => self.ended = true,
             Err(Error::ResetRequired) => self.restart()?,
-            Err(error) => return Err(error.into()),
+            Err(error) => match DecodeError::from(error) {
+                DecodeError::Cut if self.endless => self.ended = true,
+                error => return Err(error),
+            },
         }
         self.tags = tags::newer(&mut self.format.metadata()).or(self.tags.take());
         Ok(())

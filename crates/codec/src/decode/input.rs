@@ -1,11 +1,15 @@
 //! What a decoder reads: a file, bytes, or a stream that comes from somewhere. Somebody else can see how far it is, and
 //! call it off.
 
+use livetape_audio::wav_reader::{self, WavHead};
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use symphonia::core::io::{MediaSource, ReadOnlySource};
+
+/// The head of a WAV file is usually shorter.
+const HEAD: u64 = 4096;
 
 /// Where a decoder is, for another thread.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +85,19 @@ impl Input {
     pub fn under(mut self, handle: Handle) -> Self {
         self.handle = handle;
         self
+    }
+
+    /// Whether it is a WAV file of somebody who wrote to a pipe, or was stopped, and never said how long it is. Leaves the
+    /// input as it was.
+    pub(super) fn is_endless_wav(&mut self) -> bool {
+        if !self.source.is_seekable() {
+            return false;
+        }
+        let mut head = Vec::new();
+        let read = self.by_ref().take(HEAD).read_to_end(&mut head);
+        let rewound = self.seek(SeekFrom::Start(0));
+        let known = matches!(wav_reader::read_head(&head), Ok(Some(WavHead { data_len: None, .. })));
+        known && read.is_ok() && rewound.is_ok()
     }
 
     /// For another thread.
