@@ -51,6 +51,11 @@ impl Caller {
         &self.identity
     }
 
+    /// The right that the request needs, if it needs one.
+    pub const fn right(&self) -> Option<Right> {
+        self.right
+    }
+
     /// Whether the request may be about this stream now.
     ///
     /// # Errors

@@ -4,6 +4,8 @@ use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
 use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
+use livetape_service::TlsFiles;
+use livetape_service::tls::TlsError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,8 @@ pub struct GatewayConfig {
     pub cors_origins: Vec<String>,
     /// Who may what. Without it everybody may everything on a loopback address, and no other address is taken.
     pub access: Option<Arc<Access>>,
+    /// Certificate and key for HTTPS; HTTP without them.
+    pub tls: Option<TlsFiles>,
     /// Address of the recorder that carries out what operators want, as `http://127.0.0.1:7070`; nothing is changed
     /// through this gateway if absent.
     pub operations_url: Option<RecorderAddress>,
@@ -79,6 +83,7 @@ impl GatewayConfig {
             hosts: Vec::new(),
             cors_origins: Vec::new(),
             access: None,
+            tls: None,
             operations_url: None,
             drain: Self::DRAIN,
             limits: Limits::default(),
@@ -106,6 +111,9 @@ pub enum GatewayError {
          (LIVETAPE_ANONYMOUS=listen)"
     )]
     Exposed(SocketAddr),
+    /// Certificate or key.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// Who may what cannot be told.
     #[error(transparent)]
     Access(#[from] AccessError),

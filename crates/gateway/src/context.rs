@@ -10,6 +10,7 @@ use crate::pulse::Pulses;
 use crate::remote::Operations;
 use http::Method;
 use livetape_access::Access;
+use livetape_service::Tls;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) bodies: Arc<Semaphore>,
     /// Who carries out what operators want, if anybody does.
     pub(crate) operations: Option<Operations>,
+    /// How connections are encrypted, if they are.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// Who may what.
     pub(crate) access: Arc<Access>,
     /// One permit for each body of a request.

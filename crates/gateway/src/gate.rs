@@ -19,7 +19,7 @@ use futures::future::{BoxFuture, FutureExt};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri, Version};
 use http_body::{Frame, SizeHint};
-use livetape_access::{Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Unproven, wall_clock};
+use livetape_access::{Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Right, Shown, Unproven, wall_clock};
 use livetape_audio::{RecordingId, StreamName};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,6 +82,8 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 pub(crate) struct Gate {
     caller: Caller,
     stream: Option<StreamName>,
+    /// Method and route.
+    what: String,
     old: Option<Arc<Connection>>,
 }
 
@@ -108,11 +110,18 @@ impl Gate {
         }
         let old = (request.version() <= Version::HTTP_10).then(|| request.extensions().get().cloned()).flatten();
         request.extensions_mut().insert(caller.clone());
-        Ok(Some(Self { caller, stream, old }))
+        let what = format!("{} {}", row.method, row.path);
+        Ok(Some(Self { caller, stream, what, old }))
     }
 
-    /// Has the body of a reply end with the right to it.
+    /// Has the body of a reply end with the right to it. Who manages and exports is written down.
     pub(crate) fn watch(self, context: &Context, reply: Response) -> Response {
+        if let (Some(right), Some(stream)) = (self.caller.right().filter(|right| *right != Right::Listen), &self.stream)
+        {
+            let (who, status) = (self.caller.identity(), reply.status().as_u16());
+            let by = who.way().word();
+            tracing::info!(target: "livetape::audit", who = who.name(), by, %right, %stream, what = self.what, status, "asked");
+        }
         if !reply.status().is_success() || reply.body().is_end_stream() {
             return reply;
         }

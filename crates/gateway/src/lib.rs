@@ -37,6 +37,7 @@ mod request;
 mod routes;
 mod server;
 mod session;
+mod socket;
 mod tape;
 mod timelines;
 mod trace;

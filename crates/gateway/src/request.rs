@@ -126,7 +126,7 @@ impl Request {
     pub(crate) fn delivery(&self, context: &Context, live: bool, length: Option<u64>) -> Result<Delivery, Problem> {
         let until_closed = self.version <= Version::HTTP_10 && length.is_none();
         let permit = context.room_for_body()?;
-        let from_disk = self.version <= Version::HTTP_11;
+        let from_disk = self.version <= Version::HTTP_11 && context.tls.is_none();
         Ok(Delivery { connection: self.connection.clone(), until_closed, live, length, from_disk, permit })
     }
 }

@@ -60,6 +60,10 @@ async fn every_request(State(context): State<Arc<Context>>, request: Request, ne
     context.origins.mark(origin.as_ref(), reply.headers_mut());
     context.instruments.answered(route.as_ref().map(MatchedPath::as_str), reply.status());
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if context.tls.is_some() {
+        reply.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     trace::until_last_byte(span, reply)
 }
 

@@ -12,6 +12,7 @@ use crate::pulse::{self, Pulses};
 use crate::receive::{AT_ONCE, receive};
 use crate::remote::{Operations, Remote};
 use crate::routes;
+use crate::socket::Socket;
 use crate::wire::Wire;
 use axum::Router;
 use axum::body::Body;
@@ -26,6 +27,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use livetape_service::Clients;
+use livetape_service::Tls;
 use livetape_service::metrics::{Held, Metrics};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -104,6 +106,7 @@ impl Gateway {
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
             operations: config.operations_url.as_ref().map(Operations::new).transpose()?,
+            tls: config.tls.map(|files| Tls::load(files, &[b"h2", b"http/1.1"])).transpose()?,
             access,
             receiving: semaphore(AT_ONCE),
             ready: watch::Sender::new(remote.is_none()),
@@ -135,6 +138,11 @@ impl Gateway {
         self.context.instruments.metrics.clone()
     }
 
+    /// Whether it speaks TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.context.tls.is_some()
+    }
+
     /// The address that it listens on.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -148,6 +156,8 @@ impl Gateway {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), GatewayError> {
         let Self { listener, drain, connections, context, remote, .. } = self;
         let pulse = tokio::spawn(pulse::watch(context.clone()));
+        let tls = context.tls.clone();
+        let _tls = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(async move { tls.follow().await })));
         let access = Arc::clone(&context.access);
         let _access = AbortOnDropHandle::new(tokio::spawn(async move { access.follow().await }));
         // Until the end of the drain: listeners may still be told of the last frames.
@@ -271,6 +281,7 @@ async fn serve(
     let mut two = builder.http2();
     two.timer(TokioTimer::new()).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);
     two.max_concurrent_streams(STREAMS);
+    let plain = context.tls.is_none();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (mut parts, body) = request.into_parts();
         let version = parts.version;
@@ -303,14 +314,18 @@ async fn serve(
         async move {
             let (head, body) = reply.await?.into_parts();
             let body = body.map_err(hold);
-            Ok::<_, Infallible>(match only_head(&body, version) {
+            Ok::<_, Infallible>(match plain && only_head(&body, version) {
                 true => go_on_without(head, body, version, &connection),
                 false => Response::from_parts(head, Either::Left(body)),
             })
         }
     });
     let wire = Wire::new(stream, connection.clone());
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(wire.clone()), service));
+    let socket = match &context.tls {
+        Some(tls) => Socket::Tls(Box::new(tls.accept(wire.clone()).await?), connection.clone()),
+        None => Socket::Plain(wire.clone()),
+    };
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let mut drains = pin!(context.drain.cancelled());
     let mut draining = false;
     loop {

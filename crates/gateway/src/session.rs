@@ -50,7 +50,11 @@ pub(crate) async fn begin(
         return Err(Problem::bad_request("a password is not kept in a cookie", "log in with a token"));
     }
     let mut reply = json(&described(&identity))?;
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", token.reveal());
+    let cookie = format!(
+        "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{}",
+        token.reveal(),
+        if context.tls.is_some() { "; Secure" } else { "" }
+    );
     let mut cookie = HeaderValue::from_str(&cookie).map_err(|error| Problem::internal(&error))?;
     cookie.set_sensitive(true);
     reply.headers_mut().insert(SET_COOKIE, cookie);

@@ -3,6 +3,7 @@
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
 use crate::settings::gateway::{GatewayFlags, ReadFlag};
+use crate::settings::tls::TlsFlags;
 use crate::settings::{DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
 use anyhow::Context;
 use livetape_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
@@ -26,6 +27,8 @@ pub(crate) struct GatewayArgs {
     #[command(flatten)]
     access: AccessFlags,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
@@ -37,7 +40,7 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     let policy = args.access.policy(&file)?;
     let recorder_url = args.recorder.address(&file)?;
     let config = args.gateway.config(&policy, &file)?;
-    let config = GatewayConfig { operations_url: Some(recorder_url.clone()), ..config };
+    let config = GatewayConfig { operations_url: Some(recorder_url.clone()), tls: args.tls.files(&file)?, ..config };
     let remote =
         RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;
@@ -45,7 +48,7 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     let readiness = Readiness::awaiting(&["catalogue"]);
     let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness.clone(), gateway.metrics()).await?;
     let ready = gateway.ready();
-    let mut said = vec![("Listen", format!("{}/", role::url(gateway.local_addr())))];
+    let mut said = vec![("Listen", role::web(&gateway))];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
 

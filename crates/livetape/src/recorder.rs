@@ -3,9 +3,10 @@
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
 use crate::settings::recorder::RecorderFlags;
+use crate::settings::tls::TlsFlags;
 use crate::settings::{DataFlag, FileFlag, OpsFlag, RedisFlag};
 use anyhow::Context;
-use livetape_recorder::Recorder;
+use livetape_recorder::{Recorder, RecorderConfig};
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ pub(crate) struct RecorderArgs {
     #[command(flatten)]
     access: AccessFlags,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
@@ -31,7 +34,7 @@ pub(crate) struct RecorderArgs {
 pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let config = args.recorder.config(&args.data, &policy, &file)?;
+    let config = RecorderConfig { tls: args.tls.mutual(&file)?, ..args.recorder.config(&args.data, &policy, &file)? };
     let redis = role::publish_to(args.redis.config(&file)?);
     let tails: Arc<dyn Publisher> = Arc::new(MemoryTails::default());
     let publishers: Vec<Arc<dyn Publisher>> = redis.iter().map(|redis| Arc::clone(redis) as _).chain([tails]).collect();

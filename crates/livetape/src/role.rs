@@ -3,6 +3,7 @@
 
 use anyhow::{Context, anyhow};
 use livetape_capture::{Capture, CaptureError, SessionError};
+use livetape_gateway::Gateway;
 use livetape_service::ops::OpsConfig;
 use livetape_service::{Metrics, OpsListener, Readiness};
 use livetape_tail::redis::{RedisConfig, RedisPublisher};
@@ -143,6 +144,12 @@ pub(crate) fn reachable(addr: SocketAddr) -> SocketAddr {
 /// Where somebody on this machine finds what listens there.
 pub(crate) fn url(addr: SocketAddr) -> String {
     format!("http://{}", reachable(addr))
+}
+
+/// The address of a gateway's page as somebody on this machine reaches it.
+pub(crate) fn web(gateway: &Gateway) -> String {
+    let scheme = if gateway.is_encrypted() { "https" } else { "http" };
+    format!("{scheme}://{}/", reachable(gateway.local_addr()))
 }
 
 /// Says where everything is, for people and for programs that started this one.

@@ -5,12 +5,13 @@ use crate::settings::access::AccessFlags;
 use crate::settings::capture::CaptureFlags;
 use crate::settings::gateway::GatewayFlags;
 use crate::settings::recorder::RecorderFlags;
+use crate::settings::tls::TlsFlags;
 use crate::settings::{DataFlag, FileFlag, OpsFlag, RedisFlag};
 use anyhow::Context;
 use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_proto::RecorderAddress;
-use livetape_recorder::Recorder;
+use livetape_recorder::{Recorder, RecorderConfig};
 use livetape_service::ops::OpsConfig;
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     access: AccessFlags,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
@@ -41,9 +44,9 @@ pub(crate) struct RunArgs {
 pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let recorder = args.recorder.config(&args.data, &policy, &file)?;
+    let recorder = RecorderConfig { tls: args.tls.mutual(&file)?, ..args.recorder.config(&args.data, &policy, &file)? };
     let insider = recorder.access.as_ref().map(|access| access.insider().clone()).context("access")?;
-    let gateway = args.gateway.config(&policy, &file)?;
+    let gateway = GatewayConfig { tls: args.tls.files(&file)?, ..args.gateway.config(&policy, &file)? };
     let capture = args.capture.config(RecorderAddress::new(""), &file)?;
     let redis = role::publish_to(args.redis.config(&file)?);
     let ops = args.ops.given(&policy, &file);
@@ -72,7 +75,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
             role::ops(OpsConfig::default(), metrics).await.inspect_err(|e| tracing::info!("no metrics: {e:#}")).ok()
         }
     };
-    role::announce(&[("Listen", format!("{}/", role::url(gateway.local_addr()))), ("Ingest", ingest)])?;
+    role::announce(&[("Listen", role::web(&gateway)), ("Ingest", ingest)])?;
 
     let ops = ops.map(|ops| Role::ops(ops, &stop));
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));

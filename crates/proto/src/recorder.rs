@@ -4,7 +4,7 @@ use std::fmt;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 /// Longest address, in bytes.
@@ -15,6 +15,7 @@ const MAX_URL: usize = 512;
 pub struct RecorderAddress {
     url: String,
     proof: Proof,
+    tls: Option<ClientTlsConfig>,
 }
 
 /// What is shown with each call: a token, or nothing.
@@ -28,8 +29,11 @@ pub type RecorderChannel = InterceptedService<Channel, Proof>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The address.
-    #[error("{0:?} is not the address of a recorder: write it as http://recorder:7070")]
+    #[error("{0:?} is not the address of a recorder: write it as http://recorder:7070 or https://recorder:7070")]
     Url(String),
+    /// Certificates or keys.
+    #[error("TLS to the recorder: {0}")]
+    Tls(String),
     /// The token, which is not quoted.
     #[error("the token for the recorder has characters that no token has")]
     Token,
@@ -38,7 +42,7 @@ pub enum AddressError {
 impl RecorderAddress {
     /// At `url`, as `http://recorder:7070`, showing nothing.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), proof: Proof::default() }
+        Self { url: url.into(), proof: Proof::default(), tls: None }
     }
 
     /// With a token, or a JWT, for each call.
@@ -52,6 +56,17 @@ impl RecorderAddress {
         Ok(Self { proof: Proof(Some(value)), ..self })
     }
 
+    /// Over TLS, with the authorities in `ca` (PEM) instead of those of this machine, and with a certificate and its key
+    /// (PEM) for a recorder that asks for one. For an `https` address.
+    pub fn with_tls(self, ca: Option<&str>, identity: Option<(&str, &str)>) -> Self {
+        let tls = ca.map_or_else(
+            || ClientTlsConfig::new().with_native_roots(),
+            |ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+        );
+        let tls = identity.map_or(tls.clone(), |(cert, key)| tls.identity(Identity::from_pem(cert, key)));
+        Self { tls: Some(tls), ..self }
+    }
+
     /// The address.
     pub fn url(&self) -> &str {
         &self.url
@@ -63,10 +78,16 @@ impl RecorderAddress {
     /// [`AddressError::Url`].
     pub fn endpoint(&self) -> Result<Endpoint, AddressError> {
         let wrong = || AddressError::Url(self.url.chars().take(200).collect());
-        if self.url.len() > MAX_URL || !self.url.starts_with("http://") {
+        let is_tls = self.url.starts_with("https://");
+        if self.url.len() > MAX_URL || !(is_tls || self.url.starts_with("http://")) {
             return Err(wrong());
         }
-        Endpoint::from_shared(self.url.clone()).map_err(|_| wrong())
+        let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong())?;
+        if !is_tls {
+            return Ok(endpoint);
+        }
+        let tls = self.tls.clone().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
+        endpoint.tls_config(tls).map_err(|error| AddressError::Tls(error.to_string()))
     }
 
     /// Calls over a connection that was made.

@@ -2,10 +2,12 @@
 //! answered. About which stream a call is stands in its messages, so the services ask the [`Caller`] about it; what goes on
 //! for a while ends with the right to it.
 
+use crate::incoming::Client;
 use crate::metrics::Instruments;
 use crate::status;
 use futures::future::{BoxFuture, FutureExt};
 use http::header::AUTHORIZATION;
+use livetape_access::Right::Listen;
 use livetape_access::{Access, Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Unproven, wall_clock};
 use livetape_audio::StreamName;
 use std::sync::Arc;
@@ -71,7 +73,10 @@ where
 fn shown<B>(request: &http::Request<B>) -> Result<Shown, Status> {
     let mut values = request.headers().get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
-        (None, _) => Ok(Shown::Nothing),
+        (None, _) => Ok(match request.extensions().get::<Client>() {
+            Some(client) if !client.names.is_empty() => Shown::Certificate(client.names.clone()),
+            _ => Shown::Nothing,
+        }),
         (Some(value), None) => {
             let text = value.to_str().map_err(|_| unreadable("authorization is not plain text"))?;
             Shown::authorization(text).map_err(|error| unreadable(&error.to_string()))
@@ -110,9 +115,14 @@ pub(crate) fn caller(extensions: &Extensions) -> Result<Caller, Status> {
     extensions.get::<Caller>().cloned().ok_or_else(missing)
 }
 
-/// Whether the call may be about this stream.
+/// Whether the call may be about this stream. Who publishes, manages and exports is written down.
 pub(crate) fn may(caller: &Caller, stream: &StreamName) -> Result<(), Status> {
-    caller.may(stream, wall_clock()).map_err(|why| denied(why.into()))
+    caller.may(stream, wall_clock()).map_err(|why| denied(why.into()))?;
+    if let Some(right) = caller.right().filter(|right| *right != Listen) {
+        let who = caller.identity();
+        tracing::info!(target: "livetape::audit", who = who.name(), by = who.way().word(), %right, %stream, "allowed");
+    }
+    Ok(())
 }
 
 /// The end of the right to what goes on, of one stream or of all that the caller sees.

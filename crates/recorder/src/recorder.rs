@@ -16,7 +16,7 @@ use crate::tape;
 use anyhow::Context;
 use livetape_access::{Access, Grants};
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, StreamRules, Tail};
-use livetape_service::{Metrics, Tasks};
+use livetape_service::{Metrics, Tasks, Tls, TlsFiles};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct RecorderConfig {
     pub grpc_addr: SocketAddr,
     /// Who may what. Without it everybody may everything on a loopback address, and no other address is taken.
     pub access: Option<Arc<Access>>,
+    /// Certificate and key of the address; without them it is not encrypted.
+    pub tls: Option<TlsFiles>,
     /// Time between two sync rounds: how much audio a power cut may cost.
     pub sync_interval: Duration,
     /// How long a source may be away before its recording is sealed.
@@ -64,6 +66,7 @@ pub struct Recorder {
     shared: Arc<Shared>,
     open: Vec<OpenTape>,
     retention: Retention,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Recorder {
@@ -83,6 +86,7 @@ impl Recorder {
                  say who may with LIVETAPE_ACCESS, or say that anybody may with LIVETAPE_ANONYMOUS=publish"
             ),
         };
+        let tls = config.tls.map(|files| Tls::load(files, &[b"h2"])).transpose().context("TLS")?;
         let (path, disk) = (config.data_dir.clone(), config.disk.clone());
         let (dir, recordings) = tokio::task::spawn_blocking(move || {
             let dir = DataDir::open(&path, disk)?;
@@ -111,7 +115,7 @@ impl Recorder {
         });
         let recovering = Arc::clone(&shared);
         let open = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
-        Ok(Self { listener, addr, shared, open, retention: config.retention })
+        Ok(Self { listener, addr, shared, open, retention: config.retention, tls })
     }
 
     /// Where sources connect.
@@ -147,7 +151,7 @@ impl Recorder {
         let calls = TaskTracker::new();
         let keeper = Keeper::new(Arc::clone(&self.shared), Arc::clone(&streams));
         let server = server::router(&self.shared, &streams, &keeper, &calls, &shutdown).await?;
-        let incoming = incoming(self.listener);
+        let incoming = incoming(self.listener, self.tls);
         let (stopping, all_ended) = (shutdown.clone(), CancellationToken::new());
         let ended = all_ended.clone();
         tasks.spawn("grpc", async move {

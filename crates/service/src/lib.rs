@@ -12,6 +12,7 @@ pub mod ops;
 pub mod propagation;
 pub mod signals;
 pub mod tasks;
+pub mod tls;
 pub mod traces;
 
 pub use config::ConfigError;
@@ -20,3 +21,4 @@ pub use metrics::Metrics;
 pub use ops::{OpsListener, Readiness};
 pub use propagation::TraceContext;
 pub use tasks::Tasks;
+pub use tls::{Tls, TlsFiles};

@@ -5,6 +5,7 @@
 use livetape_audio::{Durable, Frame, Generation, RecordingId, Tail};
 use livetape_tail::redis::{Believed, RedisConfig, RedisFollower, RedisPublisher};
 use livetape_tail::{MemoryTails, Publisher, TailWatch, Watch, conformance};
+use livetape_testkit::certificates::Authority;
 use livetape_testkit::proxy::{Cut, Proxy};
 use livetape_testkit::redis::{self, RedisServer};
 use livetape_testkit::wait::until_async;
@@ -517,4 +518,41 @@ async fn sentinels_lead_to_the_master_even_to_the_next_one() {
     publisher.publish(id(1), open(2, 1));
     eventually("the replica is master", || replica.cli(["role"]).unwrap().starts_with("master")).await;
     gateway.sees(1, open(2, 1)).await;
+}
+
+#[tokio::test]
+async fn over_tls_with_user_and_password() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new().unwrap());
+    let (cert, key) = authority.sign("127.0.0.1").unwrap().write(dir.path(), "redis").unwrap();
+    std::fs::write(dir.path().join("ca.pem"), &authority.pem).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let ca = text(&dir.path().join("ca.pem"));
+    let tls = ["--tls-port".into(), port.to_string(), "--tls-auth-clients".into(), "no".into()];
+    let files =
+        ["--tls-cert-file".into(), text(&cert), "--tls-key-file".into(), text(&key), "--tls-ca-cert-file".into(), ca];
+    let users = ["--user", "tape", "on", ">secret", "~*", "&*", "+@all"].map(String::from);
+    let _server = RedisServer::with(tls.into_iter().chain(files).chain(users)).unwrap();
+
+    let config = |ca: &Authority, password: &str| {
+        RedisConfig::parse(&format!("rediss://tape:{password}@127.0.0.1:{port}")).unwrap().with_ca(ca.pem.clone())
+    };
+    let seen = async |reader: RedisConfig, limit: Duration| {
+        let tails = Arc::new(MemoryTails::default());
+        let _follower = RedisFollower::start(reader, Arc::clone(&tails), Believed::Anybody);
+        let id = id(1);
+        let publisher = RedisPublisher::start(config(&authority, "secret"));
+        let end = tokio::time::Instant::now() + limit;
+        while tokio::time::Instant::now() < end {
+            publisher.publish(id, open(480, 1));
+            if tails.watch(id).is_some() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    };
+    assert!(seen(config(&authority, "secret"), Duration::from_secs(30)).await);
+    assert!(!seen(config(&Authority::new().unwrap(), "secret"), Duration::from_secs(3)).await, "not trusted");
+    assert!(!seen(config(&authority, "wrong"), Duration::from_secs(3)).await, "not logged in");
 }

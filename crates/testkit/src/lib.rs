@@ -7,6 +7,7 @@
 
 pub mod alsa;
 pub mod card;
+pub mod certificates;
 pub mod counting;
 pub mod grpc_source;
 pub mod http;

@@ -19,3 +19,4 @@ mod live;
 mod metrics;
 mod ranges;
 mod sending;
+mod tls;

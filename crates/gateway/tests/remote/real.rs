@@ -23,6 +23,7 @@ async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationTok
         data_dir: folder.to_owned(),
         grpc_addr: addr,
         access: None,
+        tls: None,
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),

@@ -60,6 +60,7 @@ impl GatewayFlags {
         let list = |flag: &Option<Vec<String>>, file: &Option<Vec<String>>| flag.clone().or_else(|| file.clone());
         Ok(GatewayConfig {
             access: Some(policy.at(built_in.addr)?),
+            tls: None,
             hosts: list(&self.hosts, &file.hosts).unwrap_or_default(),
             cors_origins: list(&self.cors_origins, &file.cors_origins).unwrap_or_default(),
             drain: span("drain", self.drain, file.drain, built_in.drain, Duration::ZERO..=most)?,

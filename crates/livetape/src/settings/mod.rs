@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod capture;
 pub(crate) mod gateway;
 pub(crate) mod recorder;
+pub(crate) mod tls;
 
 use access::Policy;
 use anyhow::{Context, ensure};
@@ -70,6 +71,13 @@ pub(crate) struct File {
     redis_url: Option<String>,
     recorder_url: Option<String>,
     token_file: Option<PathBuf>,
+    recorder_ca: Option<PathBuf>,
+    recorder_cert: Option<PathBuf>,
+    recorder_key: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_client_ca: Option<PathBuf>,
+    redis_ca: Option<PathBuf>,
     read: Option<gateway::Read>,
     hosts: Option<Vec<String>>,
     cors_origins: Option<Vec<String>>,
@@ -160,13 +168,20 @@ pub(crate) struct RedisFlag {
     /// Redis that tells gateways how far recordings go; also Sentinel and Cluster, see docs/redis.md [default: none]
     #[arg(long, env = "LIVETAPE_REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// Authorities of Redis' certificate, in PEM, for rediss:// [default: those of this machine]
+    #[arg(long, env = "LIVETAPE_REDIS_CA", value_name = "FILE")]
+    redis_ca: Option<PathBuf>,
 }
 
 impl RedisFlag {
     /// Where it is, if there is one.
     pub(crate) fn config(&self, file: &File) -> anyhow::Result<Option<RedisConfig>> {
         let url = self.redis_url.as_deref().or(file.redis_url.as_deref()).filter(|url| !url.is_empty());
-        Ok(url.map(RedisConfig::parse).transpose()?)
+        let Some(config) = url.map(RedisConfig::parse).transpose()? else { return Ok(None) };
+        match self.redis_ca.as_ref().or(file.redis_ca.as_ref()) {
+            Some(path) => Ok(Some(config.with_ca(livetape_service::config::read_secret(path)?))),
+            None => Ok(Some(config)),
+        }
     }
 }
 
@@ -179,6 +194,8 @@ pub(crate) struct RecorderUrlFlag {
     /// File with the token or JWT that is shown to the recorder [default: none]
     #[arg(long, env = "LIVETAPE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: tls::RecorderTlsFlags,
 }
 
 impl RecorderUrlFlag {
@@ -186,6 +203,7 @@ impl RecorderUrlFlag {
     pub(crate) fn address(&self, file: &File) -> anyhow::Result<RecorderAddress> {
         let url = self.recorder_url.clone().or_else(|| file.recorder_url.clone());
         let address = RecorderAddress::new(url.unwrap_or_else(|| format!("http://{}", local(recorder::PORT))));
+        let address = self.tls.on(address, file)?;
         match self.token_file.as_ref().or(file.token_file.as_ref()) {
             Some(path) => {
                 let token = livetape_service::config::read_secret(path).context("LIVETAPE_TOKEN_FILE")?;

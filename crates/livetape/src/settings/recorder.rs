@@ -82,6 +82,7 @@ impl RecorderFlags {
             data_dir: data.folder(file),
             grpc_addr: self.addr(file),
             access: Some(policy.at(self.addr(file))?),
+            tls: None,
             sync_interval: span("sync_interval", self.sync_interval, file.sync_interval, ms(100), ms(10)..=s(1))?,
             resume_window: span("resume_window", self.resume_window, file.resume_window, s(300), s(0)..=7 * DAY)?,
             roll_after: span("roll_after", self.roll_after, file.roll_after, DAY, s(1)..=365 * DAY)?,

@@ -26,6 +26,7 @@ pub fn config(folder: &Path) -> RecorderConfig {
         data_dir: folder.to_owned(),
         grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         access: None,
+        tls: None,
         sync_interval: Duration::from_millis(20),
         resume_window: Duration::from_secs(60),
         roll_after: Duration::from_secs(86_400),

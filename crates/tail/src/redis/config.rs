@@ -1,7 +1,7 @@
 //! Where Redis is and how to log in there. What is shown of it, in messages, logs and `Debug`, never has the password.
 
 use redis::io::tcp::TcpSettings;
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -26,6 +26,28 @@ pub(super) enum Place {
     Cluster(Vec<ConnectionAddr>),
 }
 
+impl Place {
+    fn over_tls(self) -> Self {
+        let tls = |address| match address {
+            ConnectionAddr::Tcp(host, port) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+            other => other,
+        };
+        match self {
+            Self::Single(server) => Self::Single(tls(server)),
+            Self::Sentinel(servers, master) => Self::Sentinel(servers.into_iter().map(tls).collect(), master),
+            Self::Cluster(servers) => Self::Cluster(servers.into_iter().map(tls).collect()),
+        }
+    }
+
+    fn is_tls(&self) -> bool {
+        let first = match self {
+            Self::Single(server) => Some(server),
+            Self::Sentinel(servers, _) | Self::Cluster(servers) => servers.first(),
+        };
+        matches!(first, Some(ConnectionAddr::TcpTls { .. }))
+    }
+}
+
 /// Where Redis is. Made by [`RedisConfig::parse`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
@@ -33,9 +55,21 @@ pub struct RedisConfig {
     user: Option<String>,
     password: Option<String>,
     db: u32,
+    /// Authorities of the servers' certificates, in PEM, instead of those of this machine.
+    ca: Option<String>,
 }
 
 impl RedisConfig {
+    /// With the authorities of the servers' certificates, in PEM. For TLS.
+    pub fn with_ca(self, pem: String) -> Self {
+        Self { ca: Some(pem), ..self }
+    }
+
+    /// How certificates are checked, if not as usual on this machine.
+    pub(super) fn certificates(&self) -> Option<TlsCertificates> {
+        self.ca.as_ref().map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.clone().into_bytes()) })
+    }
+
     /// Reads an address:
     ///
     /// - `redis://[[user]:password@]host[:port][/db]`: one server; port 6379 and db 0 if not said,
@@ -43,6 +77,8 @@ impl RedisConfig {
     /// - `redis-sentinel://[[user]:password@]host[:port],…[/db]?master=NAME`: sentinels, port 26379 if not said; user and
     ///   password are those of the master,
     /// - `redis-cluster://[[user]:password@]host[:port],…`: some nodes of a cluster, port 6379 if not said.
+    ///
+    /// `rediss`, `rediss-sentinel` and `rediss-cluster` are the same over TLS.
     ///
     /// What is not allowed in a URL is written as `%` and two hexadecimal digits: `%40` for an `@` in a password.
     ///
@@ -58,7 +94,9 @@ impl RedisConfig {
         let (user, password) = login.map_or(Ok((None, None)), parse_login)?;
         let mut query = Query::parse(query)?;
         let (servers, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        let place = match scheme {
+        let (plain, tls) =
+            scheme.strip_prefix("rediss").map_or((scheme.to_owned(), false), |rest| (format!("redis{rest}"), true));
+        let place = match plain.as_str() {
             "redis" => Place::Single(one(parse_servers(servers, 6379)?)?),
             "unix" | "redis+unix" => Place::Single(socket(servers, path)?),
             "redis-sentinel" => {
@@ -68,13 +106,13 @@ impl RedisConfig {
                 Place::Sentinel(parse_servers(servers, 26379)?, master)
             }
             "redis-cluster" => Place::Cluster(parse_servers(servers, 6379)?),
-            "rediss" => {
-                return Err(wrong("TLS (rediss://) is not supported; use redis:// in a network that you trust"));
-            }
             _ => {
-                return Err(wrong("unknown scheme; use redis://, unix://, redis-sentinel:// or redis-cluster://"));
+                return Err(wrong(
+                    "unknown scheme; use redis://, unix://, redis-sentinel:// or redis-cluster://, or rediss… for TLS",
+                ));
             }
         };
+        let place = if tls { place.over_tls() } else { place };
         if query.master.is_some() {
             return Err(wrong("?master= belongs to redis-sentinel:// only"));
         }
@@ -87,7 +125,7 @@ impl RedisConfig {
         if db != 0 && matches!(place, Place::Cluster(_)) {
             return Err(wrong("a cluster has database 0 only"));
         }
-        Ok(Self { place, user, password, db })
+        Ok(Self { place, user, password, db, ca: None })
     }
 
     /// How to reach one of the servers and log in there.
@@ -228,16 +266,17 @@ impl fmt::Display for RedisConfig {
             let names: Vec<_> = servers.iter().map(ToString::to_string).collect();
             f.write_str(&names.join(","))
         };
+        let tls = if self.place.is_tls() { "s" } else { "" };
         match &self.place {
             Place::Single(ConnectionAddr::Unix(path)) => write!(f, "unix://{}", path.display()),
-            Place::Single(server) => write!(f, "redis://{server}/{}", self.db),
+            Place::Single(server) => write!(f, "redis{tls}://{server}/{}", self.db),
             Place::Sentinel(servers, master) => {
-                f.write_str("redis-sentinel://")?;
+                write!(f, "redis{tls}-sentinel://")?;
                 list(f, servers)?;
                 write!(f, "/{}?master={master}", self.db)
             }
             Place::Cluster(servers) => {
-                f.write_str("redis-cluster://")?;
+                write!(f, "redis{tls}-cluster://")?;
                 list(f, servers)
             }
         }
@@ -267,6 +306,8 @@ mod tests {
         assert_eq!(shown("unix:///run/redis.sock?db=2"), "unix:///run/redis.sock");
         assert_eq!(shown("redis-sentinel://u:secret@a,b:1/2?master=m"), "redis-sentinel://a:26379,b:1/2?master=m");
         assert_eq!(shown("redis-cluster://a:1,b,c:3"), "redis-cluster://a:1,b:6379,c:3");
+        assert_eq!(shown("rediss://:secret@a:1"), "rediss://a:1/0");
+        assert_eq!(shown("rediss-cluster://a:1,b"), "rediss-cluster://a:1,b:6379");
         let config = RedisConfig::parse("redis://us%65r:p%40ss%2f%25@h").unwrap();
         assert_eq!(config.login(), (Some("user"), Some("p@ss/%"), 0));
     }
@@ -276,7 +317,6 @@ mod tests {
         for (url, part) in [
             ("localhost:6379", "no scheme"),
             ("http://a:secret@b", "unknown scheme"),
-            ("rediss://:secret@b", "TLS"),
             ("redis://", "host is missing"),
             ("redis://:secret@", "host is missing"),
             ("redis://:secret@a:x", "port"),

@@ -32,7 +32,12 @@ impl Link {
                 Place::Cluster(nodes) => {
                     let nodes = nodes.iter().map(|node| config.server(node)).collect::<Result<Vec<_>, _>>()?;
                     // What failed is refreshed soon anyway: few repetitions, and no hurry.
-                    let client = ClusterClient::builder(nodes)
+                    let builder = ClusterClient::builder(nodes);
+                    let builder = match config.certificates() {
+                        Some(certificates) => builder.certs(certificates),
+                        None => builder,
+                    };
+                    let client = builder
                         .tcp_settings(tcp())
                         .connection_timeout(COMMAND_TIMEOUT)
                         .response_timeout(COMMAND_TIMEOUT)
@@ -99,14 +104,21 @@ pub(super) async fn subscribe(config: &RedisConfig, attempt: usize, channel: &st
 /// The one server, the master that the sentinels name, or one of the nodes.
 async fn client(config: &RedisConfig, attempt: usize) -> Result<Client, RedisError> {
     match &config.place {
-        Place::Single(server) => Client::open(config.server(server)?),
+        Place::Single(server) => server_client(config, server),
         Place::Sentinel(sentinels, master) => master_of(config, sentinels, master)?.async_get_client().await,
         Place::Cluster(nodes) => {
             let node = nodes
                 .get(attempt.checked_rem(nodes.len()).unwrap_or(0))
                 .ok_or((ErrorKind::InvalidClientConfig, "no node is named"))?;
-            Client::open(config.server(node)?)
+            server_client(config, node)
         }
+    }
+}
+
+fn server_client(config: &RedisConfig, server: &ConnectionAddr) -> Result<Client, RedisError> {
+    match config.certificates() {
+        Some(certificates) => Client::build_with_tls(config.server(server)?, certificates),
+        None => Client::open(config.server(server)?),
     }
 }
 
@@ -116,6 +128,14 @@ fn master_of(config: &RedisConfig, sentinels: &[ConnectionAddr], name: &str) -> 
         .set_client_to_redis_db(i64::from(db))
         .set_client_to_redis_tcp_settings(tcp())
         .set_client_to_sentinel_tcp_settings(tcp());
+    if sentinels.iter().any(|sentinel| matches!(sentinel, ConnectionAddr::TcpTls { .. })) {
+        builder = builder.set_client_to_redis_tls_mode(redis::TlsMode::Secure);
+    }
+    if let Some(certificates) = config.certificates() {
+        builder = builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates);
+    }
     if let Some(user) = user {
         builder = builder.set_client_to_redis_username(user);
     }
