@@ -52,10 +52,10 @@ pub static ENDPOINTS: &[Endpoint] = &[
     http("GET", "/page.css", Nothing),
     http("GET", "/icon.svg", Nothing),
     http("GET", "/favicon.ico", Nothing),
-    http("GET", "/icon.svg", Nothing),
-    http("GET", "/favicon.ico", Nothing),
     http("GET", "/healthz", Nothing),
     http("GET", "/readyz", Nothing),
+    // Only where watching is allowed, which is no right on a stream: the gateway sees to it.
+    http("GET", "/metrics", Nothing),
     http("GET", "/session", Nothing),
     http("POST", "/session", Nothing),
     http("DELETE", "/session", Nothing),

@@ -14,6 +14,7 @@ use crate::status::Status;
 use livetape_audio::{Instance, Spec, StreamName, Title};
 use livetape_proto::Opening;
 use livetape_proto::{AddressError, RecorderAddress};
+use livetape_service::Readiness;
 use livetape_service::metrics::{Metrics, MetricsError};
 use std::collections::HashSet;
 use std::fmt;
@@ -185,6 +186,21 @@ impl Capture {
         sources(&self.config, &self.statuses)
     }
 
+    /// Ready once every source was opened. One that goes away later is looked for here, and nothing else would help.
+    pub fn readiness(&self) -> Readiness {
+        let (readiness, statuses) = (Readiness::default(), self.statuses());
+        let all = |holds: fn(&Status) -> bool| {
+            let statuses = statuses.clone();
+            move || statuses.iter().all(|(_, status)| holds(&status.borrow()))
+        };
+        readiness.needs("sources", all(|status| status.begun));
+        if self.config.sources.iter().any(|source| matches!(source.source, SourceSpec::Device(_))) {
+            readiness.tells("sound card", all(|status| status.card.is_none_or(|card| card.present)));
+        }
+        readiness.tells("recorder", all(|status| status.connected));
+        readiness
+    }
+
     /// What it counts.
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
@@ -314,6 +330,7 @@ async fn run_source(
     shutdown: CancellationToken,
 ) -> Result<(), SessionError> {
     session.opening.spec = source.spec();
+    session.status.send_modify(|status| status.begun = true);
     match meter {
         Some(meter) => session.run(Metered { source, meter }, shutdown).await,
         None => session.run(source, shutdown).await,

@@ -98,7 +98,7 @@ impl Shared {
             let outcome = act(&mut uplink);
             let status = uplink.status();
             self.status.send_if_modified(|shown| {
-                let status = Status { card: shown.card, ..status };
+                let status = Status { begun: shown.begun, card: shown.card, ..status };
                 std::mem::replace(shown, status) != status
             });
             outcome

@@ -6,6 +6,8 @@ use livetape_audio::{FrameCount, RecordingId, Spec};
 /// How one source is doing. Counted in frames since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// Whether the source was opened: it gave audio, or can.
+    pub begun: bool,
     /// Whether the recorder has the stream open for it now.
     pub connected: bool,
     /// Whether nothing is kept until somebody begins a recording.

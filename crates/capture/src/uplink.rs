@@ -488,6 +488,7 @@ impl Uplink {
     pub fn status(&self) -> Status {
         let waiting = self.waiting();
         Status {
+            begun: false,
             connected: self.connected,
             standing_by: self.standing_by,
             recording: self.numbers.recording,

@@ -2,6 +2,7 @@
 
 use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
+use crate::health::Watchers;
 use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
 use livetape_service::TlsFiles;
@@ -26,6 +27,8 @@ pub struct GatewayConfig {
     /// Address of the recorder that carries out what operators want, as `http://127.0.0.1:7070`; nothing is changed
     /// through this gateway if absent.
     pub operations_url: Option<RecorderAddress>,
+    /// Whether anyone may read `/metrics`; else only those on this machine, on a loopback address.
+    pub watched: bool,
     /// How long bodies in progress may go on after a shutdown was asked for.
     pub drain: Duration,
     /// Bounds.
@@ -85,13 +88,26 @@ impl GatewayConfig {
             access: None,
             tls: None,
             operations_url: None,
+            watched: false,
             drain: Self::DRAIN,
             limits: Limits::default(),
         }
     }
 
+    fn is_local(&self) -> bool {
+        self.addr.ip().to_canonical().is_loopback()
+    }
+
+    pub(crate) fn watchers(&self) -> Watchers {
+        match self.watched {
+            true => Watchers::Anyone,
+            false if self.is_local() => Watchers::ThisMachine,
+            false => Watchers::Nobody,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(Origins, Arc<Access>), GatewayError> {
-        let is_local = self.addr.ip().to_canonical().is_loopback();
+        let is_local = self.is_local();
         let access = match &self.access {
             Some(access) if is_local || access.lets_somebody_in() => Arc::clone(access),
             None if is_local => Access::open(Grants::all())?,

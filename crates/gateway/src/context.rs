@@ -3,6 +3,7 @@
 use crate::config::Limits;
 use crate::edge::Edges;
 use crate::guard::Origins;
+use crate::health::Watchers;
 use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::problem::Problem;
@@ -10,7 +11,7 @@ use crate::pulse::Pulses;
 use crate::remote::Operations;
 use http::Method;
 use livetape_access::Access;
-use livetape_service::Tls;
+use livetape_service::{Readiness, Tls};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -35,6 +36,10 @@ pub(crate) struct Context {
     pub(crate) access: Arc<Access>,
     /// One permit for each body of a request.
     pub(crate) receiving: Arc<Semaphore>,
+    /// What is said of how it is.
+    pub(crate) readiness: Readiness,
+    /// Who may read the figures.
+    pub(crate) watchers: Watchers,
     /// Whether the library knows what there is.
     pub(crate) ready: watch::Sender<bool>,
     /// Cancelled when bodies that wait for new audio have to end.

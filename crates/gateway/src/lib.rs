@@ -16,6 +16,7 @@ mod endless;
 mod events;
 mod gate;
 mod guard;
+mod health;
 mod library;
 mod listener;
 mod listing;

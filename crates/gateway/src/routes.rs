@@ -3,8 +3,8 @@
 use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
-use crate::reply::{Reply, empty, text};
-use crate::{events, gate, listing, live, operations, page, recording, session, trace};
+use crate::reply::{Reply, empty};
+use crate::{events, gate, health, listing, live, operations, page, recording, session, trace};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -23,8 +23,9 @@ const MAX_PATH: usize = 1_024;
 pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .merge(page::routes())
-        .route("/healthz", get(async || text(StatusCode::OK, "text/plain", "well\n")))
-        .route("/readyz", get(ready))
+        .route("/healthz", get(health::well))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .route("/session", get(session::who).post(session::begin).delete(session::end))
         .route("/events", get(events::all))
         .route("/streams", get(listing::streams))
@@ -100,16 +101,6 @@ fn options(context: &Context, asked: &HeaderMap) -> Response {
     let mut headers = HeaderMap::new();
     context.origins.preflight(asked.get(header::ORIGIN), context.operations.is_some(), &mut headers);
     (StatusCode::NO_CONTENT, headers, empty()).into_response()
-}
-
-async fn ready(State(context): State<Arc<Context>>) -> Response {
-    if context.drain.is_cancelled() {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "shutting down\n");
-    }
-    if !*context.ready.borrow() {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "waiting for the recorder\n");
-    }
-    text(StatusCode::OK, "text/plain", "ready\n")
 }
 
 fn not_so() -> Problem {

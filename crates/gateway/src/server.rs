@@ -26,9 +26,8 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use livetape_service::Clients;
-use livetape_service::Tls;
 use livetape_service::metrics::{Held, Metrics};
+use livetape_service::{Clients, Readiness, Tls};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -94,25 +93,31 @@ impl Gateway {
         let (origins, access) = config.check()?;
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
-        let limits = config.limits;
+        let (limits, watchers) = (config.limits, config.watchers());
         let room = Clients::Listeners.affordable(limits.connections.max(limits.bodies));
+        let (instruments, ready) = (Instruments::new()?, watch::Sender::new(remote.is_none()));
         let context = Arc::new(Context {
             library,
+            readiness: remote.as_ref().map_or_else(Readiness::default, |remote| remote.readiness(&ready)),
+            watchers,
             edges: Edges::default(),
             pulses: Pulses::new(limits.away),
             origins,
             limits,
-            instruments: Instruments::new()?,
+            instruments,
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
             operations: config.operations_url.as_ref().map(Operations::new).transpose()?,
             tls: config.tls.map(|files| Tls::load(files, &[b"h2", b"http/1.1"])).transpose()?,
             access,
             receiving: semaphore(AT_ONCE),
-            ready: watch::Sender::new(remote.is_none()),
+            ready,
             drain: CancellationToken::new(),
         });
         context.pulses.begin(&*context.library);
+        if let Some(remote) = &remote {
+            context.instruments.metrics.include(remote.metrics());
+        }
         Ok(Self {
             local_addr: listener.local_addr().map_err(bind_error)?,
             listener,
@@ -128,12 +133,13 @@ impl Gateway {
         })
     }
 
-    /// Whether it knows what there is, now and later.
-    pub fn ready(&self) -> watch::Receiver<bool> {
-        self.context.ready.subscribe()
+    /// Over a recorder elsewhere: ready as soon as it knows what there is. All else is only told, because what is known and can
+    /// be read is served whatever is away. What is added is told on its own listener, too.
+    pub fn readiness(&self) -> Readiness {
+        self.context.readiness.clone()
     }
 
-    /// What it counts.
+    /// What it counts. What is included is shown on its own listener, too.
     pub fn metrics(&self) -> Metrics {
         self.context.instruments.metrics.clone()
     }

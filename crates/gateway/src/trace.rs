@@ -15,7 +15,7 @@ use tracing::{Span, info_span};
 /// The span of a request. It goes on in the trace of whoever asks, if that is recorded.
 pub(crate) fn begin(request: &Request, route: Option<&str>) -> Span {
     // Whoever checks whether this process is well does so all the time.
-    if !traces::is_active() || matches!(route, Some("/healthz" | "/readyz")) {
+    if !traces::is_active() || matches!(route, Some("/healthz" | "/readyz" | "/metrics")) {
         return Span::none();
     }
     let span = info_span!(

@@ -5,11 +5,8 @@ use crate::settings::access::AccessFlags;
 use crate::settings::capture::CaptureFlags;
 use crate::settings::{FileFlag, OpsFlag, RecorderUrlFlag};
 use anyhow::Context;
-use livetape_audio::StreamName;
-use livetape_capture::{Capture, Status};
-use livetape_service::{OpsListener, Readiness};
-use std::time::Duration;
-use tokio::sync::watch;
+use livetape_capture::Capture;
+use livetape_service::OpsListener;
 use tokio_util::sync::CancellationToken;
 
 /// Flags of `livetape capture`.
@@ -34,8 +31,9 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     let config = args.capture.config(args.recorder.address(&file)?, &file)?;
     let to = config.recorder_url.to_string();
     let capture = Capture::bind(config).await.context("capture")?;
-    let (statuses, readiness) = (capture.statuses(), Readiness::default());
-    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness.clone(), capture.metrics()).await?;
+    let readiness = capture.readiness();
+    role::running(&readiness, &stop);
+    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, capture.metrics()).await?;
     let mut said = vec![("Recorder", to)];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
@@ -46,19 +44,8 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     tokio::select! {
         () = stop.cancelled() => {}
         () = ended => {}
-        () = tell(&statuses, &readiness) => {}
     }
     let outcome = capture.stop().await;
     ops.stop().await?;
     outcome
-}
-
-/// Keeps saying whether every sound card gives audio. Never ends.
-async fn tell(statuses: &[(StreamName, watch::Receiver<Status>)], readiness: &Readiness) {
-    let mut looks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        looks.tick().await;
-        let present = |status: &watch::Receiver<Status>| status.borrow().card.is_none_or(|card| card.present);
-        readiness.set("sound card", statuses.iter().all(|(_, status)| present(status)));
-    }
 }

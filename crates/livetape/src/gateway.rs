@@ -7,8 +7,7 @@ use crate::settings::tls::TlsFlags;
 use crate::settings::{DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
 use anyhow::Context;
 use livetape_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
-use livetape_service::{OpsListener, Readiness};
-use tokio::sync::watch;
+use livetape_service::OpsListener;
 use tokio_util::sync::CancellationToken;
 
 /// Flags of `livetape gateway`.
@@ -45,30 +44,17 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
         RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;
     let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
-    let readiness = Readiness::awaiting(&["catalogue"]);
-    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness.clone(), gateway.metrics()).await?;
-    let ready = gateway.ready();
+    let readiness = gateway.readiness();
+    role::running(&readiness, &stop);
+    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, gateway.metrics()).await?;
     let mut said = vec![("Listen", role::web(&gateway))];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said)?;
 
     let ops = Role::ops(ops, &stop);
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = tell(ready, readiness) => {}
-    }
+    stop.cancelled().await;
     let outcome = gateway.stop().await;
     ops.stop().await?;
     outcome
-}
-
-/// Keeps telling whether it is known what the recorder has.
-async fn tell(mut ready: watch::Receiver<bool>, readiness: Readiness) {
-    loop {
-        readiness.set("catalogue", *ready.borrow_and_update());
-        if ready.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
 }

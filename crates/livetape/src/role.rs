@@ -4,8 +4,7 @@
 use anyhow::{Context, anyhow};
 use livetape_capture::{Capture, CaptureError, SessionError};
 use livetape_gateway::Gateway;
-use livetape_service::ops::OpsConfig;
-use livetape_service::{Metrics, OpsListener, Readiness};
+use livetape_service::{OpsListener, Readiness};
 use livetape_tail::redis::{RedisConfig, RedisPublisher};
 use std::future::Future;
 use std::io::Write;
@@ -118,9 +117,17 @@ pub(crate) async fn last_word(redis: Option<Arc<RedisPublisher>>) {
     }
 }
 
-/// Listens for those who watch the process.
-pub(crate) async fn ops(config: OpsConfig, metrics: Metrics) -> anyhow::Result<OpsListener> {
-    Ok(OpsListener::bind(config, Readiness::default(), metrics).await?)
+/// A process that stops is not ready.
+pub(crate) fn running(readiness: &Readiness, stop: &CancellationToken) {
+    let stop = stop.clone();
+    readiness.needs("running", move || !stop.is_cancelled());
+}
+
+/// Recording goes on without Redis.
+pub(crate) fn publishing(readiness: &Readiness, redis: Option<&RedisPublisher>) {
+    if let Some(redis) = redis {
+        readiness.tells("redis", redis.probe());
+    }
 }
 
 /// Stops the listener for those who watch the process.

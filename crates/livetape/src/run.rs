@@ -12,7 +12,7 @@ use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_proto::RecorderAddress;
 use livetape_recorder::{Recorder, RecorderConfig};
-use livetape_service::ops::OpsConfig;
+use livetape_service::OpsListener;
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -65,15 +65,22 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let gateway = Gateway::bind(gateway, library).await.context("gateway")?;
     let capture = livetape_capture::CaptureConfig { recorder_url: to_recorder, ..capture };
     let capture = Capture::bind(capture).await.context("capture")?;
-    let metrics = recorder.metrics();
-    metrics.include(gateway.metrics());
+    // The gateway's listener shows all of the process, too.
+    let (readiness, metrics) = (gateway.readiness(), gateway.metrics());
+    readiness.include(&recorder.readiness());
+    readiness.include(&capture.readiness());
+    role::running(&readiness, &stop);
+    role::publishing(&readiness, redis.as_deref());
+    metrics.include(recorder.metrics());
     metrics.include(capture.metrics());
-    let ops = match ops {
-        Some(config) => role::ops(config, metrics).await.map(Some)?,
+    let listens = OpsListener::bind(ops.unwrap_or_default(), readiness, metrics).await;
+    let ops = match listens {
         // A second process on this machine does without.
-        None => {
-            role::ops(OpsConfig::default(), metrics).await.inspect_err(|e| tracing::info!("no metrics: {e:#}")).ok()
+        Err(error) if ops.is_none() => {
+            tracing::info!(%error, "no address for those who watch");
+            None
         }
+        listens => Some(listens?),
     };
     role::announce(&[("Listen", role::web(&gateway)), ("Ingest", ingest)])?;
 

@@ -98,6 +98,11 @@ impl Instruments {
         }
     }
 
+    /// Whether the disk takes audio, as far as is known.
+    pub(crate) fn has_room(&self) -> bool {
+        self.storage_full.get() == 0
+    }
+
     fn full(&self) {
         self.refused("storage_full");
         self.storage_full.set(1);

@@ -16,7 +16,7 @@ use crate::tape;
 use anyhow::Context;
 use livetape_access::{Access, Grants};
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, StreamRules, Tail};
-use livetape_service::{Metrics, Tasks, Tls, TlsFiles};
+use livetape_service::{Metrics, Readiness, Tasks, Tls, TlsFiles};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
@@ -126,6 +126,14 @@ impl Recorder {
     /// The recordings, kept up to date while the recorder runs.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.shared.archive.all)
+    }
+
+    /// Ready as soon as it is bound: what there was is recovered then. A full disk is only told: sources have to reach
+    /// the recorder to learn of it, and listeners to hear what there is.
+    pub fn readiness(&self) -> Readiness {
+        let (readiness, instruments) = (Readiness::default(), Arc::clone(&self.shared.instruments));
+        readiness.tells("room on the disk", move || instruments.has_room());
+        readiness
     }
 
     /// What it counts.

@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics` of a process, on an address of their own.
 //!
 //! Well means that the process answers at all: whoever restarts it for less would only make a passing trouble worse.
-//! Ready means that every named condition holds. Each connection is good for one request and lasts a few seconds, there
+//! Ready means that every condition holds that is needed. Each connection is good for one request and lasts a few seconds, there
 //! are few at once, and whatever is not such a request costs no more. On a loopback address only loopback names are
 //! answered, so that no web page reads along under a name that it points here. Not here: what a role needs to be ready.
 
@@ -15,7 +15,6 @@ use http::uri::Authority;
 use http::{StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,28 +32,67 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Bytes of a request's head.
 const HEAD: usize = 16 * 1024;
 
-/// What has to hold before a role does its work: conditions with names. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
+/// What a role says of how it is: conditions with names, looked at whenever somebody asks. Those that are needed decide
+/// whether it is ready; the others are only told, because the role goes on without, or because neither a restart nor
+/// sending clients elsewhere would mend them. Clones share them.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<Mutex<Vec<Condition>>>);
+
+#[derive(Clone)]
+struct Condition {
+    name: &'static str,
+    needed: bool,
+    holds: Arc<dyn Fn() -> bool + Send + Sync>,
+}
 
 impl Readiness {
-    /// With conditions that do not hold yet.
-    pub fn awaiting(conditions: &[&'static str]) -> Self {
-        Self(Arc::new(Mutex::new(conditions.iter().map(|&name| (name, false)).collect())))
+    /// It is ready only while this holds.
+    pub fn needs(&self, name: &'static str, holds: impl Fn() -> bool + Send + Sync + 'static) {
+        self.add(Condition { name, needed: true, holds: Arc::new(holds) });
     }
 
-    /// Says whether a condition holds, such as `redis`. The last word counts.
-    pub fn set(&self, condition: &'static str, holds: bool) {
-        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(condition, holds);
-        if before.is_some_and(|before| before != holds) {
-            tracing::info!(condition, holds, "readiness changed");
+    /// It tells whether this holds, and goes on without.
+    pub fn tells(&self, name: &'static str, holds: impl Fn() -> bool + Send + Sync + 'static) {
+        self.add(Condition { name, needed: false, holds: Arc::new(holds) });
+    }
+
+    /// Says what `role` says by now, too.
+    pub fn include(&self, role: &Self) {
+        role.conditions().into_iter().for_each(|condition| self.add(condition));
+    }
+
+    fn add(&self, condition: Condition) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(condition);
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The answer to whoever asks at `/readyz`: `ready`, or `not ready` and what is missing; then each condition by itself.
+    pub fn answer(&self) -> Response {
+        let looked: Vec<_> = self.conditions().into_iter().map(|one| ((one.holds)(), one)).collect();
+        let missing = looked.iter().filter(|(holds, one)| one.needed && !holds).map(|(_, one)| one.name);
+        let missing = missing.collect::<Vec<_>>().join(", ");
+        let (status, mut said) = match missing.is_empty() {
+            true => (StatusCode::OK, "ready\n".to_owned()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {missing}\n")),
+        };
+        for (holds, Condition { name, needed, .. }) in looked {
+            said += &match (holds, needed) {
+                (true, _) => format!("{name}: yes\n"),
+                (false, true) => format!("{name}: no\n"),
+                (false, false) => format!("{name}: no, goes on without\n"),
+            };
         }
+        text(status, said)
     }
+}
 
-    /// The conditions that do not hold, by name. Ready if there are none.
-    pub fn missing(&self) -> Vec<&'static str> {
-        let conditions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        conditions.iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()
+impl std::fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.conditions().into_iter().map(|one| one.name).collect();
+        f.debug_tuple("Readiness").field(&names).finish()
     }
 }
 
@@ -163,11 +201,10 @@ async fn answer(stream: TcpStream, service: TowerToHyperService<Router>) {
     }
 }
 
-/// The three addresses, for a role that serves them on its own listener too.
-pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
+fn router(readiness: Readiness, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(async || text(StatusCode::OK, "well\n")))
-        .route("/readyz", get(async |State(readiness): State<Readiness>| ready(&readiness)).with_state(readiness))
+        .route("/readyz", get(async |State(readiness): State<Readiness>| readiness.answer()).with_state(readiness))
         .route("/metrics", get(async |State(metrics): State<Metrics>| exposition(&metrics)).with_state(metrics))
         .fallback(async || text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
 }
@@ -181,22 +218,16 @@ async fn only_local(request: Request, next: Next) -> Response {
     text(StatusCode::MISDIRECTED_REQUEST, "ask by a loopback address or by localhost\n")
 }
 
-fn is_local(host: &str) -> bool {
+/// Whether a `Host` names this machine, whoever asks: a name server cannot point such names elsewhere.
+pub fn is_local(host: &str) -> bool {
     host.parse::<Authority>().is_ok_and(|host| {
         let name = host.host().trim_matches(['[', ']']);
         name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
     })
 }
 
-fn ready(readiness: &Readiness) -> Response {
-    let missing = readiness.missing();
-    if missing.is_empty() {
-        return text(StatusCode::OK, "ready\n");
-    }
-    text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
-}
-
-fn exposition(metrics: &Metrics) -> Response {
+/// The answer to whoever asks at `/metrics`.
+pub fn exposition(metrics: &Metrics) -> Response {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT), (header::CACHE_CONTROL, "no-store")], metrics.text())
         .into_response()
 }

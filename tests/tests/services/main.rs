@@ -5,6 +5,7 @@ mod demand;
 mod deployment;
 mod faults;
 mod listening;
+mod readiness;
 mod redis;
 mod restarts;
 mod sources;

@@ -1,7 +1,7 @@
 //! The calls that keep a mirror up to date. They never end by themselves: a recorder that is away is looked for until
 //! it is back, and what was known stays meanwhile.
 
-use super::link::{PATIENCE, Tries, within};
+use super::link::{Contact, PATIENCE, Tries, within};
 use super::mirror::CatalogueMirror;
 use livetape_audio::Generation;
 use livetape_proto::RecorderChannel;
@@ -20,10 +20,20 @@ const DEAF: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Keeps the catalogue up to date, and tells Redis' follower whose tails are of use.
-pub(crate) async fn catalogue(channel: RecorderChannel, mirror: &CatalogueMirror, redis: Option<&RedisFollower>) {
+pub(crate) async fn catalogue(
+    channel: RecorderChannel,
+    mirror: &CatalogueMirror,
+    redis: Option<&RedisFollower>,
+    contact: &Contact,
+) {
     let mut tries = Tries::new("the recorder's catalogue is followed");
     loop {
-        let ended = watch_catalogue(channel.clone(), mirror, redis, &mut tries).await;
+        let complete = || {
+            contact.made();
+            tries.works();
+        };
+        let ended = watch_catalogue(channel.clone(), mirror, redis, complete).await;
+        contact.lost();
         tries.failed(&ended).await;
     }
 }
@@ -32,7 +42,7 @@ async fn watch_catalogue(
     channel: RecorderChannel,
     mirror: &CatalogueMirror,
     redis: Option<&RedisFollower>,
-    tries: &mut Tries,
+    mut works: impl FnMut(),
 ) -> Status {
     let mut client = CatalogueServiceClient::new(channel);
     let mut changes = match within(PATIENCE, client.watch_catalogue(v1::WatchCatalogueRequest {})).await {
@@ -58,7 +68,7 @@ async fn watch_catalogue(
                 };
                 mirror.change(change);
                 if complete {
-                    tries.works();
+                    works();
                 }
             }
             Ok(None) => return over(),

@@ -1,8 +1,10 @@
 //! The way to the recorder: addresses, settings of connections, patience, and waiting between tries.
 
 use livetape_proto::{AddressError, RecorderAddress, RecorderChannel};
+use livetape_service::metrics::{Counter, Gauge, Metrics, MetricsError};
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::{Code, Request, Status};
 
@@ -28,6 +30,9 @@ pub enum RemoteError {
         "the data folder cannot be read: {0}; give the folder of the recorder, or read through it (LIVETAPE_READ=recorder)"
     )]
     Dir(#[from] livetape_store::StoreError),
+    /// Something cannot be counted, which is a bug.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 /// A connection that is made when it is needed, and made again when it broke. Needs a tokio runtime.
@@ -82,6 +87,49 @@ pub(crate) fn whole(status: &Status) -> String {
         cause = error.source();
     }
     text.chars().take(500).collect()
+}
+
+/// Whether there is contact with the recorder: its catalogue is followed. For those who watch.
+pub(crate) struct Contact {
+    pub(crate) metrics: Metrics,
+    connected: Gauge,
+    reconnects: Counter,
+    once: AtomicBool,
+}
+
+impl Contact {
+    pub(crate) fn new() -> Result<Self, MetricsError> {
+        let metrics = Metrics::default();
+        let connected = "1 while the recorder tells what there is.";
+        let reconnects = "How often the recorder was found again after it had been lost.";
+        Ok(Self {
+            connected: metrics.gauge("livetape_gateway_recorder_connected", connected)?,
+            reconnects: metrics.counter("livetape_gateway_recorder_reconnects_total", reconnects)?,
+            once: AtomicBool::new(false),
+            metrics,
+        })
+    }
+
+    /// It has told all that there is, and tells what changes.
+    pub(crate) fn made(&self) {
+        if self.connected.get() == 0 {
+            self.connected.set(1);
+            if self.once.swap(true, Ordering::Relaxed) {
+                self.reconnects.inc();
+            }
+        }
+    }
+
+    /// It does not.
+    pub(crate) fn lost(&self) {
+        self.connected.set(0);
+    }
+
+    /// Tells whether there is contact.
+    pub(crate) fn probe(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let connected = self.connected.clone();
+        move || connected.get() == 1
+    }
 }
 
 /// Something that is tried until it works, and how often that was said.

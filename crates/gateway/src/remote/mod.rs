@@ -19,13 +19,16 @@ pub(crate) use wire::recording as recording_of;
 
 use crate::dir::DirLibrary;
 use crate::library::Library;
+use link::Contact;
 use livetape_proto::{RecorderAddress, RecorderChannel};
+use livetape_service::{Metrics, Readiness};
 use livetape_store::{DataDir, Disk};
 use livetape_tail::redis::{Believed, RedisConfig, RedisFollower};
 use livetape_tail::{MemoryTails, Watch};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How long the tails of what grows may take after the catalogue is known.
 const FIRST_TAILS: Duration = Duration::from_secs(3);
@@ -58,6 +61,7 @@ pub struct Remote {
     library: Arc<dyn Library>,
     channel: RecorderChannel,
     redis: Option<RedisFollower>,
+    contact: Contact,
 }
 
 impl Remote {
@@ -78,7 +82,7 @@ impl Remote {
             Reading::Recorder => Arc::new(RecorderLibrary::new(&config.recorder_url, &mirror, watch)?),
         };
         let redis = config.redis.map(|redis| RedisFollower::start(redis, tails, Believed::Nobody));
-        Ok(Self { mirror, library, channel, redis })
+        Ok(Self { mirror, library, channel, redis, contact: Contact::new()? })
     }
 
     /// Its recordings.
@@ -86,10 +90,31 @@ impl Remote {
         self.library.clone()
     }
 
+    /// Tells whether Redis answers, if there is one.
+    pub(crate) fn redis(&self) -> Option<impl Fn() -> bool + Send + Sync + 'static> {
+        self.redis.as_ref().map(RedisFollower::probe)
+    }
+
+    /// What has to hold for a gateway that is `ready` once it knows what there is, and what is only told.
+    pub(crate) fn readiness(&self, ready: &watch::Sender<bool>) -> Readiness {
+        let (readiness, ready) = (Readiness::default(), ready.subscribe());
+        readiness.needs("catalogue", move || *ready.borrow());
+        readiness.tells("recorder", self.contact.probe());
+        if let Some(works) = self.redis() {
+            readiness.tells("redis", works);
+        }
+        readiness
+    }
+
+    /// What is counted of the way to the recorder.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.contact.metrics.clone()
+    }
+
     /// Keeps what is known up to date. Never ends.
     pub async fn follow(&self) {
         tokio::join!(
-            follow::catalogue(self.channel.clone(), &self.mirror, self.redis.as_ref()),
+            follow::catalogue(self.channel.clone(), &self.mirror, self.redis.as_ref(), &self.contact),
             follow::tails(self.channel.clone(), &self.mirror, self.redis.as_ref()),
         );
     }

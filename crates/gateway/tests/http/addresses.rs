@@ -2,6 +2,9 @@
 
 use crate::client::{Client, fetch, json};
 use crate::house::{HEADER, House, RATE, SECOND};
+use livetape_access::{Access, Grants, Right, Rights};
+use livetape_gateway::GatewayConfig;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,8 +19,9 @@ async fn addresses() {
     let audio = |file: &str| format!("/recordings/{id}/{file}");
     for (target, kind) in [
         ("/", "text/html; charset=utf-8"),
-        ("/healthz", "text/plain"),
-        ("/readyz", "text/plain"),
+        ("/healthz", "text/plain; charset=utf-8"),
+        ("/readyz", "text/plain; charset=utf-8"),
+        ("/metrics", "text/plain; version=0.0.4"),
         ("/events", "text/event-stream"),
         ("/streams", "application/json"),
         ("/streams/studio-a", "application/json"),
@@ -143,5 +147,33 @@ async fn lengths() {
             // Nothing follows but the next reply, on the same connection.
             assert_eq!(client.request("GET", "/healthz", &[]).await.status, 200, "{method} {target}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_for_this_machine_unless_anyone_may_watch() {
+    for (addr, watched, host, status) in [
+        ("127.0.0.1:0", false, "localhost", 200),
+        ("127.0.0.1:0", false, "radio.example", 403),
+        ("127.0.0.1:0", true, "radio.example", 200),
+        ("0.0.0.0:0", false, "localhost", 403),
+        ("0.0.0.0:0", true, "10.0.0.1", 200),
+    ] {
+        let hosts = vec!["radio.example".to_owned()];
+        let access = Some(Access::open(Grants::everywhere(Rights::of([Right::Listen]))).unwrap());
+        let house = House::with(|config| {
+            *config = GatewayConfig { addr: addr.parse().unwrap(), watched, hosts, access, ..config.clone() };
+        })
+        .await;
+        let here = SocketAddr::from(([127, 0, 0, 1], house.addr.port()));
+        let ask = async |path: &str| {
+            let mut client = Client::connect(here).await;
+            client.send(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+            let mut reply = client.head(false).await;
+            let (body, _) = client.rest(&mut reply).await;
+            (reply.status, String::from_utf8_lossy(&body).contains("\nlivetape_gateway_connections "))
+        };
+        assert_eq!(ask("/metrics").await, (status, status == 200), "{addr} {watched} {host}");
+        assert_eq!(ask("/readyz").await, (200, false), "{addr} {watched} {host}");
     }
 }

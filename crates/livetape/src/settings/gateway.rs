@@ -61,6 +61,7 @@ impl GatewayFlags {
         Ok(GatewayConfig {
             access: Some(policy.at(built_in.addr)?),
             tls: None,
+            watched: policy.lets_watch(),
             hosts: list(&self.hosts, &file.hosts).unwrap_or_default(),
             cors_origins: list(&self.cors_origins, &file.cors_origins).unwrap_or_default(),
             drain: span("drain", self.drain, file.drain, built_in.drain, Duration::ZERO..=most)?,

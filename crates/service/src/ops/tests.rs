@@ -1,21 +1,32 @@
 use super::*;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 struct Running {
     addr: SocketAddr,
-    readiness: Readiness,
+    conditions: Arc<[AtomicBool; 3]>,
     metrics: Metrics,
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
-async fn start(conditions: &[&'static str]) -> Running {
-    let (readiness, metrics) = (Readiness::awaiting(conditions), Metrics::default());
+async fn start() -> Running {
+    let (readiness, role, metrics) = (Readiness::default(), Readiness::default(), Metrics::default());
+    let conditions = Arc::<[AtomicBool; 3]>::default();
+    let look = |n: usize| {
+        let conditions = Arc::clone(&conditions);
+        move || conditions[n].load(Relaxed)
+    };
+    readiness.needs("data folder", look(0));
+    role.needs("catalogue", look(1));
+    role.tells("redis", look(2));
+    readiness.include(&role);
     let config = OpsConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), anonymous: false };
     let ops = OpsListener::bind(config, readiness.clone(), metrics.clone()).await.unwrap();
     let (addr, shutdown) = (ops.local_addr(), CancellationToken::new());
     let task = tokio::spawn(ops.run(shutdown.clone()));
-    Running { addr, readiness, metrics, shutdown, task }
+    Running { addr, conditions, metrics, shutdown, task }
 }
 
 /// Sends bytes and takes all that comes until the other side closes or resets.
@@ -34,18 +45,20 @@ async fn get(addr: SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn says_how_it_is() {
-    let Running { addr, readiness, metrics, shutdown, task } = start(&["redis", "data folder"]).await;
+    let Running { addr, conditions, metrics, shutdown, task } = start().await;
     assert!(get(addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
-    let answer = get(addr, "/readyz").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\nnot ready: data folder, redis\n"),
-        "{answer}"
-    );
-    readiness.set("data folder", true);
-    readiness.set("redis", true);
-    assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 200 "));
-    readiness.set("redis", false);
-    assert!(get(addr, "/readyz").await.ends_with("\r\n\r\nnot ready: redis\n"));
+    let says = async |status: u16, body: &str| {
+        let answer = get(addr, "/readyz").await;
+        let (begin, end) = (format!("HTTP/1.1 {status} "), format!("\r\n\r\n{body}"));
+        assert!(answer.starts_with(&begin) && answer.ends_with(&end), "{answer}");
+    };
+    says(503, "not ready: data folder, catalogue\ndata folder: no\ncatalogue: no\nredis: no, goes on without\n").await;
+    conditions[0].store(true, Relaxed);
+    conditions[1].store(true, Relaxed);
+    says(200, "ready\ndata folder: yes\ncatalogue: yes\nredis: no, goes on without\n").await;
+    conditions[1].store(false, Relaxed);
+    conditions[2].store(true, Relaxed);
+    says(503, "not ready: catalogue\ndata folder: yes\ncatalogue: no\nredis: yes\n").await;
 
     metrics.counter("livetape_test_total", "Counted.").unwrap().inc_by(3);
     let answer = get(addr, "/metrics").await;
@@ -73,7 +86,7 @@ async fn says_how_it_is() {
 
 #[tokio::test]
 async fn garbage_and_silence_do_no_harm() {
-    let Running { addr, shutdown, task, .. } = start(&[]).await;
+    let Running { addr, shutdown, task, .. } = start().await;
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(HEAD * 4));
     for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\r\n\r\nhello\r\n\r\n", long.as_bytes()] {
         let answer = send(addr, garbage).await;
@@ -100,7 +113,7 @@ async fn garbage_and_silence_do_no_harm() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_connection_is_closed_in_time() {
-    let Running { addr, shutdown, task, .. } = start(&[]).await;
+    let Running { addr, shutdown, task, .. } = start().await;
     assert_eq!(send(addr, b"GET /healthz HTTP/1.1\r\n").await, "");
     shutdown.cancel();
     task.await.unwrap();

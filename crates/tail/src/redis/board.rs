@@ -84,12 +84,13 @@ impl Board {
         }
     }
 
-    /// Says everything again; gives up what was forgotten long ago.
-    pub(super) fn refresh(&mut self) {
+    /// Says everything again; gives up what was forgotten long ago. Returns how much there is to say.
+    pub(super) fn refresh(&mut self) -> usize {
         self.tails.retain(|_, said| said.forgotten.is_none_or(|at| at.elapsed() < TIME_TO_LIVE));
         for (id, said) in &mut self.tails {
             said.make_due(*id, &mut self.queue);
         }
+        self.tails.len()
     }
 
     /// Nothing is under way any more, whatever became of it: says everything again.

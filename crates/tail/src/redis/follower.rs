@@ -75,6 +75,12 @@ impl RedisFollower {
         self.shared.works.load(Ordering::Relaxed)
     }
 
+    /// [`works`](Self::works), for those who watch.
+    pub fn probe(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.works.load(Ordering::Relaxed)
+    }
+
     /// Whether Redis has told something about the recording within the last 5 s. While it has not, ask its recorder.
     pub fn is_fresh(&self, recording: RecordingId) -> bool {
         self.shared

@@ -45,9 +45,15 @@ impl RedisPublisher {
         Self { shared, task }
     }
 
-    /// Whether Redis took what was last said to it.
+    /// Whether Redis took what was last said to it, or answers while there is nothing to say.
     pub fn works(&self) -> bool {
         self.shared.works.load(Ordering::Relaxed)
+    }
+
+    /// [`works`](Self::works), for those who watch.
+    pub fn probe(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.works.load(Ordering::Relaxed)
     }
 
     /// Waits until Redis has heard the newest of everything, at most for `limit`. For a recorder that stops.
@@ -117,25 +123,29 @@ async fn publish_until_broken(
             let link = link.clone();
             under_way.push(async move { (id, tail, update(link, id, &tail).await) });
         }
-        tokio::select! {
-            _ = refresh.tick() => shared.with(Board::refresh),
-            () = shared.wake.notified() => {}
+        let outcome = tokio::select! {
+            _ = refresh.tick() => match shared.with(Board::refresh) {
+                // Where there is nothing to say, it is only seen by asking whether anybody listens.
+                0 => link.clone().send(&redis::cmd("PING")).await.map(drop),
+                _ => continue,
+            },
+            () = shared.wake.notified() => continue,
             Some((id, tail, outcome)) = under_way.next() => {
                 shared.with(|board| board.done(id, &tail, outcome.is_ok()));
-                match outcome {
-                    Ok(outcome) => {
-                        worked = Instant::now();
-                        shared.works.store(true, Ordering::Relaxed);
-                        trouble.over();
-                        backoff.reset();
-                        complain(trouble, id, &tail, outcome);
-                    }
-                    Err(error) if link.is_broken(&error, worked) => return error,
-                    Err(error) => {
-                        shared.works.store(false, Ordering::Relaxed);
-                        trouble.failed(&error);
-                    }
-                }
+                outcome.map(|outcome| complain(trouble, id, &tail, outcome))
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                worked = Instant::now();
+                shared.works.store(true, Ordering::Relaxed);
+                trouble.over();
+                backoff.reset();
+            }
+            Err(error) if link.is_broken(&error, worked) => return error,
+            Err(error) => {
+                shared.works.store(false, Ordering::Relaxed);
+                trouble.failed(&error);
             }
         }
     }
