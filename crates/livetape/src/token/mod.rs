@@ -157,7 +157,11 @@ fn read(from: impl Read, what: &str) -> anyhow::Result<Secret> {
 
 /// Writes a secret to a new file that only its owner can read, or shows it if there is none.
 fn hand_over(what: &str, secret: &Secret, out: Option<&PathBuf>) -> anyhow::Result<()> {
-    let Some(path) = out else { return say(&format!("# {what}, shown this once: {}", secret.reveal())) };
+    // Not where the entry goes, which is made to be appended to a file.
+    let Some(path) = out else {
+        eprintln!("{what}, shown this once: {}", secret.reveal());
+        return Ok(());
+    };
     write_new(path, secret.reveal(), 0o600)
 }
 
