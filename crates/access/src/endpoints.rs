@@ -85,6 +85,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     grpc("/livetape.v1.TapeService/WatchTail", Any(Listen)),
     grpc("/livetape.v1.TapeService/ReadFrames", On(Listen)),
     grpc("/livetape.v1.TapeService/Export", On(Export)),
+    grpc("/livetape.v1.TapeService/WatchTraces", Any(Listen)),
     grpc("/livetape.v1.OperationService/BeginRecording", On(Manage)),
     grpc("/livetape.v1.OperationService/SealRecording", On(Manage)),
     grpc("/livetape.v1.OperationService/UpdateRecording", On(Manage)),

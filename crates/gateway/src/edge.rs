@@ -6,6 +6,7 @@
 //! that is further behind reads for itself.
 
 use crate::library::{FrameReader, Library};
+use crate::trace::Delivery;
 use bytes::Bytes;
 use livetape_audio::{Frame, FrameCount, RecordingId, Spec, Tail};
 use livetape_store::Recording;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{Instrument, Span};
 
 /// Seconds of a followed recording that are kept, and how many bytes that is at least and at most.
 const KEPT: u64 = 2;
@@ -161,12 +163,16 @@ impl Keeper {
         let (at, tail) = (self.prompt.borrow().end, self.source.current());
         let new = self.recent.read().unwrap_or_else(PoisonError::into_inner).worth_reading(at, tail.end);
         if !new.is_empty() {
-            let read = match self.reader.read(new.clone()).await {
-                Ok(block) => block.load().await,
-                Err(error) => Err(error),
-            };
-            match read {
-                Ok(bytes) => self.recent.write().unwrap_or_else(PoisonError::into_inner).push(new.start, bytes),
+            let delivery = Delivery::begin(&self.source, &new);
+            let span = delivery.as_ref().map_or_else(Span::none, Delivery::span);
+            let read = async { self.reader.read(new.clone()).await?.load().await };
+            match read.instrument(span).await {
+                Ok(bytes) => {
+                    let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+                    recent.push(new.start, bytes);
+                    // One that nobody has taken yet is waited for until there is another.
+                    recent.delivery = delivery.or(recent.delivery.take());
+                }
                 // The listeners will find the same, and say so.
                 Err(error) => tracing::warn!(%error, "the newest audio could not be read"),
             }
@@ -181,12 +187,13 @@ struct Recent {
     kept: u64,
     blocks: VecDeque<(Range<Frame>, Bytes)>,
     bytes: u64,
+    delivery: Option<Delivery>,
 }
 
 impl Recent {
     fn new(spec: Spec) -> Self {
         let kept = (spec.byte_rate() * KEPT).clamp(KEPT_BYTES.start, KEPT_BYTES.end);
-        Self { spec, kept, blocks: VecDeque::new(), bytes: 0 }
+        Self { spec, kept, blocks: VecDeque::new(), bytes: 0, delivery: None }
     }
 
     /// What to read when the tail moves: all that is new, or the end of it after a long pause.
@@ -227,7 +234,11 @@ impl Recent {
     fn get(&self, frames: Range<Frame>) -> Option<Bytes> {
         let (block, bytes) = self.blocks.iter().rev().find(|(block, _)| block.contains(&frames.start))?;
         let byte = |frame: Frame| usize::try_from(self.spec.bytes(frame.since(block.start))).ok();
-        Some(bytes.slice(byte(frames.start)?..byte(frames.end.min(block.end))?))
+        let frames = frames.start..frames.end.min(block.end);
+        if let Some(delivery) = &self.delivery {
+            delivery.taken(&frames);
+        }
+        Some(bytes.slice(byte(frames.start)?..byte(frames.end)?))
     }
 }
 

@@ -1,14 +1,14 @@
-//! A request in a trace: from its head to the last byte of its reply. Does nothing while nothing is exported.
+//! What is traced here: a request, from its head to the last byte of its reply, and the last part of a chunk's way, from
+//! the news that it is durable until a listener has it. Does nothing while nothing is exported.
 
-use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::response::Response;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use livetape_audio::Frame;
 use livetape_service::TraceContext;
+pub(crate) use livetape_service::reply::until_last_byte;
 use livetape_service::traces::{self, TARGET};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use livetape_tail::TailWatch;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
@@ -33,47 +33,41 @@ pub(crate) fn begin(request: &Request, route: Option<&str>) -> Span {
     span
 }
 
-/// Lets the span last until the reply's body has ended or was dropped.
-pub(crate) fn until_last_byte(span: Span, reply: Response) -> Response {
-    if span.is_disabled() {
-        return reply;
+/// A chunk that was traced on its way here. Whoever takes the frames first is the listener whom its trace shows.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    first: Frame,
+    span: Mutex<Option<Span>>,
+}
+
+impl Delivery {
+    /// If these frames, of which the tail has just told, hold the beginning of a chunk that is traced.
+    pub(crate) fn begin(tail: &TailWatch, frames: &Range<Frame>) -> Option<Self> {
+        let chunk = traces::is_active().then(|| tail.traced(frames)).flatten()?;
+        let span = info_span!(
+            target: TARGET,
+            parent: None,
+            "deliver",
+            otel.kind = "consumer",
+            recording = %chunk.recording,
+            first_frame = chunk.first.get(),
+            delivered = Empty,
+        );
+        TraceContext::from_text(&chunk.traceparent).adopt(&span);
+        Some(Self { first: chunk.first, span: Mutex::new(Some(span)) })
     }
-    span.record("http.response.status_code", reply.status().as_u16());
-    reply.map(|body| Body::new(Traced { body, sent: 0, span }))
-}
 
-struct Traced {
-    body: Body,
-    sent: u64,
-    span: Span,
-}
+    /// Its span, for what is done on the way.
+    pub(crate) fn span(&self) -> Span {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(Span::none)
+    }
 
-impl HttpBody for Traced {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = &mut *self;
-        let next = this.span.in_scope(|| Pin::new(&mut this.body).poll_frame(cx));
-        match &next {
-            Poll::Ready(Some(Ok(frame))) => this.sent += frame.data_ref().map_or(0, Bytes::len) as u64,
-            Poll::Ready(Some(Err(_))) => drop(this.span.record("otel.status_code", "ERROR")),
-            _ => {}
+    /// A listener takes these frames.
+    pub(crate) fn taken(&self, frames: &Range<Frame>) {
+        if frames.contains(&self.first)
+            && let Some(span) = self.span.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            span.record("delivered", true);
         }
-        next
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Traced {
-    fn drop(&mut self) {
-        self.span.record("http.response.body.size", self.sent);
     }
 }

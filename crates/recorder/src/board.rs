@@ -2,10 +2,13 @@
 
 use crate::changes::Changes;
 use livetape_audio::{RecordingId, Tail};
-use livetape_tail::{Publisher, TailWatch};
+use livetape_tail::{Publisher, TailWatch, TracedChunk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
+
+/// Traced chunks that wait for whoever watches them; there are few.
+const TRACED: usize = 64;
 
 /// How far every open recording goes.
 pub(crate) struct Board {
@@ -13,12 +16,14 @@ pub(crate) struct Board {
     tails: Mutex<HashMap<RecordingId, watch::Sender<Tail>>>,
     /// Which tails have moved.
     pub(crate) changes: Changes<RecordingId>,
+    /// Chunks that are in a trace.
+    pub(crate) traced: broadcast::Sender<TracedChunk>,
 }
 
 impl Board {
     /// A board that tells `outer` everything, too.
     pub(crate) fn new(outer: Arc<dyn Publisher>) -> Self {
-        Self { outer, tails: Mutex::default(), changes: Changes::default() }
+        Self { outer, tails: Mutex::default(), changes: Changes::default(), traced: broadcast::Sender::new(TRACED) }
     }
 
     fn tails(&self) -> MutexGuard<'_, HashMap<RecordingId, watch::Sender<Tail>>> {
@@ -38,6 +43,13 @@ impl Board {
         self.outer.forget(id);
         self.tails().remove(&id);
         self.changes.touch(id);
+    }
+
+    /// Makes known that a chunk is in a trace.
+    pub(crate) fn trace(&self, chunk: TracedChunk) {
+        self.outer.trace(&chunk);
+        // Mostly nobody wants to know.
+        _ = self.traced.send(chunk);
     }
 
     /// Follows a tail; `None` if the recording is not open.

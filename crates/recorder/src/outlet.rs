@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
+use tracing::{Instrument, Span};
 
 /// How long a reader may take nothing.
 const STALL: Duration = Duration::from_secs(60);
@@ -136,7 +137,7 @@ impl Outlets {
         let ours = outlet(parcels.clone());
         let working = work(Outlet { last: Arc::clone(&ours.last), ..outlet(parcels) });
         let (shutdown, deadline) = (self.shutdown.clone(), Deadline::of(metadata));
-        self.calls.spawn(async move {
+        let answering = async move {
             let outcome = tokio::select! {
                 outcome = working => outcome,
                 () = shutdown.cancelled() => Err(status::stopping()),
@@ -147,7 +148,8 @@ impl Outlets {
             if let Err(status) = outcome {
                 ours.end(status).await;
             }
-        });
+        };
+        self.calls.spawn(answering.instrument(Span::current()));
         let answers = ReceiverStream::new(outgoing).filter_map(move |parcel| {
             // Held for as long as the transport holds the answers, and with them a message.
             let _ = &room;

@@ -14,10 +14,12 @@ use livetape_proto::v1::ingest_service_server::IngestServiceServer;
 use livetape_proto::v1::operation_service_server::OperationServiceServer;
 use livetape_proto::v1::tape_service_server::TapeServiceServer;
 use livetape_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
+use livetape_service::reply;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 
@@ -50,6 +52,12 @@ pub(crate) async fn router(
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
+    let routes = Routes::new(IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
+        .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))
+        .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
+        .add_service(health)
+        .add_service(reflection);
     Ok(tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
@@ -58,10 +66,5 @@ pub(crate) async fn router(
         .initial_connection_window_size(4 << 20)
         .max_concurrent_streams(MAX_CALLS)
         .layer(gate)
-        .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES))
-        .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
-        .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))
-        .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
-        .add_service(health)
-        .add_service(reflection))
+        .add_routes(reply::calls(routes)))
 }

@@ -72,8 +72,9 @@ impl v1::ingest_service_server::IngestService for Ingest {
         let session = opened.inspect_err(|why| self.instruments.not_opened(why)).map_err(open_status)?;
         let (responses, outgoing) = mpsc::channel(4);
         let (instruments, shutdown) = (Arc::clone(&self.instruments), self.shutdown.clone());
+        let streams = Arc::clone(&self.streams);
         self.calls.spawn(async move {
-            let conversation = converse(session, incoming, &responses, &instruments, shutdown);
+            let conversation = converse(session, incoming, &responses, &instruments, &streams, shutdown);
             let outcome = tokio::select! {
                 outcome = conversation => outcome,
                 late = deadline.passed() => Err(late),
@@ -107,6 +108,7 @@ async fn converse(
     mut incoming: Streaming<IngestRequest>,
     responses: &Responses,
     instruments: &Instruments,
+    streams: &Streams,
     shutdown: CancellationToken,
 ) -> Result<(), Status> {
     let Session { progress, call, commands } = session;
@@ -114,7 +116,7 @@ async fn converse(
     let from_source = async {
         while let Some(request) = incoming.message().await.map_err(too_large)? {
             if let Some(Granted { recording, .. }) = state.borrow().granted {
-                chunk.arrived(recording, &request);
+                chunk.arrived(recording, &request).into_iter().for_each(|traced| streams.traced(traced));
             }
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {

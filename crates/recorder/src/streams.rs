@@ -8,6 +8,7 @@ use crate::wish::{Done, Refused, Wish};
 use livetape_audio::{RecordingId, StreamName};
 use livetape_proto::Opening;
 use livetape_service::Tasks;
+use livetape_tail::TracedChunk;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,6 +104,11 @@ impl Streams {
             "sources may not open the stream {stream} here, only {allowed}: use one of these, or add it to the recorder's \
              settings (allow_streams, LIVETAPE_ALLOW_STREAMS)"
         )))
+    }
+
+    /// Tells those who read it that a chunk is in a trace.
+    pub(crate) fn traced(&self, chunk: TracedChunk) {
+        self.shared.tails.trace(chunk);
     }
 
     /// Asks something of the open recording of a stream.

@@ -8,14 +8,15 @@ use crate::status;
 use crate::stream::Shared;
 use livetape_access::Caller;
 use livetape_audio::{Frame, FrameCount, RecordingId};
-use livetape_proto::v1::{self, ReadFramesResponse, WatchTailResponse};
+use livetape_proto::v1::{self, ReadFramesResponse, WatchTailResponse, WatchTracesResponse};
 use livetape_proto::{MAX_BLOCK_BYTES, v1::ExportResponse};
 use livetape_store::{Recording, TapeReader};
-use livetape_tail::TailWatch;
+use livetape_tail::{TailWatch, TracedChunk};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Request, Response, Status};
 
@@ -38,6 +39,7 @@ impl v1::tape_service_server::TapeService for Tapes {
     type WatchTailStream = Answers<WatchTailResponse>;
     type ReadFramesStream = Answers<ReadFramesResponse>;
     type ExportStream = Answers<ExportResponse>;
+    type WatchTracesStream = Answers<WatchTracesResponse>;
 
     async fn watch_tail(
         &self,
@@ -88,6 +90,16 @@ impl v1::tape_service_server::TapeService for Tapes {
         let file = export::plan(&self.shared, &recording, &request).await?;
         let tape = Tape::new(Arc::clone(&self.shared), &recording);
         self.outlets.answer(&metadata, right, |outlet| file.send(tape, outlet))
+    }
+
+    async fn watch_traces(
+        &self,
+        request: Request<v1::WatchTracesRequest>,
+    ) -> Result<Response<Self::WatchTracesStream>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let caller = gate::caller(&extensions)?;
+        let (shared, right) = (Arc::clone(&self.shared), gate::right(&caller, None)?);
+        self.outlets.answer(&metadata, right, |outlet| all_traces(shared, caller, outlet))
     }
 }
 
@@ -192,9 +204,7 @@ async fn tell(
     open: &mut HashSet<RecordingId>,
     outlet: &Outlet<WatchTailResponse>,
 ) -> Result<(), Status> {
-    // Whose stream nobody knows any more is not told of to whoever may not hear all.
-    let stream = shared.archive.get(id).map(|recording| recording.stream.clone());
-    if !stream.map_or_else(|| caller.sees_all(), |stream| caller.sees(&stream)) {
+    if !sees(shared, caller, id) {
         return Ok(());
     }
     let room = outlet.room().await?;
@@ -215,4 +225,27 @@ async fn tell(
     }
     room.fill(Ok(WatchTailResponse { tail: Some((id, tail).into()) }));
     Ok(())
+}
+
+/// Whose stream nobody knows any more is not told of to whoever may not hear all.
+fn sees(shared: &Shared, caller: &Caller, id: RecordingId) -> bool {
+    let stream = shared.archive.get(id).map(|recording| recording.stream.clone());
+    stream.map_or_else(|| caller.sees_all(), |stream| caller.sees(&stream))
+}
+
+/// Chunks that are in a trace, from now on.
+async fn all_traces(shared: Arc<Shared>, caller: Caller, outlet: Outlet<WatchTracesResponse>) -> Result<(), Status> {
+    let mut traced = shared.tails.traced.subscribe();
+    loop {
+        match traced.recv().await {
+            Ok(TracedChunk { recording, first, traceparent }) if sees(&shared, &caller, recording) => {
+                let (recording_id, first_frame) = (recording.into(), first.get());
+                outlet
+                    .send(WatchTracesResponse { recording_id, first_frame, traceparent: traceparent.as_ref().into() })
+                    .await?;
+            }
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return Ok(()),
+        }
+    }
 }

@@ -4,8 +4,9 @@ use livetape_audio::{Frame, RecordingId};
 use livetape_proto::v1::Append;
 use livetape_proto::v1::IngestRequest;
 use livetape_proto::v1::ingest_request::Message;
-use livetape_service::TraceContext;
 use livetape_service::traces::{self, TARGET};
+use livetape_service::{TraceContext, propagation};
+use livetape_tail::TracedChunk;
 use std::sync::{Mutex, PoisonError};
 use tracing::{Span, info_span};
 
@@ -14,16 +15,19 @@ use tracing::{Span, info_span};
 pub(crate) struct Chunk(Mutex<Option<(u64, Span)>>);
 
 impl Chunk {
-    /// A message has come.
-    pub(crate) fn arrived(&self, recording: RecordingId, request: &IngestRequest) {
-        let Some(Message::Append(append)) = &request.message else { return };
+    /// A message has come. If it is one to trace, those who will read it may go on with its trace.
+    pub(crate) fn arrived(&self, recording: RecordingId, request: &IngestRequest) -> Option<TracedChunk> {
+        let Some(Message::Append(append)) = &request.message else { return None };
         if append.traceparent.is_empty() || !traces::is_active() {
-            return;
+            return None;
         }
         let mut chunk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if chunk.is_none() {
-            *chunk = Some((append.first_frame, begin(recording, append)));
+        if chunk.is_some() {
+            return None;
         }
+        let (_, span) = chunk.insert((append.first_frame, begin(recording, append)));
+        let traceparent = propagation::to_text(span).filter(|text| TraceContext::from_text(text).is_sampled())?;
+        Some(TracedChunk { recording, first: Frame::new(append.first_frame), traceparent: traceparent.into() })
     }
 
     /// All frames before `end` are durable, and the source has been told.

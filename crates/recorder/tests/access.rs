@@ -86,6 +86,8 @@ impl Guarded {
             let request = v1::GetRecordingRequest { recording_id: text.into() };
             let codec = ProstCodec::<v1::GetRecordingRequest, v1::DeleteRecordingResponse>::default();
             match grpc.server_streaming(Request::new(request), path, codec).await {
+                // Says nothing while nothing is traced.
+                Ok(_) if row.path.ends_with("/WatchTraces") => Ok(()),
                 Ok(answer) => next(&mut answer.into_inner()).await.map(|_| ()),
                 Err(status) => Err(status),
             }

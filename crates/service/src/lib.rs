@@ -10,6 +10,7 @@ pub mod logging;
 pub mod metrics;
 pub mod ops;
 pub mod propagation;
+pub mod reply;
 pub mod signals;
 pub mod tasks;
 pub mod tls;

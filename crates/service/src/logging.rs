@@ -1,6 +1,7 @@
 //! Logs on standard error: text for people, JSON for machines; and the way of traces to their collector.
 //!
-//! A line of JSON has `timestamp`, `level`, `target`, `fields` (with `message`), `span` and `spans`, outermost first.
+//! A line of JSON has `timestamp`, `level`, `target`, `fields` (with `message`), `span` and `spans`, outermost first; and
+//! `trace_id` and `span_id`, if it was said inside a span that is exported.
 //! Not here: which spans are exported, and how many ([`crate::traces`]).
 
 use crate::traces::{Exporter, OtlpUrl, TARGET};
@@ -10,6 +11,7 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How a log line looks.
@@ -122,13 +124,21 @@ where
         let layer = tracing_opentelemetry::layer().with_tracer(exporter.tracer());
         layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(filter_fn(exported))
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
-    let lines = match settings.format {
-        Format::Text => lines.boxed(),
-        Format::Json => lines.json().boxed(),
-    };
+    let lines = layer(settings.format, writer, ansi);
     let subscriber = tracing_subscriber::registry().with(traces).with(lines.with_filter(filter));
     Ok((subscriber, Telemetry { exporter }))
+}
+
+fn layer<S, W>(format: Format, writer: W, ansi: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    match format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().map_event_format(in_trace::InTrace).boxed(),
+    }
 }
 
 /// Spans that ask for it, and what we say inside them.
@@ -137,5 +147,6 @@ fn exported(about: &Metadata<'_>) -> bool {
     ours && *about.level() <= Level::INFO
 }
 
+mod in_trace;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 //!           TraceContext::from_text(&message.traceparent).adopt(&span);
 //! ```
 
+use crate::traces;
 use http::HeaderMap;
 use http::header::HeaderName;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -22,7 +23,7 @@ use tonic::metadata::{MetadataKey, MetadataMap};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 /// Longest header that is looked at, in bytes; the standard asks to carry 512 of `tracestate`.
 const MAX_BYTES: usize = 512;
@@ -91,6 +92,9 @@ pub fn to_text(span: &Span) -> Option<String> {
 /// What is to be carried. It says so too if the span is not recorded: then the other side does not record its part.
 fn fields(span: &Span) -> HashMap<String, String> {
     let mut fields = Fields(HashMap::new());
+    if !traces::is_active() {
+        return fields.0;
+    }
     let context = span.context();
     TraceContextPropagator::new().inject_context(&context, &mut fields);
     fields.0

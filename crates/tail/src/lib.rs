@@ -8,9 +8,11 @@
 pub mod conformance;
 mod memory;
 pub mod redis;
+mod traced;
 mod watch;
 
 pub use memory::MemoryTails;
+pub use traced::TracedChunk;
 pub use watch::TailWatch;
 
 use livetape_audio::{RecordingId, Tail};
@@ -24,6 +26,12 @@ pub trait Publisher: Send + Sync + 'static {
 
     /// Forgets a recording whose tail nobody needs from here any more: it is sealed and in the catalogue.
     fn forget(&self, recording: RecordingId);
+
+    /// Tells of a chunk that is in a trace, before the tail that covers it. Of each recording the newest wins; it may get
+    /// lost, and then its trace ends here.
+    fn trace(&self, chunk: &TracedChunk) {
+        _ = chunk;
+    }
 }
 
 /// Tells everybody in the list.
@@ -34,6 +42,10 @@ impl Publisher for Vec<Arc<dyn Publisher>> {
 
     fn forget(&self, recording: RecordingId) {
         self.iter().for_each(|publisher| publisher.forget(recording));
+    }
+
+    fn trace(&self, chunk: &TracedChunk) {
+        self.iter().for_each(|publisher| publisher.trace(chunk));
     }
 }
 

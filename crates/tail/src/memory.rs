@@ -1,6 +1,7 @@
 //! The length store of one process.
 
-use crate::{Publisher, TailWatch, Watch};
+use crate::traced::Newest;
+use crate::{Publisher, TailWatch, TracedChunk, Watch};
 use livetape_audio::{RecordingId, Tail};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,6 +22,7 @@ struct Known {
     tail: watch::Sender<Tail>,
     /// When it was last spoken of.
     told: Mutex<Instant>,
+    traced: Newest,
 }
 
 impl MemoryTails {
@@ -62,7 +64,11 @@ impl MemoryTails {
         match self.write().entry(recording) {
             Entry::Occupied(known) => known.get().replace(tail, refused),
             Entry::Vacant(place) => {
-                place.insert(Known { tail: watch::Sender::new(tail), told: Mutex::new(Instant::now()) });
+                place.insert(Known {
+                    tail: watch::Sender::new(tail),
+                    told: Mutex::new(Instant::now()),
+                    traced: Newest::default(),
+                });
             }
         }
     }
@@ -97,11 +103,17 @@ impl Publisher for MemoryTails {
     fn forget(&self, recording: RecordingId) {
         self.write().remove(&recording);
     }
+
+    fn trace(&self, chunk: &TracedChunk) {
+        if let Some(known) = self.read().get(&chunk.recording) {
+            known.traced.replace(chunk.clone());
+        }
+    }
 }
 
 impl Watch for MemoryTails {
     fn watch(&self, recording: RecordingId) -> Option<TailWatch> {
-        self.read().get(&recording).map(|known| TailWatch::new(known.tail.subscribe()))
+        self.read().get(&recording).map(|known| TailWatch::new(known.tail.subscribe()).with(&known.traced))
     }
 }
 
@@ -114,6 +126,22 @@ mod tests {
     async fn conforms() {
         let tails = MemoryTails::default();
         crate::conformance::all(&tails, &tails).await;
+    }
+
+    #[test]
+    fn a_traced_chunk_is_seen_by_those_who_follow_its_recording() {
+        let tails = MemoryTails::default();
+        let id = |n| RecordingId::new(n, &[1; 10]);
+        let chunk = |n, first| TracedChunk { recording: id(n), first: Frame::new(first), traceparent: "00-1".into() };
+        let frames = |from, to| Frame::new(from)..Frame::new(to);
+        tails.learn(id(1), Tail::open(Durable(Frame::new(5)), Generation(1)));
+        let watch = tails.watch(id(1)).unwrap();
+        tails.trace(&chunk(2, 6));
+        assert_eq!(watch.traced(&frames(0, 100)), None, "another recording, of which nothing is known");
+        (6..9).for_each(|first| tails.trace(&chunk(1, first)));
+        assert_eq!(watch.traced(&frames(5, 9)), Some(chunk(1, 8)), "the newest");
+        assert_eq!((watch.traced(&frames(5, 8)), watch.traced(&frames(9, 12))), (None, None));
+        assert_eq!(TailWatch::fixed(Tail::open(Durable(Frame::new(5)), Generation(1))).traced(&frames(5, 9)), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The calls that keep a mirror up to date. They never end by themselves: a recorder that is away is looked for until
 //! it is back, and what was known stays meanwhile.
 
-use super::link::{Contact, PATIENCE, Tries, within};
+use super::link::{Contact, LONGEST_WAIT, PATIENCE, Tries, whole, within};
 use super::mirror::CatalogueMirror;
 use livetape_audio::Generation;
 use livetape_proto::RecorderChannel;
@@ -9,13 +9,17 @@ use livetape_proto::v1;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::v1::watch_catalogue_response::Change;
+use livetape_service::traces;
 use livetape_tail::redis::{Believed, RedisFollower, SILENCE};
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// A call for tails that tells nothing for so long is made anew: what is open is refreshed every 2 s.
 const DEAF: Duration = Duration::from_secs(30);
+/// When to ask again for traces that the recorder does not tell of: it is older than they are.
+const NO_TRACES: Duration = Duration::from_secs(60);
 /// How often it is looked at whether Redis tells everything.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -140,6 +144,23 @@ async fn watch_tails(
                 return None;
             }
         }
+    }
+}
+
+/// Learns which chunks are in a trace, if traces are exported here. Nothing depends on it, so nobody is told when it fails.
+pub(crate) async fn traced(channel: RecorderChannel, mirror: &CatalogueMirror) {
+    while traces::is_active() {
+        let Err(ended) = watch_traces(channel.clone(), mirror).await;
+        tracing::debug!(error = whole(&ended), "which chunks are traced is not known");
+        sleep(if ended.code() == Code::Unimplemented { NO_TRACES } else { LONGEST_WAIT }).await;
+    }
+}
+
+async fn watch_traces(channel: RecorderChannel, mirror: &CatalogueMirror) -> Result<Infallible, Status> {
+    let mut client = TapeServiceClient::new(channel);
+    let mut chunks = within(PATIENCE, client.watch_traces(v1::WatchTracesRequest {})).await?.into_inner();
+    loop {
+        mirror.traced(chunks.message().await?.ok_or_else(over)?);
     }
 }
 

@@ -116,7 +116,7 @@ impl OpenTimeline {
     ) -> Result<(), Status> {
         loop {
             let request = v1::ListTimelineRequest { recording_id: id.into(), after: self.taken, limit: ENTRIES };
-            let page = within(PATIENCE, client.list_timeline(limited(request))).await?.into_inner();
+            let page = within(PATIENCE, client.list_timeline(limited(PATIENCE, request))).await?.into_inner();
             if page.entries.is_empty() {
                 return Ok(());
             }
@@ -181,7 +181,7 @@ impl RecorderReader {
             frame_count: count.get(),
             follow: false,
         };
-        let mut blocks = self.tapes.read_frames(limited(request)).await?.into_inner();
+        let mut blocks = self.tapes.read_frames(limited(PATIENCE, request)).await?.into_inner();
         let (mut next, end) = (first, first + count);
         let (mut all, mut rest) = (Bytes::new(), BytesMut::new());
         while let Some(block) = blocks.message().await? {

@@ -2,11 +2,13 @@
 
 use livetape_proto::{AddressError, RecorderAddress, RecorderChannel};
 use livetape_service::metrics::{Counter, Gauge, Metrics, MetricsError};
+use livetape_service::propagation;
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::{Code, Request, Status};
+use tracing::Span;
 
 /// How long a connection, or one answer, may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,10 +52,11 @@ pub(crate) fn channel(recorder: &RecorderAddress) -> Result<RecorderChannel, Rem
     Ok(recorder.over(channel))
 }
 
-/// A request that the recorder, too, gives up in time.
-pub(crate) fn limited<T>(message: T) -> Request<T> {
+/// A request that the recorder, too, gives up in time. It goes on in the trace of what it is asked for.
+pub(crate) fn limited<T>(patience: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(PATIENCE);
+    request.set_timeout(patience);
+    propagation::to_metadata(&Span::current(), request.metadata_mut());
     request
 }
 

@@ -2,11 +2,12 @@
 //! way; not here: the calls by which it is said (`follow`).
 
 use super::wire;
-use livetape_audio::{RecordingId, StreamName, Tail};
+use livetape_audio::{Frame, RecordingId, StreamName, Tail};
 use livetape_proto::v1;
 use livetape_proto::v1::watch_catalogue_response::Change;
+use livetape_service::TraceContext;
 use livetape_store::{Catalogue, Recording, StreamInfo};
-use livetape_tail::{MemoryTails, Watch};
+use livetape_tail::{MemoryTails, TracedChunk, Watch};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -140,6 +141,20 @@ impl CatalogueMirror {
         livetape_tail::Publisher::forget(&*self.tails, id);
     }
 
+    /// Takes in which chunk is in a trace.
+    pub(crate) fn traced(&self, said: v1::WatchTracesResponse) {
+        let v1::WatchTracesResponse { recording_id, first_frame, traceparent } = said;
+        let Ok(recording) = recording_id.parse() else { return };
+        if !TraceContext::from_text(&traceparent).is_sampled() {
+            return;
+        }
+        let first = Frame::new(first_frame);
+        livetape_tail::Publisher::trace(
+            &*self.tails,
+            &TracedChunk { recording, first, traceparent: traceparent.into() },
+        );
+    }
+
     /// Takes in a tail.
     pub(crate) fn tail(&self, said: v1::Tail) {
         let (id, tail): (RecordingId, Tail) = match said.try_into() {
@@ -165,7 +180,6 @@ impl CatalogueMirror {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use livetape_audio::Frame;
 
     fn id(n: u8) -> RecordingId {
         RecordingId::new(1_763_649_000_000 + u64::from(n), &[n; 10])
@@ -225,6 +239,32 @@ mod tests {
             mirror.change(odd);
         }
         assert_eq!(mirror.known().all.len(), 1);
+    }
+
+    #[test]
+    fn a_chunk_that_is_traced_is_known_and_nonsense_is_not() {
+        const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let (mirror, tails) = mirror();
+        mirror.tail(tail(1, 5, false, 3));
+        let watch = tails.watch(id(1)).unwrap();
+        let all = Frame::new(0)..Frame::new(u64::MAX);
+        let says = |recording_id: &str, first_frame, traceparent: &str| v1::WatchTracesResponse {
+            recording_id: recording_id.into(),
+            first_frame,
+            traceparent: traceparent.into(),
+        };
+        let ours = id(1).to_string();
+        let unsampled = SAMPLED.replace("-01", "-00");
+        let odd = [("x", SAMPLED), (&ours, ""), (&ours, "00-1"), (&ours, &unsampled), (&ours, &SAMPLED.repeat(100))];
+        for (id, traceparent) in odd {
+            mirror.traced(says(id, 7, traceparent));
+            assert_eq!(watch.traced(&all), None, "{traceparent}");
+        }
+        mirror.traced(says(&id(2).to_string(), 7, SAMPLED));
+        mirror.traced(says(&ours, 7, SAMPLED));
+        let chunk = watch.traced(&all).unwrap();
+        assert_eq!((chunk.recording, chunk.first, &*chunk.traceparent), (id(1), Frame::new(7), SAMPLED));
+        assert_eq!(watch.traced(&(Frame::new(0)..Frame::new(7))), None);
     }
 
     #[tokio::test]

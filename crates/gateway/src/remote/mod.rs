@@ -116,6 +116,7 @@ impl Remote {
         tokio::join!(
             follow::catalogue(self.channel.clone(), &self.mirror, self.redis.as_ref(), &self.contact),
             follow::tails(self.channel.clone(), &self.mirror, self.redis.as_ref()),
+            follow::traced(self.channel.clone(), &self.mirror),
         );
     }
 

@@ -1,7 +1,7 @@
 //! The recorder that carries out what operators want.
 
 use super::RemoteError;
-use super::link::{channel, not_too_large, within};
+use super::link::{channel, limited, not_too_large, within};
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::{RecorderAddress, RecorderChannel};
 use std::time::Duration;
@@ -26,9 +26,7 @@ impl Operations {
         message: Q,
         operation: impl AsyncFnOnce(OperationServiceClient<RecorderChannel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Status> {
-        let mut request = Request::new(message);
-        request.set_timeout(PATIENCE);
-        let answer = within(PATIENCE, operation(self.0.clone(), request)).await;
+        let answer = within(PATIENCE, operation(self.0.clone(), limited(PATIENCE, message))).await;
         Ok(answer.map_err(not_too_large)?.into_inner())
     }
 }

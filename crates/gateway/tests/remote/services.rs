@@ -95,6 +95,7 @@ impl v1::tape_service_server::TapeService for Tapes {
     type WatchTailStream = Many<v1::WatchTailResponse>;
     type ReadFramesStream = Many<v1::ReadFramesResponse>;
     type ExportStream = Many<v1::ExportResponse>;
+    type WatchTracesStream = Many<v1::WatchTracesResponse>;
 
     async fn watch_tail(&self, _: Request<v1::WatchTailRequest>) -> Answer<Self::WatchTailStream> {
         let desk = self.0.clone();
@@ -155,6 +156,10 @@ impl v1::tape_service_server::TapeService for Tapes {
 
     async fn export(&self, _: Request<v1::ExportRequest>) -> Answer<Self::ExportStream> {
         Err(Status::unimplemented("not asked by gateways"))
+    }
+
+    async fn watch_traces(&self, _: Request<v1::WatchTracesRequest>) -> Answer<Self::WatchTracesStream> {
+        Err(Status::unimplemented("not asked by gateways that export no traces"))
     }
 }
 

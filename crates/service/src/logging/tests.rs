@@ -1,4 +1,5 @@
 use super::*;
+use opentelemetry_sdk::trace::Sampler;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tracing::info_span;
@@ -70,4 +71,38 @@ fn what_is_wrong_is_said() {
     assert_eq!("json".parse(), Ok(Format::Json));
     assert_eq!("JSON".parse::<Format>().unwrap_err(), "a log format is text or json");
     assert!(build(&settings(Format::Text, "info,livetape=loud"), std::io::stderr, false).is_err());
+}
+
+#[test]
+fn a_line_of_json_says_in_which_trace_it_was_said() {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    let said = |format: Format, sampler: Sampler| {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
+        let traces =
+            tracing_opentelemetry::layer().with_tracer(provider.tracer("test")).with_filter(filter_fn(exported));
+        let subscriber = tracing_subscriber::registry().with(traces).with(layer(format, move || writer.clone(), false));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!("outside");
+            let span = info_span!(target: TARGET, "request");
+            let _inside = span.enter();
+            tracing::warn!("inside");
+            let _deeper = info_span!("not exported").entered();
+            tracing::warn!("deeper");
+        });
+        lines.text()
+    };
+    let text = said(Format::Json, Sampler::AlwaysOn);
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].get("trace_id").is_none() && lines[0]["fields"]["message"] == "outside", "{text}");
+    for (field, digits) in [("trace_id", 32), ("span_id", 16)] {
+        let id = lines[1][field].as_str().unwrap();
+        assert!(id.len() == digits && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.contains(|c| c != '0'), "{text}");
+        assert_eq!(lines[2][field], id, "a span that only names lines belongs to the one around it");
+    }
+    assert!(!said(Format::Json, Sampler::AlwaysOff).contains("trace_id"), "nobody would find it");
+    assert!(!said(Format::Text, Sampler::AlwaysOn).contains("trace_id"));
 }
