@@ -62,6 +62,8 @@ check:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
 	scripts/proto.sh check
 	scripts/k8s.sh
+	scripts/units.sh
+	scripts/compose.sh
 	@if command -v shellcheck >/dev/null; then \
 	    echo shellcheck scripts/*.sh tests/compose/*.sh .ci/run; shellcheck scripts/*.sh tests/compose/*.sh .ci/run; \
 	else echo 'check: no shellcheck here, scripts were not looked at'; fi

@@ -87,6 +87,8 @@ need_players() {
     need redis-server have redis-server
     need redis-tools have redis-cli
     need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'
+    need prometheus have prometheus
+    need prometheus have promtool
     need gstreamer1.0-tools have gst-launch-1.0
     need gstreamer1.0-plugins-base gst-inspect-1.0 --exists audioconvert
     need gstreamer1.0-plugins-good gst-inspect-1.0 --exists souphttpsrc
@@ -231,6 +233,8 @@ check)
     check_rust_tools
     need_buf
     need kubernetes-client have kubectl
+    need systemd have systemd-analyze
+    have docker-compose || docker compose version >/dev/null 2>&1 || need docker-compose have docker-compose
     need_env kubernetes
     ;;
 test)

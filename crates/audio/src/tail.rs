@@ -33,6 +33,10 @@ pub enum SealReason {
 }
 
 impl SealReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::SourceEnded, Self::SourceLost, Self::Rolled, Self::SizeLimit, Self::SpecChanged, Self::Operator];
+
     /// Name as in JSON and on disk.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -39,12 +39,12 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// 5 s, 10 s, 100 ms to 2 s, 3 s.
+    /// 5 s, 10 s, 100 ms to 0.5 s, 3 s: after a short restart of the recorder nobody who listens has to wait.
     fn default() -> Self {
         Self {
             open: Duration::from_secs(5),
             acknowledgement: Duration::from_secs(10),
-            backoff: Duration::from_millis(100)..=Duration::from_secs(2),
+            backoff: Duration::from_millis(100)..=Duration::from_millis(500),
             flush: Duration::from_secs(3),
         }
     }

@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub watched: bool,
     /// How long bodies in progress may go on after a shutdown was asked for.
     pub drain: Duration,
+    /// Whether audio goes on coming while it drains, so that bodies that follow may go on, too.
+    pub goes_on: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -90,6 +92,7 @@ impl GatewayConfig {
             operations_url: None,
             watched: false,
             drain: Self::DRAIN,
+            goes_on: false,
             limits: Limits::default(),
         }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) watchers: Watchers,
     /// Whether the library knows what there is.
     pub(crate) ready: watch::Sender<bool>,
+    /// Cancelled when nobody new is let in.
+    pub(crate) stopping: CancellationToken,
     /// Cancelled when bodies that wait for new audio have to end.
     pub(crate) drain: CancellationToken,
 }

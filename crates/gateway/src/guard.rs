@@ -15,10 +15,12 @@ const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy")
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// Not an origin.
-    #[error("{0:?} is not an origin: write it as https://radio.example or http://radio.example:8080, or `*` for any")]
+    #[error(
+        "{0:?} is not an origin (LIVETAPE_CORS_ORIGINS): write it as https://radio.example or http://radio.example:8080, or `*` for any"
+    )]
     Origin(String),
     /// Not a host name.
-    #[error("{0:?} is not a host name: write it without a port, as radio.example, or `*` for any")]
+    #[error("{0:?} is not a host name (LIVETAPE_HOSTS): write it without a port, as radio.example, or `*` for any")]
     Host(String),
 }
 

@@ -4,6 +4,19 @@ use crate::listener::Stop;
 use http::StatusCode;
 use livetape_service::metrics::{Counter, Counters, Gauge, Metrics, MetricsError};
 
+/// Why replies are broken off. All are shown from the start, so that the first one of a kind is seen as an increase.
+const RESETS: [&str; 9] = [
+    "client_stalled",
+    "deleted",
+    "drain_over",
+    "no_successor",
+    "other_spec",
+    "read_error",
+    "shutdown",
+    "source_silent",
+    "tail_lost",
+];
+
 /// The instruments of one gateway.
 #[derive(Clone)]
 pub(crate) struct Instruments {
@@ -31,6 +44,9 @@ impl Instruments {
             metrics.gauges("livetape_gateway_listeners", "Bodies with audio that are being sent.", ["kind"])?;
         let sent =
             metrics.counters("livetape_gateway_sent_bytes_total", "Audio handed over to connections.", ["kind"])?;
+        let broken_off = "Replies that the gateway broke off, by reason.";
+        let resets = metrics.counters("livetape_gateway_resets_total", broken_off, ["reason"])?;
+        RESETS.iter().for_each(|reason| drop(resets.with([reason])));
         let listening = |kind| Listening { listeners: listeners.with([kind]), sent: sent.with([kind]) };
         Ok(Self {
             connections: metrics.gauge("livetape_gateway_connections", "Open connections.")?,
@@ -41,11 +57,7 @@ impl Instruments {
                 "Requests that were answered, by route and status.",
                 ["route", "status"],
             )?,
-            resets: metrics.counters(
-                "livetape_gateway_resets_total",
-                "Replies that the gateway broke off, by reason.",
-                ["reason"],
-            )?,
+            resets,
             denied: metrics.counters(
                 "livetape_gateway_denied_requests_total",
                 "Requests that were not answered because of who asked, by reason.",
@@ -55,6 +67,12 @@ impl Instruments {
             recording: listening("recording"),
             metrics,
         })
+    }
+
+    /// Shows whether Redis answers.
+    pub(crate) fn redis(&self, works: impl Fn() -> bool + Send + Sync + 'static) -> Result<(), MetricsError> {
+        let help = "1 while Redis answers; without it, tails come from the recorder.";
+        self.metrics.value("livetape_gateway_redis_works", help, move || f64::from(u8::from(works())))
     }
 
     /// A request has its answer. A path that is no route must not become a label: anybody can make those up.

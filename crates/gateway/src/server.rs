@@ -46,7 +46,7 @@ const BREATH: Duration = Duration::from_millis(100);
 const BUFFER: usize = 32 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 64;
-/// After the drain: until cut connections are gone.
+/// After the drain: for bodies to end at the live edge, and until cut connections are gone.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// A gateway that listens already; [`Gateway::run`] answers.
@@ -54,6 +54,7 @@ pub struct Gateway {
     listener: TcpListener,
     local_addr: SocketAddr,
     drain: Duration,
+    goes_on: bool,
     connections: Connections,
     context: Arc<Context>,
     remote: Option<Remote>,
@@ -112,16 +113,21 @@ impl Gateway {
             access,
             receiving: semaphore(AT_ONCE),
             ready,
+            stopping: CancellationToken::new(),
             drain: CancellationToken::new(),
         });
         context.pulses.begin(&*context.library);
         if let Some(remote) = &remote {
             context.instruments.metrics.include(remote.metrics());
+            if let Some(works) = remote.redis() {
+                context.instruments.redis(works)?;
+            }
         }
         Ok(Self {
             local_addr: listener.local_addr().map_err(bind_error)?,
             listener,
             drain: config.drain,
+            goes_on: config.goes_on,
             connections: Connections {
                 router: TowerToHyperService::new(routes::router(context.clone())),
                 room: semaphore(limits.connections.min(room)),
@@ -154,13 +160,13 @@ impl Gateway {
         self.local_addr
     }
 
-    /// Answers until `shutdown`. Then nobody new is let in, bodies that follow are reset at the live edge, others may
-    /// end; after the configured time what is left is reset.
+    /// Answers until `shutdown`. Then nobody new is let in, and bodies may go on for the configured time; those that follow
+    /// a recording are reset at the live edge, at once or, if more audio comes meanwhile, after that time.
     ///
     /// # Errors
     /// When a part of the gateway ended that never should.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), GatewayError> {
-        let Self { listener, drain, connections, context, remote, .. } = self;
+        let Self { listener, drain, goes_on, connections, context, remote, .. } = self;
         let pulse = tokio::spawn(pulse::watch(context.clone()));
         let tls = context.tls.clone();
         let _tls = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(async move { tls.follow().await })));
@@ -175,15 +181,13 @@ impl Gateway {
             _ = pulse => return Err(GatewayError::Task("the watch over the tails")),
         }
         drop(listener);
-        context.drain.cancel();
+        context.stopping.cancel();
         connections.tasks.close();
-        let drained = async {
-            tokio::select! {
-                () = connections.tasks.wait() => {}
-                () = connections.sweep(&context) => {}
-            }
-        };
-        if tokio::time::timeout(drain, drained).await.is_err() {
+        if goes_on && connections.drained(drain, &context).await {
+            return Ok(());
+        }
+        context.drain.cancel();
+        if !connections.drained(if goes_on { LAST_WAIT } else { drain }, &context).await {
             tracing::warn!(connections = connections.tasks.len(), "still busy after the drain: they are reset");
             connections.each(|connection| {
                 context.instruments.broken_off("drain_over");
@@ -231,6 +235,17 @@ impl Connections {
                 Err(error) => tracing::debug!(%peer, error = &*error, "a connection ended early"),
             }
         });
+    }
+
+    /// Whether all of them end within this time.
+    async fn drained(&self, limit: Duration, context: &Context) -> bool {
+        let drained = async {
+            tokio::select! {
+                () = self.tasks.wait() => {}
+                () = self.sweep(context) => {}
+            }
+        };
+        tokio::time::timeout(limit, drained).await.is_ok()
     }
 
     async fn sweep(&self, context: &Context) {
@@ -332,14 +347,14 @@ async fn serve(
         None => Socket::Plain(wire.clone()),
     };
     let mut serving = pin!(builder.serve_connection(TokioIo::new(socket), service));
-    let mut drains = pin!(context.drain.cancelled());
-    let mut draining = false;
+    let mut asked = pin!(context.stopping.cancelled());
+    let mut stopping = false;
     loop {
         tokio::select! {
             served = serving.as_mut() => return served.map(|()| None),
             () = connection.ended() => return Ok(None),
-            () = drains.as_mut(), if !draining => {
-                draining = true;
+            () = asked.as_mut(), if !stopping => {
+                stopping = true;
                 serving.as_mut().graceful_shutdown();
             }
             (body, chunked) = connection.taken_over() => return Ok(Some(Endless::new(wire, body, chunked))),

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, capture.metrics()).await?;
     let mut said = vec![("Recorder", to)];
     said.push(("Ops", role::url(ops.local_addr())));
-    role::announce(&said)?;
+    role::announce(&said, &stop)?;
 
     let ops = Role::ops(ops, &stop);
     let capture = Role::capture(capture, &stop);

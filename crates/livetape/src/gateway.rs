@@ -39,7 +39,8 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     let policy = args.access.policy(&file)?;
     let recorder_url = args.recorder.address(&file)?;
     let config = args.gateway.config(&policy, &file)?;
-    let config = GatewayConfig { operations_url: Some(recorder_url.clone()), tls: args.tls.files(&file)?, ..config };
+    let (tls, to) = (args.tls.files(&file)?, Some(recorder_url.clone()));
+    let config = GatewayConfig { operations_url: to, tls, goes_on: true, ..config };
     let remote =
         RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;
@@ -49,7 +50,7 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, gateway.metrics()).await?;
     let mut said = vec![("Listen", role::web(&gateway))];
     said.push(("Ops", role::url(ops.local_addr())));
-    role::announce(&said)?;
+    role::announce(&said, &stop)?;
 
     let ops = Role::ops(ops, &stop);
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));

@@ -6,6 +6,7 @@ mod devices;
 mod export;
 mod gateway;
 mod health;
+mod hints;
 mod manage;
 mod play;
 mod record;
@@ -91,9 +92,17 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::from_arg_matches(&unset_if_empty(Cli::command()).get_matches()) {
+    let command = unset_if_empty(Cli::command());
+    let matches = command.clone().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => {
+            let hint = hints::of_variable(&command, &error);
+            // Nobody could be told that nobody can be told.
+            _ = error.print();
+            hint.inspect(|hint| eprintln!("\n{hint}"));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
     };
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -148,6 +157,7 @@ fn serve<F: Future<Output = anyhow::Result<()>>>(role: impl FnOnce(CancellationT
     let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();
         signals::watch(stop.clone())?;
+        role::look_at_the_clock();
         role(stop).await
     });
     // A read from standard input may block for ever; nothing else is left by now.

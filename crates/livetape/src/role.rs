@@ -4,7 +4,7 @@
 use anyhow::{Context, anyhow};
 use livetape_capture::{Capture, CaptureError, SessionError};
 use livetape_gateway::Gateway;
-use livetape_service::{OpsListener, Readiness};
+use livetape_service::{Metrics, OpsListener, Readiness};
 use livetape_tail::redis::{RedisConfig, RedisPublisher};
 use std::future::Future;
 use std::io::Write;
@@ -105,9 +105,13 @@ fn unless_replaced(outcome: Result<(), CaptureError>) -> Result<(), CaptureError
     }
 }
 
-/// Starts telling Redis how far recordings go, if there is one.
-pub(crate) fn publish_to(redis: Option<RedisConfig>) -> Option<Arc<RedisPublisher>> {
-    redis.map(|config| Arc::new(RedisPublisher::start(config)))
+/// Starts telling Redis how far recordings go, if there is one, and shows whether it takes it.
+pub(crate) fn publish_to(redis: Option<RedisConfig>, metrics: &Metrics) -> anyhow::Result<Option<Arc<RedisPublisher>>> {
+    let Some(config) = redis else { return Ok(None) };
+    let publisher = RedisPublisher::start(config);
+    let (works, help) = (publisher.probe(), "1 while Redis takes what is said to it.");
+    metrics.value("livetape_recorder_redis_works", help, move || f64::from(u8::from(works())))?;
+    Ok(Some(Arc::new(publisher)))
 }
 
 /// Waits until Redis has heard the last of it, but not for long: gateways ask the recorder, too.
@@ -159,8 +163,21 @@ pub(crate) fn web(gateway: &Gateway) -> String {
     format!("{scheme}://{}/", reachable(gateway.local_addr()))
 }
 
-/// Says where everything is, for people and for programs that started this one.
-pub(crate) fn announce(said: &[(&str, String)]) -> std::io::Result<()> {
+/// A clock that shows an earlier time than this was never set: the begin of 2024, in seconds since 1970.
+const SURELY_PAST: u64 = 1_704_067_200;
+
+/// Warns of a clock that was never set, as on a machine without a battery before it has a network.
+pub(crate) fn look_at_the_clock() {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    if now.as_secs() < SURELY_PAST {
+        let now = livetape_audio::WallTime::default().later(now);
+        tracing::warn!(%now, "the clock of this machine is not set; times of day are wrong until it is (NTP), audio is not");
+    }
+}
+
+/// Says where everything is, for people, for programs that started this one, and for service managers.
+pub(crate) fn announce(said: &[(&str, String)], stop: &CancellationToken) -> std::io::Result<()> {
+    livetape_service::systemd::ready(stop.clone());
     let mut out = std::io::stdout().lock();
     for (what, url) in said {
         writeln!(out, "{what}: {url}")?;

@@ -12,7 +12,7 @@ use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_proto::RecorderAddress;
 use livetape_recorder::{Recorder, RecorderConfig};
-use livetape_service::OpsListener;
+use livetape_service::{Metrics, OpsListener};
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,8 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let insider = recorder.access.as_ref().map(|access| access.insider().clone()).context("access")?;
     let gateway = GatewayConfig { tls: args.tls.files(&file)?, ..args.gateway.config(&policy, &file)? };
     let capture = args.capture.config(RecorderAddress::new(""), &file)?;
-    let redis = role::publish_to(args.redis.config(&file)?);
+    let metrics = Metrics::default();
+    let redis = role::publish_to(args.redis.config(&file)?, &metrics)?;
     let ops = args.ops.given(&policy, &file);
 
     // Listeners first, sources last: what is captured has a way to go. The recorder comes before the gateway only
@@ -66,14 +67,15 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let capture = livetape_capture::CaptureConfig { recorder_url: to_recorder, ..capture };
     let capture = Capture::bind(capture).await.context("capture")?;
     // The gateway's listener shows all of the process, too.
-    let (readiness, metrics) = (gateway.readiness(), gateway.metrics());
+    let (readiness, shown) = (gateway.readiness(), gateway.metrics());
+    shown.include(metrics);
     readiness.include(&recorder.readiness());
     readiness.include(&capture.readiness());
     role::running(&readiness, &stop);
     role::publishing(&readiness, redis.as_deref());
-    metrics.include(recorder.metrics());
-    metrics.include(capture.metrics());
-    let listens = OpsListener::bind(ops.unwrap_or_default(), readiness, metrics).await;
+    shown.include(recorder.metrics());
+    shown.include(capture.metrics());
+    let listens = OpsListener::bind(ops.unwrap_or_default(), readiness, shown).await;
     let ops = match listens {
         // A second process on this machine does without.
         Err(error) if ops.is_none() => {
@@ -82,7 +84,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
         }
         listens => Some(listens?),
     };
-    role::announce(&[("Listen", role::web(&gateway)), ("Ingest", ingest)])?;
+    role::announce(&[("Listen", role::web(&gateway)), ("Ingest", ingest)], &stop)?;
 
     let ops = ops.map(|ops| Role::ops(ops, &stop));
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));

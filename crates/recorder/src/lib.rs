@@ -34,6 +34,7 @@ mod recorder;
 mod retention;
 mod server;
 mod service;
+mod silence;
 mod status;
 mod stream;
 mod streams;

@@ -3,8 +3,25 @@
 use crate::call::Verdict;
 use crate::ingest::Refusal;
 use crate::tape::OpenError;
-use livetape_audio::{FrameCount, Spec, StreamName};
-use livetape_service::metrics::{Counters, Gauge, Histogram, Metrics, MetricsError, SECONDS};
+use livetape_audio::{Entry, FrameCount, SealReason, Spec, StreamName};
+use livetape_service::metrics::{Counters, Gauge, Gauges, Histogram, Metrics, MetricsError, SECONDS};
+use livetape_store::Space;
+use std::time::Duration;
+
+/// Why opens and calls are refused. All are shown from the start, so that the first one of a kind is seen as an increase.
+const REFUSALS: [&str; 11] = [
+    "hole",
+    "past",
+    "half_frame",
+    "superseded",
+    "unknown_epoch",
+    "invalid",
+    "too_many_streams",
+    "stream_not_allowed",
+    "unavailable",
+    "storage_full",
+    "storage_failed",
+];
 
 /// The instruments of one recorder.
 pub(crate) struct Instruments {
@@ -20,11 +37,32 @@ pub(crate) struct Instruments {
     bytes: Counters<1>,
     refusals: Counters<1>,
     storage_full: Gauge,
+    gaps: Counters<1>,
+    seals: Counters<1>,
+    connected: Gauges<1>,
+    silence: Gauges<1>,
+    disk_free: Gauge,
+    disk_size: Gauge,
+}
+
+/// What is shown of a stream that has an open recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OnAir {
+    /// Whether a source has it open, or the recording waits for one.
+    pub(crate) connected: bool,
+    /// How long the newest audio has been silent, in whole seconds.
+    pub(crate) silence: Duration,
 }
 
 impl Instruments {
     pub(crate) fn new() -> Result<Self, MetricsError> {
         let m = Metrics::default();
+        let refusals = m.counters("livetape_recorder_refusals_total", "Refused opens and calls, by kind.", ["kind"])?;
+        let seals =
+            m.counters("livetape_recorder_sealed_recordings_total", "Sealed recordings, by reason.", ["reason"])?;
+        REFUSALS.iter().for_each(|kind| drop(refusals.with([kind])));
+        SealReason::ALL.iter().for_each(|reason| drop(seals.with([reason.as_str()])));
+        let connected = "1 while a source has the stream open, 0 while its open recording waits for one.";
         Ok(Self {
             open_recordings: m.gauge("livetape_recorder_open_recordings", "Recordings that are not sealed.")?,
             sources: m.gauge("livetape_recorder_connected_sources", "Sources that have a stream open.")?,
@@ -44,7 +82,13 @@ impl Instruments {
             )?,
             frames: m.counters("livetape_recorder_durable_frames_total", "Frames that became durable.", ["stream"])?,
             bytes: m.counters("livetape_recorder_durable_bytes_total", "Audio that became durable.", ["stream"])?,
-            refusals: m.counters("livetape_recorder_refusals_total", "Refused opens and calls, by kind.", ["kind"])?,
+            refusals,
+            seals,
+            gaps: m.counters("livetape_recorder_gaps_total", "Gaps on timelines.", ["stream"])?,
+            connected: m.gauges("livetape_recorder_source_connected", connected, ["stream"])?,
+            silence: m.gauges("livetape_recorder_silence_seconds", "How long only silence has come.", ["stream"])?,
+            disk_free: m.gauge("livetape_recorder_disk_free_bytes", "Room for audio on the disk.")?,
+            disk_size: m.gauge("livetape_recorder_disk_size_bytes", "Size of the disk with the audio.")?,
             storage_full: m.gauge("livetape_recorder_storage_full", "1 while the disk takes no more audio.")?,
             metrics: m,
         })
@@ -60,10 +104,49 @@ impl Instruments {
         self.storage_full.set(0);
     }
 
+    /// Shows how a stream is; without an open recording it is shown no more.
+    pub(crate) fn on_air(&self, stream: &StreamName, now: Option<OnAir>) {
+        let stream = [stream.as_str()];
+        match now {
+            Some(OnAir { connected, silence }) => {
+                // The first gap is an increase, too.
+                drop(self.gaps.with(stream));
+                self.connected.with(stream).set(connected.into());
+                self.silence.with(stream).set(i64::try_from(silence.as_secs()).unwrap_or(i64::MAX));
+            }
+            None => {
+                self.connected.forget(stream);
+                self.silence.forget(stream);
+            }
+        }
+    }
+
+    /// Entries go onto a stream's timeline.
+    pub(crate) fn noted(&self, stream: &StreamName, entries: &[Entry]) {
+        for entry in entries {
+            if let Entry::Gap(_) = entry {
+                self.gaps.with([stream.as_str()]).inc();
+            }
+        }
+    }
+
+    /// A recording is sealed.
+    pub(crate) fn sealed(&self, why: SealReason) {
+        self.seals.with([why.as_str()]).inc();
+    }
+
+    /// How much room the disk has.
+    pub(crate) fn space(&self, Space { free, size }: Space) {
+        self.disk_free.set(i64::try_from(free).unwrap_or(i64::MAX));
+        self.disk_size.set(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
     /// The stream has no task any more: what it counted is not shown for ever.
     pub(crate) fn forget(&self, stream: &StreamName) {
+        self.on_air(stream, None);
         self.frames.forget([stream.as_str()]);
         self.bytes.forget([stream.as_str()]);
+        self.gaps.forget([stream.as_str()]);
     }
 
     /// A source was refused.

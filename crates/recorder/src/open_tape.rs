@@ -3,7 +3,8 @@
 use crate::call::{Call, CallId, Verdict};
 use crate::committer::{Committed, Committer, Pending};
 use crate::ingest::{Ingest, Message, Position};
-use crate::metrics::Instruments;
+use crate::metrics::{Instruments, OnAir};
+use crate::silence::Silence;
 use bytes::Bytes;
 use livetape_audio::{Durable, Entry, Epoch, FrameCount, Instance, RecordingId, SealReason, Title, WallTime};
 use livetape_proto::Opening;
@@ -29,6 +30,7 @@ pub(crate) struct OpenTape {
     pub(crate) sealing: Option<Sealing>,
     /// When to seal because nobody comes back, or to try again to.
     pub(crate) deadline: Option<Instant>,
+    pub(crate) silence: Silence,
     _counted: Held,
 }
 
@@ -74,6 +76,7 @@ impl OpenTape {
             call: None,
             sealing: None,
             deadline: Some(Instant::now() + window),
+            silence: Silence::default(),
             _counted: Held::new(&instruments.open_recordings),
         }
     }
@@ -108,14 +111,28 @@ impl OpenTape {
         Some((self, tape))
     }
 
+    /// What is shown of it.
+    pub(crate) fn on_air(&self) -> OnAir {
+        OnAir { connected: self.call.is_some(), silence: self.silence.seconds(self.recording.spec) }
+    }
+
     /// Queues frames of a message, and what the timeline says before them.
-    pub(crate) fn write(&self, entries: Vec<Entry>, skip: FrameCount, take: FrameCount, time: WallTime, pcm: &Bytes) {
+    pub(crate) fn write(
+        &mut self,
+        entries: Vec<Entry>,
+        skip: FrameCount,
+        take: FrameCount,
+        time: WallTime,
+        pcm: &Bytes,
+    ) {
         for entry in entries {
             self.pending.note(entry);
         }
         let spec = self.recording.spec;
         let (from, to) = (spec.bytes(skip) as usize, spec.bytes(skip + take) as usize);
-        self.pending.audio(time, pcm.slice(from.min(pcm.len())..to.min(pcm.len())));
+        let pcm = pcm.slice(from.min(pcm.len())..to.min(pcm.len()));
+        self.silence.hear(spec, &pcm);
+        self.pending.audio(time, pcm);
     }
 
     /// Sends the tape to the committer if there is something to write and it is at home.

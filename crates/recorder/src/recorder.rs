@@ -98,7 +98,7 @@ impl Recorder {
             anyhow::Ok((dir, scan.recordings))
         })
         .await?
-        .with_context(|| format!("data folder {}", config.data_dir.display()))?;
+        .with_context(|| format!("data folder {} (LIVETAPE_DATA_DIR)", config.data_dir.display()))?;
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
         let addr = listener.local_addr()?;
         let instruments = Arc::new(Instruments::new()?);

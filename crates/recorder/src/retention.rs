@@ -7,7 +7,7 @@ use crate::stream::Shared;
 use crate::tape;
 use crate::wish::{Refused, Wish};
 use livetape_audio::{Frame, RecordingId, StreamName, WallTime};
-use livetape_store::{Query, Recording};
+use livetape_store::{Query, Recording, Space};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,26 +92,33 @@ fn ended(recording: &Recording) -> Option<WallTime> {
     Some(recording.started.later(played).max(seal.ended))
 }
 
-/// Looks, for as long as the recorder runs.
+/// Looks, for as long as the recorder runs. How much room there is it tells in any case.
 pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
-    if keep.limits_nothing() {
-        return std::future::pending().await;
-    }
     let mut looks = tokio::time::interval(INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        look(keep, &shared, &keeper).await;
+        let Some(space) = space(&shared).await else { continue };
+        shared.instruments.space(space);
+        if !keep.limits_nothing() {
+            look(keep, space.free, &shared, &keeper).await;
+        }
     }
 }
 
-async fn look(keep: Retention, shared: &Arc<Shared>, keeper: &Keeper) {
+async fn space(shared: &Shared) -> Option<Space> {
     let dir = shared.dir.clone();
-    let free = match tokio::task::spawn_blocking(move || dir.free_bytes()).await {
-        Ok(Ok(free)) => free,
-        Ok(Err(error)) => return tracing::error!(%error, "cannot tell how much space is free; nothing is removed"),
-        Err(error) => return tracing::error!(%error, "cannot tell how much space is free; nothing is removed"),
-    };
+    let outcome = tokio::task::spawn_blocking(move || dir.space()).await;
+    match outcome.map_err(anyhow::Error::from).and_then(|space| Ok(space?)) {
+        Ok(space) => Some(space),
+        Err(error) => {
+            tracing::error!(%error, "cannot tell how much space is free; nothing is removed");
+            None
+        }
+    }
+}
+
+async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper) {
     let mut removed: BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>> = BTreeMap::new();
     for (id, why) in keep.choose(&everything(shared), free, tape::now()) {
         let Some(recording) = shared.archive.get(id) else { continue };

@@ -14,7 +14,7 @@ use crate::board::Board;
 use crate::call::{Call, CallId, Command, Granted, Progress, Verdict};
 use crate::committer::{Committed, Committer};
 use crate::ingest::{Decision, Message, Position, Refusal};
-use crate::metrics::Instruments;
+use crate::metrics::{Instruments, OnAir};
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
 use bytes::Bytes;
@@ -63,6 +63,8 @@ pub(crate) struct Stream {
     open: Option<OpenTape>,
     /// The source that waits until somebody begins a recording; only while nothing is open.
     standby: Option<Standby>,
+    /// What was last shown of it.
+    shown: Option<OnAir>,
 }
 
 impl Stream {
@@ -73,13 +75,14 @@ impl Stream {
         commands: mpsc::Receiver<Command>,
         open: Option<OpenTape>,
     ) -> Self {
-        Self { name, shared, commands, open, standby: None }
+        Self { name, shared, commands, open, standby: None, shown: None }
     }
 
     /// Serves the stream until nobody can send commands any more, or nobody has for a while and nothing is open; then
     /// commits what is pending.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         loop {
+            self.show();
             let busy = self.open.as_ref().is_some_and(|open| open.pending.bytes() >= MAX_PENDING);
             let deadline = match &self.open {
                 Some(open) => open.deadline,
@@ -120,6 +123,15 @@ impl Stream {
     fn kick(&mut self) {
         if let Some(open) = &mut self.open {
             open.kick(&self.shared.committer);
+        }
+    }
+
+    /// Tells those who watch, if something is different.
+    fn show(&mut self) {
+        let now = self.open.as_ref().map(OpenTape::on_air);
+        if now != self.shown {
+            self.shared.instruments.on_air(&self.name, now);
+            self.shown = now;
         }
     }
 
@@ -293,6 +305,7 @@ impl Stream {
                 Ok(Decision::Nothing) => return Ok(()),
                 Ok(Decision::Seal) => return self.end().await,
                 Ok(Decision::Write { entries, skip, take, time, then }) => {
+                    self.shared.instruments.noted(&self.name, &entries);
                     open.write(entries, skip, take, time, &pcm);
                     match then {
                         None => return Ok(()),
@@ -327,7 +340,7 @@ impl Stream {
         self.settle().await?;
         let Some(open) = &mut self.open else { return Ok(false) };
         let Some(call) = open.call.take() else { return Ok(false) };
-        let mut ingest = open.ingest.clone();
+        let (mut ingest, silence) = (open.ingest.clone(), open.silence);
         let next = Next::Wanted(Box::new(open.opening()), ingest.epoch());
         if let Err(error) = self.end_recording(why, Some(next)).await? {
             call.end(Some(error.into()));
@@ -335,7 +348,7 @@ impl Stream {
         }
         ingest.rolled();
         if let Some(open) = &mut self.open {
-            (open.ingest, open.call, open.deadline) = (ingest, Some(call), None);
+            (open.ingest, open.call, open.deadline, open.silence) = (ingest, Some(call), None, silence);
         }
         Ok(true)
     }

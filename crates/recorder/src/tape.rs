@@ -106,6 +106,7 @@ pub(crate) fn announce(shared: &Shared, sealed: Recording) {
     let Some(seal) = &sealed.seal else { return };
     let tail = Tail::sealed(Durable(seal.end), seal.next, shared.dir.generation());
     tracing::info!(stream = %sealed.stream, recording = %sealed.id, end = %seal.end, reason = seal.reason.as_str(), "sealed");
+    shared.instruments.sealed(seal.reason);
     let id = sealed.id;
     shared.tails.publish(id, tail);
     shared.archive.insert(sealed);

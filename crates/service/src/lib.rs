@@ -12,6 +12,7 @@ pub mod ops;
 pub mod propagation;
 pub mod reply;
 pub mod signals;
+pub mod systemd;
 pub mod tasks;
 pub mod tls;
 pub mod traces;

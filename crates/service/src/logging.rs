@@ -117,7 +117,9 @@ fn build<W>(settings: &LogSettings, writer: W, ansi: bool) -> anyhow::Result<(im
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter)?;
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
+        anyhow::anyhow!("what to log (LIVETAPE_LOG) is not understood: {error}; write it as info, debug or info,livetape_store=debug")
+    })?;
     let exporter = settings.otlp.as_ref().map(|url| Exporter::start(url, &settings.service)).transpose()?;
     let traces = exporter.as_ref().map(|exporter| {
         // Which line of the source and which thread it was says nothing about audio.

@@ -108,7 +108,30 @@ impl Metrics {
         label: &'static str,
         read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
     ) -> Result<(), MetricsError> {
-        let desc = Desc::new(name.into(), help.into(), vec![label.into()], HashMap::new());
+        self.read(name, help, Some(label), read)
+    }
+
+    /// As [`Metrics::reading`], for a single value.
+    ///
+    /// # Errors
+    /// If the name cannot be used.
+    pub fn value(
+        &self,
+        name: &'static str,
+        help: &str,
+        read: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Result<(), MetricsError> {
+        self.read(name, help, None, move || vec![(String::new(), read())])
+    }
+
+    fn read(
+        &self,
+        name: &'static str,
+        help: &str,
+        label: Option<&'static str>,
+        read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
+    ) -> Result<(), MetricsError> {
+        let desc = Desc::new(name.into(), help.into(), label.iter().map(|l| (*l).into()).collect(), HashMap::new());
         let reading = desc.map(|desc| Reading { desc, name, label, read });
         let outcome = reading.and_then(|reading| self.0.registry.register(Box::new(reading)));
         outcome.map_err(|source| MetricsError { name, source })
@@ -210,7 +233,7 @@ impl Drop for Held {
 struct Reading<F> {
     desc: Desc,
     name: &'static str,
-    label: &'static str,
+    label: Option<&'static str>,
     read: F,
 }
 
@@ -222,10 +245,13 @@ impl<F: Fn() -> Vec<(String, f64)> + Send + Sync> Collector for Reading<F> {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let counts = self.name.ends_with("_total");
         let metrics = (self.read)().into_iter().map(|(value, number)| {
-            let mut label = proto::LabelPair::default();
-            label.set_name(self.label.into());
-            label.set_value(value);
-            let mut metric = proto::Metric::from_label(vec![label]);
+            let label = self.label.map(|name| {
+                let mut label = proto::LabelPair::default();
+                label.set_name(name.into());
+                label.set_value(value);
+                label
+            });
+            let mut metric = proto::Metric::from_label(label.into_iter().collect());
             if counts {
                 let mut counter = proto::Counter::default();
                 counter.set_value(number);

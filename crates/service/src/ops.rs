@@ -5,7 +5,7 @@
 //! are few at once, and whatever is not such a request costs no more. On a loopback address only loopback names are
 //! answered, so that no web page reads along under a name that it points here. Not here: what a role needs to be ready.
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, MetricsError};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
@@ -65,6 +65,12 @@ impl Readiness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(condition);
     }
 
+    /// What is needed, each with 1 if it holds.
+    fn numbers(&self) -> Vec<(String, f64)> {
+        let needed = self.conditions().into_iter().filter(|one| one.needed);
+        needed.map(|one| (one.name.to_owned(), f64::from(u8::from((one.holds)())))).collect()
+    }
+
     fn conditions(&self) -> Vec<Condition> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -94,6 +100,15 @@ impl std::fmt::Debug for Readiness {
         let names: Vec<_> = self.conditions().into_iter().map(|one| one.name).collect();
         f.debug_tuple("Readiness").field(&names).finish()
     }
+}
+
+/// What is true of every process.
+fn declare(readiness: &Readiness, metrics: &Metrics) -> Result<(), MetricsError> {
+    let readiness = readiness.clone();
+    let conditions = "1 while this condition of readiness holds.";
+    metrics.reading("livetape_process_ready", conditions, "condition", move || readiness.numbers())?;
+    let version = || vec![(env!("CARGO_PKG_VERSION").to_owned(), 1.0)];
+    metrics.reading("livetape_process_info", "The version that runs.", "version", version)
 }
 
 /// Where to listen.
@@ -129,6 +144,9 @@ pub enum OpsError {
         /// Why.
         source: std::io::Error,
     },
+    /// What it would show cannot be declared.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 /// Listens already; [`OpsListener::run`] answers.
@@ -151,6 +169,7 @@ impl OpsListener {
         }
         let error = |source| OpsError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(error)?;
+        declare(&readiness, &metrics)?;
         let router = router(readiness, metrics);
         let router = if anonymous { router } else { router.layer(from_fn(only_local)) };
         Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router })

@@ -167,11 +167,12 @@ impl Disk {
         self.run(Op::Remove, path, || fs::remove_dir(path))
     }
 
-    /// Bytes that an ordinary user may still write on the file system of `path`.
-    pub(crate) fn free_bytes(&self, path: &Path) -> Result<u64, StoreError> {
+    /// How much room the file system of `path` has.
+    pub(crate) fn space(&self, path: &Path) -> Result<Space, StoreError> {
         self.run(Op::Read, path, || {
             let stat = rustix::fs::statvfs(path)?;
-            Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+            let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+            Ok(Space { free: bytes(stat.f_bavail), size: bytes(stat.f_blocks) })
         })
     }
 
@@ -197,6 +198,15 @@ impl Disk {
     pub(crate) fn read_all(&self, path: &Path, most: u64) -> Result<Vec<u8>, StoreError> {
         self.open(path)?.read_all(most)
     }
+}
+
+/// Room on a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What an ordinary user may still write.
+    pub free: u64,
+    /// All of it.
+    pub size: u64,
 }
 
 /// An open file. Only positioned reads and writes, so that one handle can do both.

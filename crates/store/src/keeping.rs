@@ -4,6 +4,7 @@
 //! Not here: whether it may be done. The caller sees to it that one thing at a time happens to a recording.
 
 use crate::data_dir::DataDir;
+use crate::disk::Space;
 use crate::error::StoreError;
 use crate::format::{self, RECORDING, TIMELINE};
 use crate::recording::Recording;
@@ -141,12 +142,12 @@ impl DataDir {
         self.disk().remove_dir(folder)
     }
 
-    /// Bytes that may still be written to the file system on which the data folder is.
+    /// How much room there is on the file system on which the data folder is.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn free_bytes(&self) -> Result<u64, StoreError> {
-        self.disk().free_bytes(self.path())
+    pub fn space(&self) -> Result<Space, StoreError> {
+        self.disk().space(self.path())
     }
 }
 

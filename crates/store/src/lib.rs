@@ -37,7 +37,7 @@ mod writer;
 
 pub use catalogue::{Catalogue, Page, Query, StreamInfo};
 pub use data_dir::{DataDir, Problem, Scan};
-pub use disk::{Disk, Faults, Op};
+pub use disk::{Disk, Faults, Op, Space};
 pub use error::StoreError;
 pub use follower::TimelineFollower;
 pub use keeping::{Deleted, Edit};

@@ -3,10 +3,17 @@
 use crate::deployment::{Deployment, Part, Read};
 use anyhow::{Context, Result, ensure};
 use livetape_audio::Frame;
+use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
+use livetape_testkit::http::{self, Ending};
+use livetape_testkit::process::Start;
 use livetape_testkit::wait;
-use livetape_tests::growing::SOON;
-use livetape_tests::torture::{Listener, counted, gaps};
+use livetape_tests::growing::{SECOND, SOON};
+use livetape_tests::torture::{Listener, counted, edge, gaps};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_listener_hears_all_through_restarts() -> Result<()> {
@@ -36,5 +43,112 @@ fn a_listener_hears_all_through_restarts() -> Result<()> {
     ensure!(heard == bytes, "{heard} bytes were heard of {bytes}");
     counted(to, &target, end)?;
     ensure!(gaps(to, &id)?.is_empty(), "{:?}", gaps(to, &id)?);
+    deployment.stop()
+}
+
+/// Most time for which the recorder may be away, and how much a listener has in hand.
+const AWAY: Duration = Duration::from_secs(3);
+const BURST: u64 = 4;
+/// The machine pauses, too: how often it may be tried.
+const TRIES: usize = 5;
+
+/// Plays live PCM from the moment at which it has its burst. Gives the least number of bytes that it had in hand, which is
+/// below zero if it had to stop for want of audio, and all that it heard.
+fn play(to: SocketAddr, stop: &AtomicBool) -> Result<(i64, u64)> {
+    let mut live = http::get(to, &format!("/streams/live/live.pcm?burst={BURST}")).send()?;
+    ensure!(live.status == 200, "{} {:?}", live.status, live.headers);
+    let first: u64 = live.header("x-livetape-first-frame").context("where it begins")?.parse()?;
+    let burst = live.at_least((BURST * SECOND) as usize, SOON)?;
+    let (began, mut heard) = (Instant::now(), burst.len() as u64);
+    verify_at(&burst, first * 4)?;
+    let mut least = i64::MAX;
+    while !stop.load(Ordering::Relaxed) {
+        let piece = live.next_piece(Instant::now() + Duration::from_millis(100))?;
+        ensure!(live.ending() == Ending::Open, "it was cut off after {heard} bytes");
+        verify_at(&piece, first * 4 + heard)?;
+        // What had come by the moment at which more came.
+        let played = began.elapsed().as_secs_f64() * SECOND as f64;
+        least = least.min(heard as i64 - played as i64);
+        heard += piece.len() as u64;
+    }
+    Ok((least, heard))
+}
+
+/// The recorder stops and starts while somebody listens. Gives how long it was away, and what the listener had left.
+fn restarted_under_a_listener(deployment: &mut Deployment) -> Result<(Duration, i64)> {
+    let (to, stop) = (deployment.http(), Arc::new(AtomicBool::new(false)));
+    let listener = std::thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || play(to, &stop)
+    });
+    std::thread::sleep(Duration::from_millis(700));
+    let asked = Instant::now();
+    deployment.recorder.stop()?;
+    std::thread::sleep(Duration::from_millis(1_500).saturating_sub(asked.elapsed()));
+    deployment.again(Part::Recorder)?;
+    let away = asked.elapsed();
+    // Until well after it would have run dry.
+    std::thread::sleep(Duration::from_secs(BURST));
+    stop.store(true, Ordering::Relaxed);
+    let (least, _) = listener.join().expect("the listener does not panic")?;
+    Ok((away, least))
+}
+
+fn costs_nothing(read: Read) -> Result<()> {
+    let mut deployment = Deployment::start(read, true)?;
+    let capture = Start::capture(deployment.ingest()).source("counting").spawn()?;
+    let id = deployment.recording()?;
+    let mut tried = Vec::new();
+    for _ in 0..TRIES {
+        wait::until("a burst", SOON, || {
+            edge(deployment.http(), &id).is_ok_and(|bytes| bytes > (BURST + 1) * SECOND).then_some(())
+        })?;
+        let (away, least) = restarted_under_a_listener(&mut deployment)?;
+        if away <= AWAY && least >= 0 {
+            ensure!(gaps(deployment.http(), &id)?.is_empty(), "{:?}", gaps(deployment.http(), &id)?);
+            capture.stop()?;
+            return deployment.stop();
+        }
+        tried.push((away, least));
+    }
+    anyhow::bail!("away for, and bytes in hand: {tried:?}");
+}
+
+#[test]
+fn a_recorder_that_restarts_within_3_s_costs_a_live_listener_nothing() -> Result<()> {
+    costs_nothing(Read::Recorder)
+}
+
+#[test]
+fn nor_when_the_gateway_reads_the_folder() -> Result<()> {
+    costs_nothing(Read::Dir)
+}
+
+#[test]
+fn a_gateway_is_not_ready_first_then_bodies_go_on_then_they_are_reset() -> Result<()> {
+    let deployment = Deployment::start(Read::Recorder, false)?;
+    let (pusher, id) = deployment.push()?;
+    let recorder = deployment.recorder.running()?.grpc();
+    let mut gateway = Start::gateway(recorder).args(["--drain", "6s"]).spawn()?;
+    let readyz = |to| http::get(to, "/readyz").send()?.body().map(|body| String::from_utf8_lossy(&body).into_owned());
+    let ops = gateway.ops();
+    wait::until("ready", SOON, || readyz(ops).ok().filter(|text| text.starts_with("ready\n")))?;
+    wait::until("audio", SOON, || edge(gateway.http(), &id).is_ok_and(|bytes| bytes > SECOND).then_some(()))?;
+    let mut live = http::get(gateway.http(), "/streams/live/live.pcm?burst=0").send()?;
+    let first: u64 = live.header("x-livetape-first-frame").context("where it begins")?.parse()?;
+    let mut heard = live.at_least(1, SOON)?;
+    gateway.terminate()?;
+    wait::until("not ready", SOON, || readyz(ops).ok().filter(|text| text.starts_with("not ready: running\n")))?;
+    let captured = pusher.captured();
+    ensure!(http::get(gateway.http(), "/streams").send().is_err(), "nobody new is let in");
+    let (rest, ending) = live.to_end(SOON)?;
+    heard.extend(rest);
+    ensure!(ending == Ending::Cut, "a clean end would mean that the recording is over");
+    ensure!(heard.len().is_multiple_of(4), "{} bytes: between two frames", heard.len());
+    verify_at(&heard, first * 4)?;
+    let end = Frame::new(first + heard.len() as u64 / 4);
+    ensure!(end > captured + stereo().frames(Duration::from_secs(1)), "it goes on after {captured}, not only to {end}");
+    ensure!(gateway.wait(SOON)?.success());
+    pusher.end(SOON)?;
     deployment.stop()
 }

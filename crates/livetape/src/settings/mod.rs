@@ -52,7 +52,11 @@ fn span(
 ) -> anyhow::Result<Duration> {
     let Span(value) = flag.or(file).unwrap_or(Span(built_in));
     let (least, most) = (possible.start(), possible.end());
-    ensure!(possible.contains(&value), "{name} is {value:?}; {least:?} to {most:?} are possible");
+    let variable = name.to_uppercase();
+    ensure!(
+        possible.contains(&value),
+        "{name} (LIVETAPE_{variable}) is {value:?}; {least:?} to {most:?} are possible, such as {built_in:?}"
+    );
     Ok(value)
 }
 
@@ -177,7 +181,9 @@ impl RedisFlag {
     /// Where it is, if there is one.
     pub(crate) fn config(&self, file: &File) -> anyhow::Result<Option<RedisConfig>> {
         let url = self.redis_url.as_deref().or(file.redis_url.as_deref()).filter(|url| !url.is_empty());
-        let Some(config) = url.map(RedisConfig::parse).transpose()? else { return Ok(None) };
+        let config = url.map(RedisConfig::parse).transpose();
+        let place = "redis_url (LIVETAPE_REDIS_URL, such as redis://127.0.0.1:6379)";
+        let Some(config) = config.context(place)? else { return Ok(None) };
         match self.redis_ca.as_ref().or(file.redis_ca.as_ref()) {
             Some(path) => Ok(Some(config.with_ca(livetape_service::config::read_secret(path)?))),
             None => Ok(Some(config)),

@@ -10,6 +10,7 @@ fn everything_is_shown() {
     let wait = metrics.histogram("livetape_test_wait_seconds", "Waits.", &[0.1, 1.0]).unwrap();
     metrics.reading("livetape_test_read_total", "Read.", "stream", || vec![("a\"b\n".into(), 7.0)]).unwrap();
     metrics.reading("livetape_test_waiting", "Waits.", "stream", Vec::new).unwrap();
+    metrics.value("livetape_test_single", "One.", || 2.5).unwrap();
     let other = Metrics::default();
     other.counter("livetape_other_total", "Another role's.").unwrap().inc();
     metrics.include(other);
@@ -36,6 +37,7 @@ fn everything_is_shown() {
         "livetape_test_wait_seconds_sum 0.5",
         "# TYPE livetape_test_read_total counter",
         "livetape_test_read_total{stream=\"a\\\"b\\n\"} 7",
+        "livetape_test_single 2.5",
         "livetape_other_total 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

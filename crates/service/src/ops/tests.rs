@@ -63,7 +63,13 @@ async fn says_how_it_is() {
     metrics.counter("livetape_test_total", "Counted.").unwrap().inc_by(3);
     let answer = get(addr, "/metrics").await;
     assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
-    assert!(answer.contains("\nlivetape_test_total 3\n"), "{answer}");
+    for line in
+        ["test_total 3", "process_ready{condition=\"catalogue\"} 0", "process_ready{condition=\"data folder\"} 1"]
+    {
+        assert!(answer.contains(&format!("\nlivetape_{line}\n")), "{line}: {answer}");
+    }
+    assert!(!answer.contains("condition=\"redis\""), "it is not needed: {answer}");
+    assert!(answer.contains("\nlivetape_process_info{version=\""), "{answer}");
     assert!(get(addr, "/").await.starts_with("HTTP/1.1 404 "));
     assert!(
         send(addr, b"POST /healthz HTTP/1.1\r\nHost: localhost:9464\r\nContent-Length: 0\r\n\r\n")
