@@ -139,7 +139,7 @@ fn wrong_flags_are_refused_before_anything_starts() -> Result<()> {
     let data = folder.path().join("data");
     let cases: [(&[&str], &str); 8] = [
         (&["--source", "radio"], "radio"),
-        (&["--source", "file:/tmp/a.wav"], "file:/tmp/a.wav"),
+        (&["--source", "file:/no/such/a.wav"], "/no/such/a.wav"),
         (&["--stream", "Studio A", "--source", "tone"], "Studio A"),
         (&["--rate", "1"], "8000"),
         (&["--channels", "99"], "99"),
