@@ -195,7 +195,7 @@ async fn converse(mut requests: Streaming<IngestRequest>, answers: mpsc::Sender<
     }
 }
 
-/// What speaks to [`socket`].
+/// What speaks to the bare socket.
 #[derive(Debug)]
 pub struct Client {
     /// Sends chunks.
