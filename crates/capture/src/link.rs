@@ -175,6 +175,8 @@ impl Link {
     /// which somebody begins.
     fn stand_by(&mut self, shared: &Shared) {
         self.chunks.give_up();
+        // What it had a part in is over, and it keeps nothing that could be added to it.
+        self.opening.resume = None;
         let (before, upcoming) = shared.with(|uplink| {
             let before = uplink.is_standing_by();
             uplink.stand_by();

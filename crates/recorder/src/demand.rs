@@ -3,19 +3,25 @@
 //! What is open on disk is what was begun, so nothing else has to be remembered: a recorder that is started again goes on
 //! with what was being recorded, and begins nothing. Not here: the waiting (`stream/standby`).
 
-use livetape_audio::{RecordingMode, SealReason};
+use livetape_audio::{RecordingId, RecordingMode, SealReason};
 use livetape_proto::Opening;
 use livetape_store::Recording;
 
-/// Whether the source waits, if nothing is open. `latest` is the newest recording of the stream.
+/// Whether the source waits, if nothing is open. `latest` is the newest recording of the stream; `leads` says whether the
+/// recording in which the source counts has rolled into that one.
 ///
 /// A source that was away for longer than it was waited for, and comes back with what it has captured since, goes on: what
 /// somebody has begun nobody has ended.
-pub(crate) fn waits(mode: RecordingMode, latest: Option<&Recording>, opening: &Opening) -> bool {
-    let goes_on = |latest: &Recording| {
+pub(crate) fn waits(
+    mode: RecordingMode,
+    latest: Option<&Recording>,
+    opening: &Opening,
+    leads: impl FnOnce(RecordingId, RecordingId) -> bool,
+) -> bool {
+    let goes_on = move |latest: &Recording| {
         latest.seal.is_some_and(|seal| seal.reason == SealReason::SourceLost)
             && latest.instance == opening.instance
-            && opening.resume == Some(latest.id)
+            && opening.resume.is_some_and(|from| leads(from, latest.id))
     };
     mode == RecordingMode::OnDemand && !latest.is_some_and(goes_on)
 }
@@ -60,20 +66,44 @@ mod tests {
         }
     }
 
+    fn same(from: RecordingId, to: RecordingId) -> bool {
+        from == to
+    }
+
+    #[test]
+    fn a_recording_that_rolled_while_its_source_did_not_know_goes_on() {
+        let rolled = Recording {
+            seal: sealed(1, SealReason::Rolled).seal.map(|s| Seal { next: Some(id(2)), ..s }),
+            ..sealed(1, SealReason::Rolled)
+        };
+        let lost = Recording { id: id(2), ..sealed(1, SealReason::SourceLost) };
+        let catalogue = livetape_store::Catalogue::default();
+        catalogue.insert(rolled);
+        catalogue.insert(lost.clone());
+        let waits = |opening: Opening| {
+            let leads = |from, to| crate::tape::leads(&catalogue, &opening, from, to);
+            super::waits(RecordingMode::OnDemand, Some(&lost), &opening, leads)
+        };
+        assert!(!waits(opening(1, Some(id(1)))), "it counts in the first, which rolled into the last");
+        assert!(!waits(opening(1, Some(id(2)))));
+        assert!(waits(opening(1, Some(id(3)))), "one that is gone");
+        assert!(waits(opening(2, Some(id(1)))), "another source");
+    }
+
     #[test]
     fn nothing_begins_by_itself() {
-        assert!(!waits(RecordingMode::Always, None, &opening(1, None)));
-        assert!(waits(RecordingMode::OnDemand, None, &opening(1, None)));
+        assert!(!waits(RecordingMode::Always, None, &opening(1, None), same));
+        assert!(waits(RecordingMode::OnDemand, None, &opening(1, None), same));
         for reason in [SealReason::Operator, SealReason::SourceEnded, SealReason::Rolled, SealReason::SpecChanged] {
             let latest = sealed(1, reason);
-            assert!(waits(RecordingMode::OnDemand, Some(&latest), &opening(1, Some(id(1)))), "{reason:?}");
+            assert!(waits(RecordingMode::OnDemand, Some(&latest), &opening(1, Some(id(1))), same), "{reason:?}");
         }
     }
 
     #[test]
     fn what_nobody_has_ended_goes_on_for_the_same_source_alone() {
         let lost = sealed(1, SealReason::SourceLost);
-        let waits = |opening| waits(RecordingMode::OnDemand, Some(&lost), &opening);
+        let waits = |opening| waits(RecordingMode::OnDemand, Some(&lost), &opening, same);
         assert!(!waits(opening(1, Some(id(1)))));
         assert!(waits(opening(2, Some(id(1)))), "another source");
         assert!(waits(opening(1, None)), "one that has forgotten");

@@ -63,6 +63,9 @@ pub(crate) struct Stream {
     open: Option<OpenTape>,
     /// The source that waits until somebody begins a recording; only while nothing is open.
     standby: Option<Standby>,
+    /// The highest epoch that was given since this task began: a recording that was deleted gives its epoch to no other, or
+    /// a source that has waited since would take the next one for the last.
+    highest: Epoch,
     /// What was last shown of it.
     shown: Option<OnAir>,
 }
@@ -75,7 +78,7 @@ impl Stream {
         commands: mpsc::Receiver<Command>,
         open: Option<OpenTape>,
     ) -> Self {
-        Self { name, shared, commands, open, standby: None, shown: None }
+        Self { name, shared, commands, open, standby: None, highest: Epoch::default(), shown: None }
     }
 
     /// Serves the stream until nobody can send commands any more, or nobody has for a while and nothing is open; then
@@ -158,6 +161,8 @@ impl Stream {
         match command {
             // Who has given up waiting takes the stream from nobody.
             Command::Open { reply, .. } if reply.is_closed() => {}
+            // Who was told that it took too long must not find it done later.
+            Command::Operate { reply, .. } if reply.is_closed() => {}
             Command::Open { call, opening, reply } => {
                 let answer = self.opening(call, *opening).await?;
                 // Who has given up meanwhile has dropped the other side of the call, which is noticed.
@@ -214,6 +219,7 @@ impl Stream {
             }));
         }
         if let Err(error) = ready {
+            self.inform();
             return Ok(Err(error));
         }
         let Some(open) = &mut self.open else { return Ok(Ok(self.wait(call, opening))) };
@@ -249,7 +255,8 @@ impl Stream {
         match self.open.as_ref().map(|open| open.recording.spec == opening.spec) {
             Some(true) => self.reopen(opening).await,
             Some(false) => {
-                let next = Next::Wanted(Box::new(opening.clone()), self.next_epoch());
+                let epoch = self.next_epoch();
+                let next = Next::Wanted(Box::new(opening.clone()), epoch);
                 self.end_recording(SealReason::SpecChanged, Some(next)).await
             }
             None if self.waits(opening) => Ok(Ok(())),
@@ -280,7 +287,8 @@ impl Stream {
 
     /// The stream's first recording, or the first after one that was sealed.
     async fn begin(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
-        match tape::create(&self.shared, opening.clone(), self.next_epoch()).await? {
+        let epoch = self.next_epoch();
+        match tape::create(&self.shared, opening.clone(), epoch).await? {
             Ok(tape) => {
                 tape::introduce(&self.shared, tape.recording());
                 self.open = Some(self.shared.open_tape(tape));
@@ -290,9 +298,11 @@ impl Stream {
         }
     }
 
-    fn next_epoch(&self) -> Epoch {
+    fn next_epoch(&mut self) -> Epoch {
         let stored = || self.shared.archive.latest(&self.name).map(|last| last.epoch);
-        self.open.as_ref().map(|open| open.ingest.epoch()).or_else(stored).unwrap_or_default().next()
+        let before = self.open.as_ref().map(|open| open.ingest.epoch()).or_else(stored).unwrap_or_default();
+        self.highest = self.highest.max(before).next();
+        self.highest
     }
 
     async fn message(&mut self, message: Message, pcm: Bytes) -> anyhow::Result<()> {

@@ -140,3 +140,10 @@ pub(crate) fn resume(
     }
     None
 }
+
+/// Whether the recording `from` is `to`, or has rolled into it, and all on the way are the source's own.
+pub(crate) fn leads(catalogue: &Catalogue, opening: &Opening, from: RecordingId, to: RecordingId) -> bool {
+    let ours = |r: &Arc<Recording>| r.stream == opening.stream && r.instance == opening.instance;
+    let next = |id: &RecordingId| catalogue.get(*id).filter(ours)?.seal?.next;
+    std::iter::successors(Some(from), next).take(MAX_HOPS).any(|id| id == to)
+}

@@ -100,6 +100,31 @@ async fn from_the_beginning_to_the_seal_and_not_a_frame_more() {
 }
 
 #[tokio::test]
+async fn a_source_that_waits_hears_of_a_beginning_after_everything_was_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(on_demand(folder.path())).await;
+    let mut call = open_on_standby(recorder.addr, opening(COURT, stereo())).await.unwrap();
+    let mut epochs = Vec::new();
+    for _ in 0..3 {
+        let begun = recorder.begin(COURT).await.unwrap().recording.unwrap();
+        call.granted().await.unwrap();
+        assert_eq!(call.opened.recording_id, begun.id);
+        epochs.push(call.opened.epoch);
+        append(&call, 0, 960).await;
+        call.acknowledged(Frame::new(960)).await.unwrap();
+        let old = call.opened.epoch;
+        recorder.seal(&begun.id).await.unwrap();
+        call.standby().await.unwrap();
+        let request = v1::DeleteRecordingRequest { recording_id: begun.id };
+        recorder.operations.clone().delete_recording(request).await.unwrap();
+        // What was under way is no reason to send the source away.
+        assert!(call.append_as(old, Frame::new(960), noon(), pcm(960, 960)).await);
+    }
+    assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
+    recorder.stop().await;
+}
+
+#[tokio::test]
 async fn a_second_beginning_cuts_and_a_stream_without_a_source_cannot_begin() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = start(on_demand(folder.path())).await;

@@ -4,7 +4,7 @@ use super::Stream;
 use crate::call::{Call, CallId, Granted, Progress, Verdict};
 use crate::demand;
 use crate::ingest::{Message, Refusal};
-use crate::tape::OpenError;
+use crate::tape::{self, OpenError};
 use crate::wish::{Done, Refused};
 use livetape_audio::{Epoch, RecordingMode, SealReason};
 use livetape_proto::Opening;
@@ -27,7 +27,10 @@ impl Stream {
 
     /// Whether this source has to wait, now that nothing is open.
     pub(super) fn waits(&self, opening: &Opening) -> bool {
-        demand::waits(self.mode(), self.shared.archive.latest(&self.name).as_deref(), opening)
+        let archive = &self.shared.archive;
+        demand::waits(self.mode(), archive.latest(&self.name).as_deref(), opening, |from, to| {
+            tape::leads(&archive.all, opening, from, to)
+        })
     }
 
     /// Whether a seal ends recording until somebody begins anew.
