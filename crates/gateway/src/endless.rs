@@ -4,7 +4,7 @@
 //! Not here: what is in the body, and when it comes. Such a connection says `Connection: close`, and is closed.
 
 use crate::connection::Connection;
-use crate::wire::{UNSENT, Wire};
+use crate::wire::Wire;
 use axum::body::{Body, HttpBody};
 use bytes::{Buf, Bytes};
 use std::future::poll_fn;
@@ -36,7 +36,7 @@ fn piece(head: impl Into<Bytes>, audio: Bytes, end: &'static [u8]) -> Piece {
 
 impl Endless {
     pub(crate) fn new(wire: Wire, body: Body, chunked: bool) -> Self {
-        wire.hold_unsent(UNSENT);
+        wire.hold_little();
         Self { wire, body, chunked, piece: piece(Bytes::new(), Bytes::new(), b""), ended: false }
     }
 
@@ -46,6 +46,10 @@ impl Endless {
             sent = poll_fn(|cx| self.poll(cx)) => sent,
             () = connection.ended() => return,
         };
+        if sent.is_err() && !self.chunked {
+            // Without chunks the end of the connection is the end of the audio: this one must look like what it is.
+            connection.cut_hard();
+        }
         if sent.is_ok() && self.wire.shutdown().await.is_ok() {
             // Closing at once could take the last bytes away from a client that is still saying something.
             _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| self.wire.poll_gone(cx))).await;

@@ -105,8 +105,14 @@ impl Gate {
         let caller = Caller::admit(&context.access, &shown, row.needs, now).await.map_err(refused)?;
         let stream =
             matches!(row.needs, Needs::On(_)).then(|| stream(context, route.as_str(), request.uri())).flatten();
-        if let Some(stream) = &stream {
-            caller.may(stream, now).map_err(|why| refused(why.into()))?;
+        match &stream {
+            Some(stream) => caller.may(stream, now).map_err(|why| refused(why.into()))?,
+            // A recording that is not known here may be known to the recorder, and be another stream's.
+            None if row.needs == Needs::On(Right::Manage) && !caller.sees_all() => {
+                let error = "there is nothing at this address that you may manage";
+                return Err(Problem::not_found(error, "see /streams and /recordings for what there is").into_response());
+            }
+            None => {}
         }
         let old = (request.version() <= Version::HTTP_10).then(|| request.extensions().get().cloned()).flatten();
         request.extensions_mut().insert(caller.clone());

@@ -167,7 +167,12 @@ impl Asking<'_> {
         audio_type(&mut reply, self.container, recording, representation.view().first);
         set_text(&mut reply, header::ETAG, etag);
         let forever = representation.is_finished() && self.mode != Mode::Now;
-        let cache = if forever { "public, max-age=86400, immutable" } else { "no-store" };
+        let cache = match (forever, self.context.access.is_configured()) {
+            (false, _) => "no-store",
+            (true, false) => "public, max-age=86400, immutable",
+            // A proxy must not give it to others, and a browser asks whether the right to it still is there.
+            (true, true) => "private, no-cache",
+        };
         reply.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         if self.address.len.is_none() {
             reply.insert(header::VARY, HeaderValue::from_static(mode::VARY));

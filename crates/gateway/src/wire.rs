@@ -21,7 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Unsent bytes that the kernel may hold for a client: keeps memory small, and progress visible in small steps.
-pub(crate) const UNSENT: u32 = 128 * 1024;
+const UNSENT: u32 = 128 * 1024;
+/// The same for a body without an end, which a client takes as fast as it plays.
+const UNSENT_LIVE: u32 = 64 * 1024;
 /// The same for what is long and lies on the disk: it takes no memory, and each step is a wake-up.
 const UNSENT_FILE: u32 = 1024 * 1024;
 /// Most bytes that are read at once: requests are shorter.
@@ -114,6 +116,13 @@ impl Wire {
             self.hold_unsent(UNSENT_FILE);
         }
         self.stream.try_io(Interest::WRITABLE, || self.connection.outgoing.send(&self.stream, left))
+    }
+
+    /// Lets the kernel hold so little, and never more: who takes audio in real time, at 16 kB/s, takes some of it every
+    /// few seconds then, and is not mistaken for one who takes nothing. The kernel asks for more when half is gone.
+    pub(crate) fn hold_little(&self) {
+        self.connection.outgoing.long.store(true, Relaxed);
+        self.hold_unsent(UNSENT_LIVE);
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

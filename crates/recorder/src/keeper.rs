@@ -4,7 +4,7 @@
 use crate::stream::{Shared, marks};
 use crate::streams::Streams;
 use crate::wish::{Done, MAX_MARKS, Refused, Wish};
-use livetape_audio::{Entry, Frame, FrameCount, Mark, RecordingId, StreamName, Title};
+use livetape_audio::{Entry, Frame, FrameCount, Mark, RecordingId, SealReason, StreamName, Title};
 use livetape_store::{Edit, Query, Recording};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,10 +108,19 @@ impl Keeper {
         .await
     }
 
-    /// Seals a recording, if it is open.
+    /// Seals a recording, if it is open. One that was sealed because its source was lost is ended for good from then on: a
+    /// source that comes back does not go on with it.
     pub(crate) async fn seal(&self, id: RecordingId, idle: bool) -> Result<Arc<Recording>, Refused> {
         let done = |done| if let Done::Sealed(recording, _) = done { Some(recording) } else { None };
-        self.either(id, Wish::Seal { idle }, done, |_, recording| Ok(Arc::new(recording.clone()))).await
+        self.either(id, Wish::Seal { idle }, done, move |shared, recording| {
+            if recording.seal.is_none_or(|seal| seal.reason != SealReason::SourceLost) {
+                return Ok(Arc::new(recording.clone()));
+            }
+            let ended = shared.dir.edit(&recording.stream, id, Edit { ended: true, ..Edit::default() })?;
+            shared.archive.insert(ended.clone());
+            Ok(Arc::new(ended))
+        })
+        .await
     }
 
     /// Deletes a finished recording that is not locked.

@@ -114,7 +114,7 @@ impl v1::operation_service_server::OperationService for Operations {
         let edit = Edit {
             title: maybe("title", request.title.as_deref())?,
             notes: maybe("notes", request.notes.as_deref())?,
-            locked: None,
+            ..Edit::default()
         };
         let recording = described(self.keeper.edit(id, edit).await)?;
         Ok(Response::new(v1::UpdateRecordingResponse { recording }))

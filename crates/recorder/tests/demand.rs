@@ -202,6 +202,28 @@ async fn what_nobody_has_ended_goes_on_however_long_the_source_was_away() {
 }
 
 #[tokio::test]
+async fn who_ends_a_recording_whose_source_was_lost_ends_it_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let window = Duration::from_millis(100);
+    let recorder = start(RecorderConfig { resume_window: window, ..on_demand(folder.path()) }).await;
+    let source = opening(COURT, stereo());
+    let mut call = open_on_standby(recorder.addr, source.clone()).await.unwrap();
+    let id = recorder.begin(COURT).await.unwrap().recording.unwrap().id;
+    call.granted().await.unwrap();
+    append(&call, 0, 960).await;
+    call.acknowledged(Frame::new(960)).await.unwrap();
+    let again = same_source(&source, &call);
+    drop(call);
+    while recorder.get(&id).await.unwrap().0.seal.is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(recorder.seal(&id).await.unwrap().seal.unwrap().reason(), SealReason::Operator);
+    assert_eq!(recorder.get(&id).await.unwrap().0.seal.unwrap().reason(), SealReason::Operator);
+    open_on_standby(recorder.addr, again).await.unwrap();
+    recorder.stop().await;
+}
+
+#[tokio::test]
 async fn a_source_that_waits_gives_way_to_another() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = start(on_demand(folder.path())).await;

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::format::{self, RECORDING, TIMELINE};
 use crate::recording::Recording;
 use crate::timeline_log::Log;
-use livetape_audio::{Entry, Notes, RecordingId, StreamName, Title};
+use livetape_audio::{Entry, Notes, RecordingId, SealReason, StreamName, Title};
 use std::path::Path;
 
 /// What deleted recordings are called until they are gone. Nothing that is hidden is a recording.
@@ -24,6 +24,8 @@ pub struct Edit {
     pub notes: Option<Notes>,
     /// The lock.
     pub locked: Option<bool>,
+    /// Somebody has ended it: if it was sealed because its source was lost, that is no longer why.
+    pub ended: bool,
 }
 
 impl Edit {
@@ -33,6 +35,9 @@ impl Edit {
         edited.title = self.title.unwrap_or(edited.title);
         edited.notes = self.notes.unwrap_or(edited.notes);
         edited.locked = self.locked.unwrap_or(edited.locked);
+        if let Some(seal) = edited.seal.as_mut().filter(|seal| self.ended && seal.reason == SealReason::SourceLost) {
+            seal.reason = SealReason::Operator;
+        }
         edited
     }
 }

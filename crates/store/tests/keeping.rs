@@ -21,7 +21,7 @@ fn sealed(dir: &DataDir, n: u8) -> Recording {
 
 fn edit() -> Edit {
     let notes = Some("two\nlines".parse().unwrap());
-    Edit { title: Some("A title".parse().unwrap()), notes, locked: Some(true) }
+    Edit { title: Some("A title".parse().unwrap()), notes, locked: Some(true), ended: false }
 }
 
 fn mark(frame: u64, text: &str) -> Entry {
