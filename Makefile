@@ -12,6 +12,7 @@ FAULTS ?= 50
 AWAY ?= 60
 # Seconds for which restless players seek; more than 60, so that the gateway must find out by itself who is gone.
 RESTLESS ?= 90
+CASES ?= 150
 # One of the players of `make clients`: make clients CLIENT=VLC
 CLIENT ?=
 # How long `make fuzz` runs each target.
@@ -31,7 +32,7 @@ help:
 	@echo '              docs/players.md (CLIENT= only one)'
 	@echo 'make check    formatting, lints, documentation, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
-	@echo '              every byte (KILLS= FAULTS=)'
+	@echo '              every byte; send $(CASES) random requests to each operation of HTTP (KILLS= FAULTS= CASES=)'
 	@echo 'make fuzz     feed garbage to what reads files, a minute for each target (SECONDS=)'
 	@echo 'make bench    measure on this machine what listeners, ranges and sources cost, against nginx, Icecast and'
 	@echo '              bare loops (20 minutes)'
@@ -70,9 +71,9 @@ check:
 
 torture:
 	@scripts/setup.sh test
-	LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
+	LIVETAPE_CASES=$(CASES) LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
 	    RUST_TEST_THREADS=$(TEST_THREADS) \
-	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless
+	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless --test openapi
 
 fuzz:
 	@scripts/setup.sh test

@@ -5,7 +5,7 @@
 #   scripts/setup.sh check    to check the code: rustfmt, clippy, buf, kubectl and the schemas of Kubernetes as well
 #   scripts/setup.sh compose  to run the services in containers, as make compose does
 #   scripts/setup.sh bench    to measure: Icecast and nginx, to compare with, as well; neither is started
-#   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC as well
+#   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC and one with schemathesis as well
 #
 # Debian packages are installed through apt-get, with sudo when not root, and only when something is missing. What Debian
 # has not comes from npm and PyPI, in versions that are written down, and lives in target/tools.
@@ -108,6 +108,7 @@ need_buf() {
 requirements() {
     case $1 in
     python) echo examples/python/requirements.txt ;;
+    openapi) echo scripts/tools/openapi.txt ;;
     ffmpeg) echo tests/clients/requirements.txt ;;
     kubernetes) echo scripts/tools/kubernetes.txt ;;
     esac
@@ -241,6 +242,7 @@ test)
     need_players
     need_buf
     need_env python
+    need_env openapi
     ;;
 clients) need_clients ;;
 compose) need_engine ;;
@@ -254,6 +256,7 @@ check)
     ;;
 test)
     install_buf
+    install_env openapi bin/python -c 'import pytest, schemathesis'
     install_env python bin/python -c 'import grpc, grpc_tools.protoc, grpc_status.rpc_status'
     ;;
 # A recent ffmpeg besides Debian's: what it makes of an unknown length is not the same in all versions.

@@ -33,6 +33,14 @@ pub fn recent_ffmpeg() -> Result<PathBuf> {
     tool("ffmpeg/ffmpeg")
 }
 
+/// A command that runs the Python that has schemathesis.
+///
+/// # Errors
+/// When it is not installed.
+pub fn schemathesis() -> Result<Command> {
+    tool("openapi/bin/python").map(spawn::command)
+}
+
 /// A command that runs this Python's `python`.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Names that come from outside, checked once, so that nothing after needs to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -43,8 +44,9 @@ pub(crate) fn quoted(s: &str) -> String {
 }
 
 /// Name of a stream: a lasting place where audio arrives. Safe as a path component and in a URL.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,63}$"), example = "studio-a")]
 pub struct StreamName(String);
 
 impl StreamName {
@@ -92,8 +94,9 @@ impl fmt::Display for StreamName {
 }
 
 /// Identity of a recording: a UUID version 7 (RFC 9562, section 5.7), so that ids sort by time of creation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("format" = "uuid"), example = "01932c07-209c-7a3e-8c1f-5d2e9b7a4f10")]
 pub struct RecordingId(Uuid);
 
 impl RecordingId {
@@ -138,8 +141,9 @@ impl fmt::Display for RecordingId {
 }
 
 /// 16 random bytes that tell one run of a source from another. Written as 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[0-9a-f]{32}$"))]
 pub struct Instance(pub [u8; 16]);
 
 /// Not 32 hexadecimal digits.
@@ -183,8 +187,9 @@ macro_rules! text {
     // `$breaks`: the control characters that may be in it.
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $breaks:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(extend("maxLength" = $max))]
         pub struct $name(String);
 
         impl $name {

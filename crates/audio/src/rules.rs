@@ -1,12 +1,13 @@
 //! What is true of streams by their names: whether sources may open them, and when they are recorded.
 
 use crate::name::{NameError, StreamName, quoted};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// When the audio of a stream is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordingMode {
     /// Whenever its source is there.

@@ -1,13 +1,14 @@
 //! What one frame looks like: sample format, channels, rate.
 
 use crate::position::FrameCount;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// Encoding of one sample, always little-endian, kept on disk as it was captured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SampleFormat {
     /// Signed 16-bit integer.
@@ -72,7 +73,7 @@ pub enum SpecError {
 }
 
 /// The shape of a recording's audio; it never changes within a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawSpec")]
 pub struct Spec {
     format: SampleFormat,
@@ -80,7 +81,7 @@ pub struct Spec {
     channels: u16,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSpec {
     format: SampleFormat,

@@ -2,10 +2,11 @@
 
 use crate::name::RecordingId;
 use crate::position::{Durable, Frame, Generation};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether a recording still grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// More frames may come.
@@ -15,7 +16,7 @@ pub enum State {
 }
 
 /// Why a recording was sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SealReason {
     /// The source said that it has ended.

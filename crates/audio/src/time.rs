@@ -3,6 +3,7 @@
 use crate::position::FrameCount;
 use crate::spec::Spec;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,8 @@ use std::time::Duration;
 const NANOS: i128 = 1_000_000_000;
 
 /// A time of day: nanoseconds since 1970-01-01T00:00:00Z, without leap seconds. Years 1970 to 2262.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(into = "String", try_from = "String", extend("format" = "date-time"), example = "2026-11-20T14:30:00Z")]
 pub struct WallTime(i64);
 
 impl WallTime {

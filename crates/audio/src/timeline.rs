@@ -9,10 +9,11 @@ use crate::name::{Instance, SourceName, Title};
 use crate::position::{Frame, FrameCount};
 use crate::spec::Spec;
 use crate::time::WallTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The frame `frame` begins at `time`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Anchor {
     /// First frame of the piece.
     pub frame: Frame,
@@ -21,7 +22,7 @@ pub struct Anchor {
 }
 
 /// Missing audio between frame `at - 1` and frame `at`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// First frame after the gap.
     pub at: Frame,
@@ -36,7 +37,7 @@ pub struct Gap {
 }
 
 /// Why audio is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The source was away and came back without what it captured meanwhile.
@@ -82,7 +83,7 @@ impl GapReason {
 }
 
 /// What is playing from `frame` on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TitleChange {
     /// First frame to which it applies.
     pub frame: Frame,
@@ -91,7 +92,7 @@ pub struct TitleChange {
 }
 
 /// A place that somebody wants to find again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mark {
     /// The place.
     pub frame: Frame,
@@ -102,7 +103,7 @@ pub struct Mark {
 /// From `frame` on, frames come from this source.
 ///
 /// It is durable together with those frames, so it tells whose they are even after a crash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceChange {
     /// The first of them.
     pub frame: Frame,
@@ -113,7 +114,7 @@ pub struct SourceChange {
 }
 
 /// Something that happened while `frame` was recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// The frame that came next.
     pub frame: Frame,
@@ -126,7 +127,7 @@ pub struct Event {
 }
 
 /// Kinds of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// The time of day jumped against the frames.
@@ -157,7 +158,7 @@ impl EventKind {
 }
 
 /// One entry of the timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum Entry {
     /// A frame with its time of day.

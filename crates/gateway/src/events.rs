@@ -17,7 +17,9 @@ use bytes::Bytes;
 use futures::stream::{StreamExt, unfold};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use livetape_access::Caller;
-use livetape_audio::{Frame, RecordingId, StreamName};
+use livetape_audio::{Frame, RecordingId, StreamName, WallTime};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -120,14 +122,28 @@ impl EventFeed {
     }
 }
 
+/// `data` of an event: how far the newest recording of a stream goes.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StreamEvent")]
+pub(crate) struct Told {
+    stream: StreamName,
+    recording: RecordingId,
+    frames: Frame,
+    seconds: f64,
+    state: StreamState,
+    /// Time of day of the tail; null while it is not known.
+    time: Option<WallTime>,
+}
+
 fn event(stream: &StreamName, status: &Status) -> Bytes {
-    let data = serde_json::json!({
-        "stream": stream,
-        "recording": status.recording.id,
-        "frames": status.end,
-        "seconds": seconds(status.recording.spec, status.end.since(Frame::ZERO)),
-        "state": status.state,
-        "time": status.time,
-    });
+    let told = Told {
+        stream: stream.clone(),
+        recording: status.recording.id,
+        frames: status.end,
+        seconds: seconds(status.recording.spec, status.end.since(Frame::ZERO)),
+        state: status.state,
+        time: status.time,
+    };
+    let data = serde_json::to_string(&told).unwrap_or_default();
     Bytes::from(format!("id: {}\ndata: {data}\n\n", status.end))
 }

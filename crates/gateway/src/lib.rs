@@ -23,6 +23,7 @@ mod listing;
 mod live;
 mod metrics;
 mod mode;
+mod openapi;
 mod operations;
 mod page;
 mod problem;

@@ -14,22 +14,65 @@ use livetape_audio::{
     Entry, Frame, FrameCount, RecordingId, RecordingMode, Spec, StreamName, Tail, Timeline, WallTime,
 };
 use livetape_store::{Recording, Seal, earliest};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
-#[derive(Serialize)]
-struct StreamItem {
+/// A page of streams, by name.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Streams")]
+pub(crate) struct StreamsPage {
+    streams: Vec<StreamItem>,
+    /// Goes into `after` of the next request; null if this is all.
+    next: Option<StreamName>,
+}
+
+/// A page of recordings, oldest first. It may be shorter than was asked for, and still not the last.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Recordings")]
+pub(crate) struct RecordingsPage {
+    recordings: Vec<RecordingItem>,
+    /// Goes into `after` of the next request; null if this is all.
+    next: Option<RecordingId>,
+}
+
+/// A page of a timeline.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Timeline")]
+pub(crate) struct TimelinePage {
+    recording: RecordingId,
+    spec: Spec,
+    tail: TailItem,
+    entries: Vec<Entry>,
+    /// Goes into `after` of the next request; null if this is all.
+    next: Option<usize>,
+}
+
+/// How far a recording goes.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Tail")]
+struct TailItem {
+    frames: Frame,
+    state: livetape_audio::State,
+    /// The recording that goes on where this one was sealed.
+    next: Option<RecordingId>,
+}
+
+/// A lasting place where audio arrives.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Stream")]
+pub(crate) struct StreamItem {
     name: StreamName,
     title: String,
     /// When it is recorded.
     record: RecordingMode,
     state: StreamState,
-    /// `None` if none was begun yet.
+    /// The newest one; null if none was begun yet.
     recording: Option<RecordingItem>,
     urls: StreamUrls,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct StreamUrls {
     wav: String,
     pcm: String,
@@ -37,8 +80,9 @@ struct StreamUrls {
     recordings: String,
 }
 
-/// A recording as JSON.
-#[derive(Serialize)]
+/// One tape of a stream: one spec, frames numbered from 0.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Recording")]
 pub(crate) struct RecordingItem {
     id: RecordingId,
     stream: StreamName,
@@ -46,12 +90,12 @@ pub(crate) struct RecordingItem {
     source: String,
     spec: Spec,
     state: livetape_audio::State,
-    /// `None` while nobody tells.
+    /// Frames that may be heard; null while nobody tells, as `seconds` and `bytes` are.
     frames: Option<Frame>,
     seconds: Option<f64>,
     bytes: Option<u64>,
     started: WallTime,
-    /// Time of day of the tail; of a sealed one the latest that it has. `None` while it is not known.
+    /// Time of day of the tail; of a sealed one the latest that it has; null while it is not known.
     edge: Option<WallTime>,
     sealed: Option<Seal>,
     locked: bool,
@@ -64,7 +108,7 @@ pub(crate) struct RecordingItem {
     urls: RecordingUrls,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RecordingUrls {
     wav: String,
     pcm: String,
@@ -87,7 +131,7 @@ pub(crate) async fn streams(
     for name in &names {
         streams.push(stream_item(&context, name).await);
     }
-    json(&serde_json::json!({ "streams": streams, "next": next }))
+    json(&StreamsPage { streams, next })
 }
 
 /// `GET /streams/{stream}`.
@@ -114,7 +158,7 @@ pub(crate) async fn recordings(
             items.push(item(&context, recording).await);
         }
     }
-    json(&serde_json::json!({ "recordings": items, "next": page.next }))
+    json(&RecordingsPage { recordings: items, next: page.next })
 }
 
 /// `GET /recordings/{id}`.
@@ -137,15 +181,11 @@ pub(crate) async fn entries(
     let tail = tail(&context, id).ok_or_else(recording::unattended)?;
     let timeline = timeline(&context, &recording, tail).await?;
     let all = timeline.entries();
-    let entries: Vec<&Entry> = all.iter().skip(page.after).take(page.limit).collect();
+    let entries: Vec<Entry> = all.iter().skip(page.after).take(page.limit).cloned().collect();
     let upto = page.after.saturating_add(entries.len());
-    json(&serde_json::json!({
-        "recording": id,
-        "spec": recording.spec,
-        "tail": { "frames": tail.end, "state": tail.state, "next": tail.next },
-        "entries": entries,
-        "next": (upto < all.len()).then_some(upto),
-    }))
+    let next = (upto < all.len()).then_some(upto);
+    let tail = TailItem { frames: tail.end, state: tail.state, next: tail.next };
+    json(&TimelinePage { recording: id, spec: recording.spec, tail, entries, next })
 }
 
 async fn stream_item(context: &Context, name: &StreamName) -> StreamItem {

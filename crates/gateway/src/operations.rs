@@ -16,10 +16,11 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
 use livetape_audio::time::parse_seconds;
-use livetape_audio::{Frame, Moment, RecordingId, StreamName, ViewAddress, WallTime};
+use livetape_audio::{Frame, Moment, Notes, RecordingId, StreamName, Title, ViewAddress, WallTime};
 use livetape_proto::v1;
 use livetape_store::Recording;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -33,22 +34,48 @@ const LOOK: Duration = Duration::from_millis(10);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
-/// What to change.
-#[derive(Deserialize)]
+/// What to change: what is not said stays.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Update {
+    #[schemars(length(max = Title::MAX_CHARS))]
     title: Option<String>,
+    #[schemars(length(max = Notes::MAX_CHARS))]
     notes: Option<String>,
 }
 
-/// What is where: at the newest frame, unless it is said.
-#[derive(Deserialize)]
+/// What is where: at the newest frame, unless one of `pos`, `frame` and `at` is said.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMark {
+    /// What is there; no control characters.
+    #[schemars(length(max = Title::MAX_CHARS))]
     text: String,
+    /// Recorded seconds from the first frame.
+    #[schemars(with = "Option<f64>", range(min = 0))]
     pos: Option<serde_json::Number>,
+    /// The frame's number.
     frame: Option<u64>,
+    /// A time of day.
     at: Option<WallTime>,
+}
+
+/// A mark that was put.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PutMark {
+    recording: RecordingId,
+    frame: Frame,
+    seconds: f64,
+    text: String,
+}
+
+/// What came of deleting a stream.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Deleted {
+    /// Recordings that are gone.
+    removed: u32,
+    /// Locked ones, which stay.
+    kept: u32,
 }
 
 type Here = State<Arc<Context>>;
@@ -82,7 +109,7 @@ pub(crate) async fn delete_stream(
     let limit = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(1);
     let query = livetape_store::Query { stream: Some(stream), limit, ..Default::default() };
     settled(&context, |library| library.catalogue().list(&query).recordings.len() < limit).await;
-    json(&serde_json::json!({ "removed": removed, "kept": kept }))
+    json(&Deleted { removed, kept })
 }
 
 /// `POST /recordings/{id}/seal`.
@@ -164,8 +191,7 @@ pub(crate) async fn mark(
     let added = operations.ask(message, async |mut to, message| to.add_mark(message).await).await;
     let frame = Frame::new(added.map_err(refused)?.frame);
     let seconds = listing::seconds(recording.spec, frame.since(Frame::ZERO));
-    let mark = serde_json::json!({ "recording": id, "frame": frame, "seconds": seconds, "text": mark.text });
-    let mut reply = json(&mark)?;
+    let mut reply = json(&PutMark { recording: id, frame, seconds, text: mark.text })?;
     *reply.status_mut() = StatusCode::CREATED;
     Ok(reply)
 }

@@ -1,4 +1,5 @@
-//! The page at `/`: plain files in the program. It can do nothing that another client could not do.
+//! The page at `/`, and the one at `/openapi` that shows the description of the interface: plain files in the program. They
+//! can do nothing that another client could not do.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -9,18 +10,25 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; m
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file of the page.
-struct File {
-    path: &'static str,
-    content_type: &'static str,
+pub(crate) struct File {
+    pub(crate) path: &'static str,
+    pub(crate) content_type: &'static str,
     text: &'static str,
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
 const ICON: &str = include_str!("../page/icon.svg");
 
-static FILES: [File; 5] = [
-    File { path: "/", content_type: "text/html; charset=utf-8", text: include_str!("../page/index.html") },
-    File { path: "/page.js", content_type: "text/javascript; charset=utf-8", text: include_str!("../page/page.js") },
-    File { path: "/page.css", content_type: "text/css; charset=utf-8", text: include_str!("../page/page.css") },
+pub(crate) static FILES: [File; 8] = [
+    File { path: "/", content_type: HTML, text: include_str!("../page/index.html") },
+    File { path: "/page.js", content_type: SCRIPT, text: include_str!("../page/page.js") },
+    File { path: "/page.css", content_type: STYLE, text: include_str!("../page/page.css") },
+    File { path: "/openapi", content_type: HTML, text: include_str!("../page/openapi.html") },
+    File { path: "/openapi.js", content_type: SCRIPT, text: include_str!("../page/openapi.js") },
+    File { path: "/openapi.css", content_type: STYLE, text: include_str!("../page/openapi.css") },
     File { path: "/icon.svg", content_type: "image/svg+xml", text: ICON },
     // Where a browser looks that shows audio itself, without a page around it.
     File { path: "/favicon.ico", content_type: "image/svg+xml", text: ICON },

@@ -6,13 +6,15 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use livetape_audio::ViewError;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::time::Duration;
 use tonic::{Code, Status};
 
 /// Most characters of a client's own words that are ever sent back.
 const MAX_QUOTED: usize = 100;
 
-/// A refused request. Sent as `{"error": …, "hint": …}`.
+/// A refused request. Sent as [`Said`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     /// Status of the reply.
@@ -84,10 +86,20 @@ impl From<ViewError> for Problem {
     }
 }
 
+/// A refusal, as it is sent.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Said {
+    /// What was wrong.
+    error: String,
+    /// What to do.
+    hint: String,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let json = serde_json::json!({ "error": self.error, "hint": self.hint }).to_string();
-        let mut reply = text(self.status, "application/json", json);
+        let said = Said { error: self.error, hint: self.hint };
+        let mut reply = text(self.status, "application/json", serde_json::to_vec(&said).unwrap_or_default());
         if let Some(wait) = self.retry_after {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds(wait)));
         }

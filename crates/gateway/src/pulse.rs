@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::library::Library;
 use livetape_audio::{Frame, RecordingId, StreamName, Tail, WallTime};
 use livetape_store::Recording;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 const TICK: Duration = Duration::from_millis(250);
 
 /// What a stream does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StreamState {
     /// Frames come.

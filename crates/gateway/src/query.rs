@@ -20,6 +20,97 @@ const MAX_STREAMS: usize = 1_000;
 const MAX_RECORDINGS: usize = 1_000;
 const MAX_ENTRIES: usize = 10_000;
 
+/// A parameter that an address takes. What is not in the list of an address is refused there, so what the description
+/// of the interface says of parameters is all that there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    /// What it says, for people.
+    pub(crate) says: &'static str,
+    pub(crate) shape: Shape,
+}
+
+/// What the value of a parameter looks like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// A number of seconds, with up to nine decimals.
+    Seconds {
+        max: Option<u64>,
+    },
+    /// A number of seconds, or a time of day.
+    Moment,
+    /// RFC 3339 with an offset.
+    TimeOfDay,
+    /// A whole number.
+    Number {
+        min: usize,
+        max: usize,
+        default: usize,
+    },
+    Stream,
+    Recording,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Anything.
+    Text,
+}
+
+const fn parameter(name: &'static str, shape: Shape, says: &'static str) -> Parameter {
+    Parameter { name, says, shape }
+}
+
+const FRESH: Parameter = parameter("v", Shape::Text, "Ignored: for whoever needs an address that no cache knows.");
+
+/// Of a recording's audio.
+pub(crate) const RECORDING: &[Parameter] = &[
+    parameter("pos", Shape::Moment, "Where to start: recorded seconds from the first frame, or a time of day."),
+    parameter("from", Shape::Moment, "The same as `pos`; only one of them may be given."),
+    parameter("to", Shape::Moment, "Where to end, behind the start. What lies ahead of the tail is waited for."),
+    parameter(
+        "len",
+        Shape::Word(&["star", "huge", "now", "none"]),
+        "What to say about a length that is not known yet: an unknown total, a constant huge one, what exists now as if it \
+         were all, or no ranges at first. By default the kind of client decides.",
+    ),
+    FRESH,
+];
+
+/// Of a stream's live audio.
+pub(crate) const LIVE: &[Parameter] = &[
+    parameter(
+        "burst",
+        Shape::Seconds { max: Some(MAX_BURST.as_secs()) },
+        "How much audio to send at once at the start.",
+    ),
+    parameter("offset", Shape::Seconds { max: None }, "So many recorded seconds behind the live edge."),
+    parameter("at", Shape::TimeOfDay, "From this time of day on. Only one of `burst`, `offset` and `at` may be given."),
+    FRESH,
+];
+
+/// Of the list of recordings.
+pub(crate) const LIST: &[Parameter] = &[
+    parameter("stream", Shape::Stream, "Only recordings of this stream."),
+    parameter("from", Shape::TimeOfDay, "Only recordings with audio at this time or later."),
+    parameter("to", Shape::TimeOfDay, "Only recordings with audio before this time, which is after `from`."),
+    parameter("after", Shape::Recording, "`next` of the page before."),
+    parameter("limit", Shape::Number { min: 1, max: MAX_RECORDINGS, default: 100 }, "Most recordings of the page."),
+];
+
+/// Of the list of streams.
+pub(crate) const STREAMS: &[Parameter] = &[
+    parameter("after", Shape::Stream, "`next` of the page before."),
+    parameter("limit", Shape::Number { min: 1, max: MAX_STREAMS, default: MAX_STREAMS }, "Most streams of the page."),
+];
+
+/// Of a timeline.
+pub(crate) const ENTRIES: &[Parameter] = &[
+    parameter("after", Shape::Number { min: 0, max: usize::MAX, default: 0 }, "`next` of the page before."),
+    parameter("limit", Shape::Number { min: 1, max: MAX_ENTRIES, default: MAX_ENTRIES }, "Most entries of the page."),
+];
+
+/// Of everything that takes no parameters.
+pub(crate) const PLAIN: &[Parameter] = &[FRESH];
+
 /// What a request's query says, as a handler takes it.
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -82,7 +173,7 @@ pub(crate) struct Plain;
 impl FromStr for RecordingAddress {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
-        let q = Parameters::parse(query, &["pos", "from", "to", "len", "v"], |name| match name {
+        let q = Parameters::parse(query, RECORDING, |name| match name {
             "at" | "offset" | "burst" => "this belongs to a stream's live address; here use `pos` or `from`",
             _ => "a recording takes pos, from, to and len",
         })?;
@@ -99,7 +190,7 @@ impl FromStr for RecordingAddress {
 impl FromStr for Join {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
-        let q = Parameters::parse(query, &["burst", "offset", "at", "v"], |name| match name {
+        let q = Parameters::parse(query, LIVE, |name| match name {
             "pos" | "from" | "to" | "len" => "this belongs to a recording's address; a stream takes offset or at",
             _ => "a stream takes burst, offset and at",
         })?;
@@ -121,8 +212,7 @@ impl FromStr for Join {
 impl FromStr for ListAddress {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
-        let names = ["stream", "from", "to", "after", "limit"];
-        let q = Parameters::parse(query, &names, |_| "a list takes stream, from, to, after and limit")?;
+        let q = Parameters::parse(query, LIST, |_| "a list takes stream, from, to, after and limit")?;
         let (from, to) = (q.take("from", WallTime::from_str)?, q.take("to", WallTime::from_str)?);
         if let (Some(from), Some(to)) = (from, to)
             && to <= from
@@ -143,7 +233,7 @@ impl FromStr for ListAddress {
 impl FromStr for StreamsAddress {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
-        let q = Parameters::parse(query, &["after", "limit"], |_| "the list of streams takes after and limit")?;
+        let q = Parameters::parse(query, STREAMS, |_| "the list of streams takes after and limit")?;
         Ok(Self {
             after: q.take("after", StreamName::from_str)?,
             limit: q.take("limit", |s| number(s, 1, MAX_STREAMS))?.unwrap_or(MAX_STREAMS),
@@ -155,7 +245,7 @@ impl FromStr for StreamsAddress {
 impl FromStr for EntriesAddress {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
-        let q = Parameters::parse(query, &["after", "limit"], |_| "a timeline takes after and limit")?;
+        let q = Parameters::parse(query, ENTRIES, |_| "a timeline takes after and limit")?;
         Ok(Self {
             after: q.take("after", |s| number(s, 0, usize::MAX))?.unwrap_or(0),
             limit: q.take("limit", |s| number(s, 1, MAX_ENTRIES))?.unwrap_or(MAX_ENTRIES),
@@ -167,7 +257,7 @@ impl FromStr for EntriesAddress {
 impl FromStr for Plain {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
-        Parameters::parse(query, &["v"], |_| "this address takes no parameters").map(|_| Self)
+        Parameters::parse(query, PLAIN, |_| "this address takes no parameters").map(|_| Self)
     }
 }
 
@@ -181,7 +271,7 @@ fn number(s: &str, min: usize, max: usize) -> Result<usize, String> {
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    fn parse(query: &str, known: &[&str], hint: impl Fn(&str) -> &'static str) -> Result<Self, Problem> {
+    fn parse(query: &str, known: &[Parameter], hint: impl Fn(&str) -> &'static str) -> Result<Self, Problem> {
         if query.len() > MAX_QUERY {
             return Err(Problem::bad_request(format!("the query is longer than {MAX_QUERY} bytes"), "shorten it"));
         }
@@ -191,7 +281,7 @@ impl Parameters {
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
                 return Err(Problem::bad_request("the query is not UTF-8 in percent-encoding", "encode it again"));
             };
-            if !known.contains(&name.as_str()) {
+            if known.iter().all(|known| known.name != name) {
                 let error = format!("the parameter {:?} is unknown here", quoted(&name));
                 return Err(Problem::bad_request(error, hint(&name)));
             }

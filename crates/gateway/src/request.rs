@@ -62,6 +62,11 @@ impl Segment for RecordingId {
 /// `live.wav`, `live.pcm`.
 pub(crate) struct LiveFile(pub(crate) Container);
 
+/// All of them, for the description of the interface.
+pub(crate) fn live_files() -> Vec<String> {
+    files("live.").filter(|file| LiveFile::read(file).is_ok()).collect()
+}
+
 impl Segment for LiveFile {
     const NAME: &'static str = "file";
     fn read(text: &str) -> Result<Self, Problem> {
@@ -72,6 +77,15 @@ impl Segment for LiveFile {
 
 /// `audio.wav`, `audio.pcm`, `audio.rf64`.
 pub(crate) struct AudioFile(pub(crate) Container);
+
+/// All of them, for the description of the interface.
+pub(crate) fn audio_files() -> Vec<String> {
+    files("audio.").filter(|file| AudioFile::read(file).is_ok()).collect()
+}
+
+fn files(stem: &'static str) -> impl Iterator<Item = String> {
+    Container::ALL.into_iter().map(move |container| format!("{stem}{}", container.extension()))
+}
 
 impl Segment for AudioFile {
     const NAME: &'static str = "file";

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
 use crate::reply::{Reply, empty};
-use crate::{events, gate, health, listing, live, operations, page, recording, session, trace};
+use crate::{events, gate, health, listing, live, openapi, operations, page, recording, session, trace};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -23,6 +23,7 @@ const MAX_PATH: usize = 1_024;
 pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .merge(page::routes())
+        .route("/openapi.json", get(openapi::serve))
         .route("/healthz", get(health::well))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

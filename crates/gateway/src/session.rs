@@ -14,6 +14,9 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 use livetape_access::{Identity, Right, Shown, wall_clock};
+use livetape_audio::WallTime;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::sync::Arc;
 
 type Here = State<Arc<Context>>;
@@ -72,12 +75,25 @@ fn forgotten(mut reply: Response) -> Response {
     reply
 }
 
-fn described(identity: &Identity) -> serde_json::Value {
+/// Who somebody is, and what that allows.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub(crate) struct Known {
+    name: String,
+    /// How it was proved: `anonymous`, `token`, `jwt`, `password`, `url`, `certificate`.
+    way: &'static str,
+    /// `publish`, `listen`, `export`, `manage`: those that there are on some stream.
+    rights: Vec<&'static str>,
+    /// When it ends; null if it does not.
+    until: Option<WallTime>,
+}
+
+fn described(identity: &Identity) -> Known {
     let rights = Right::ALL.into_iter().filter(|right| identity.grants().allow(*right, None));
-    serde_json::json!({
-        "name": identity.name(),
-        "way": identity.way().word(),
-        "rights": rights.map(Right::word).collect::<Vec<_>>(),
-        "until": identity.until(),
-    })
+    Known {
+        name: identity.name().to_owned(),
+        way: identity.way().word(),
+        rights: rights.map(Right::word).collect(),
+        until: identity.until(),
+    }
 }

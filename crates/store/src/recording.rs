@@ -5,6 +5,7 @@ use livetape_audio::{
     Durable, Entry, Epoch, Frame, FrameCount, Generation, Instance, Notes, RecordingId, SealReason, SourceName, Spec,
     StreamName, Tail, Timeline, Title, WallTime,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -47,7 +48,7 @@ pub struct Recording {
 }
 
 /// How a recording ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Seal {
     /// Its last frame plus one.
     pub end: Frame,

@@ -1,0 +1,172 @@
+"""Asks a real gateway whatever its own description allows, and much that it does not: every answer has to be described.
+
+Run by pytest, which tests/tests/openapi.rs starts:
+
+    LIVETAPE_URL     address of a `livetape run` that records at least one stream; its recordings are changed and deleted
+    LIVETAPE_CASES   requests of random content for each operation
+
+Finite replies are read wholly. What may go on for ever is read until there is enough to judge it.
+"""
+
+import copy
+import json
+import os
+import random
+import time
+
+import jsonschema_rs
+import requests
+import schemathesis
+import urllib3
+from requests.adapters import HTTPAdapter
+
+BASE = os.environ["LIVETAPE_URL"].rstrip("/")
+CASES = int(os.environ.get("LIVETAPE_CASES", "20"))
+SEED = 20261120
+# Of a body that may go on for ever: so many bytes, or so many seconds.
+ENOUGH_BYTES, ENOUGH_SECONDS = 64 * 1024, 0.3
+ENDLESS = ("audio/", "application/octet-stream", "multipart/", "text/event-stream")
+
+WHOLE = requests.get(f"{BASE}/openapi.json", timeout=10).json()
+
+
+class Bounded(HTTPAdapter):
+    """Reads what is finite to its end, and of the rest enough."""
+
+    def send(self, request, **options):
+        reply = super().send(request, **(options | {"stream": True, "timeout": (5, 15)}))
+        if reply.headers.get("Content-Type", "").startswith(ENDLESS):
+            reply._content, reply._content_consumed = self.beginning(reply), True
+            reply.close()
+        return reply
+
+    @staticmethod
+    def beginning(reply):
+        taken, began = b"", time.monotonic()
+        try:
+            for piece in reply.raw.stream(8192):
+                taken += piece
+                if len(taken) >= ENOUGH_BYTES or time.monotonic() - began > ENOUGH_SECONDS:
+                    break
+        except urllib3.exceptions.HTTPError:
+            pass  # Cut: only what was said before counts here.
+        return taken
+
+
+session = requests.Session()
+session.mount("http://", Bounded())
+choice = random.Random(SEED)
+
+
+def parts(schema):
+    """Every schema inside a schema."""
+    if isinstance(schema, dict):
+        yield schema
+    for inside in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else []:
+        yield from parts(inside)
+
+
+def strict(schemas):
+    """The same schemas, by which nothing may be sent that is not described."""
+    schemas = copy.deepcopy(schemas)
+    # What another one adds to may say more than it does.
+    added_to = {part["$ref"].split("/")[-1] for part in parts(schemas) if "$ref" in part and "properties" in part}
+    for name, schema in schemas.items():
+        for part in parts(schema):
+            if part.get("type") == "object" and "properties" in part and not (part is schema and name in added_to):
+                part.setdefault("unevaluatedProperties", False)
+    return schemas
+
+
+def ask(method, path, **options):
+    return session.request(method, BASE + path, **options)
+
+
+def recordings():
+    return ask("GET", "/recordings?limit=1000").json()["recordings"]
+
+
+def streams():
+    return [one["name"] for one in ask("GET", "/streams").json()["streams"]]
+
+
+def enough():
+    """Some recordings of each stream, whatever was deleted before."""
+    there = recordings()
+    for stream in streams():
+        for _ in range(4 - sum(one["stream"] == stream for one in there)):
+            ask("POST", f"/streams/{stream}/recordings")
+    return recordings()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Most requests that could be meant are for what exists."""
+    meant = case.meta is None or case.meta.generation.mode.is_positive
+    if meant and case.path_parameters and choice.random() < 0.8:
+        there = enough()
+        if "id" in case.path_parameters and there:
+            case.path_parameters["id"] = choice.choice(there)["id"]
+        if "stream" in case.path_parameters and there:
+            case.path_parameters["stream"] = choice.choice(there)["stream"]
+
+
+TOGETHER = {name + head for name in ("listen", "getAudio", "listRecordings", "login", "mark", "update") for head in ("", "Head")}
+config = schemathesis.Config.from_dict(
+    {
+        "seed": SEED,
+        "generation": {"max-examples": CASES, "mode": "all"},
+        "operations": [
+            # What one parameter means for another one, and what a token is, cannot be said.
+            {"include-operation-id": sorted(TOGETHER), "checks": {"positive_data_acceptance": {"enabled": False}}},
+            # Preflights are answered whatever they are about.
+            {"include-method": "OPTIONS", "checks": {"negative_data_rejection": {"enabled": False}}},
+        ],
+    }
+)
+tightened = copy.deepcopy(WHOLE)
+tightened["components"]["schemas"] = strict(WHOLE["components"]["schemas"])
+schema = schemathesis.openapi.from_dict(tightened, config=config)
+schema.base_url = BASE
+
+
+@schema.parametrize()
+def test_every_answer_is_described(case):
+    reply = case.call_and_validate(session=session, base_url=BASE)
+    if reply.status_code == 200 and case.method == "GET" and case.operation.definition.raw["tags"] == ["audio"]:
+        assert reply.content, "a body that goes on begins"
+
+
+def test_events_are_what_they_are_said_to_be():
+    stream = streams()[0]
+    for path in ("/events", f"/streams/{stream}/events"):
+        lines = ask("GET", path).text.splitlines()
+        told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+        assert told, (path, lines)
+        for one in told:
+            judge(path, tightened["components"]["schemas"]["StreamEvent"], one)
+
+
+def judge(place, schema, example):
+    judged = {"$ref": "#/schema", "schema": schema, "components": tightened["components"]}
+    errors = [str(error) for error in jsonschema_rs.validator_for(judged).iter_errors(example)]
+    assert not errors, (place, example, errors)
+
+
+def test_the_examples_are_what_they_are_examples_of():
+    def all_of(place, media):
+        examples = [one["value"] for one in media.get("examples", {}).values()] + [media[key] for key in ("example",) if key in media]
+        for example in examples:
+            judge(place, media.get("schema", True), example)
+        return len(examples)
+
+    def media(said):
+        if isinstance(said, dict):
+            for kind, inside in (said.get("content") or {}).items():
+                yield kind, inside
+        values = said.values() if isinstance(said, dict) else said if isinstance(said, list) else []
+        for value in values:
+            yield from media(value)
+
+    judged = sum(all_of(kind, one) for kind, one in media(tightened))
+    assert judged > 20, "the description has examples"

@@ -1,0 +1,67 @@
+//! What the gateway says of itself at `/openapi.json`: schemathesis asks it whatever that allows, and much that it does not, and
+//! every answer has to be one that is described. And the page that shows it, in Chromium.
+
+use anyhow::{Result, ensure};
+use livetape_testkit::process::Start;
+use livetape_testkit::webdriver::Browser;
+use livetape_testkit::{spawn, wait};
+use livetape_tests::growing::SOON;
+use livetape_tests::tools::{project, schemathesis};
+use serde_json::json;
+use std::time::Duration;
+
+/// Requests of random content for each operation; `make torture` asks more.
+fn cases() -> String {
+    std::env::var("LIVETAPE_CASES").unwrap_or_else(|_| "15".into())
+}
+
+#[test]
+fn every_answer_is_described() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let sources = ["--stream", "studio-a", "--source", "counting", "--stream", "studio-b", "--source", "tone"];
+    let livetape = Start::new(data.path().join("data")).args(sources).spawn()?;
+    let mut ask = schemathesis()?;
+    ask.args(["-m", "pytest", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]);
+    ask.arg(project().join("tests/python/openapi.py")).current_dir(data.path());
+    ask.env("PYTHONDONTWRITEBYTECODE", "1").env("LIVETAPE_URL", livetape.url("")).env("LIVETAPE_CASES", cases());
+    let asked = spawn::run(ask, Duration::from_secs(3_600))?;
+    ensure!(asked.code == Some(0), "{}\n{}", asked.text(), asked.stderr);
+    println!("{}", asked.text());
+    let log = livetape.log();
+    ensure!(!log.contains("panicked"), "{log}");
+    livetape.stop()
+}
+
+#[test]
+fn the_page_shows_every_operation() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let livetape = Start::new(data.path()).spawn()?;
+    let browser = Browser::start()?;
+    browser.open(&livetape.url("/openapi"))?;
+    let shown = "return document.getElementById('status').textContent";
+    wait::until("the description on the page", SOON, || {
+        browser.run(shown, json!([])).ok()?.as_str()?.contains("OpenAPI 3.1").then_some(())
+    })?;
+    // What is in the document, asked by the page itself.
+    let counted = browser.run(
+        "const whole = JSON.parse(await (await fetch('/openapi.json')).text());
+         const methods = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'];
+         const all = Object.values(whole.paths).flatMap((item) => methods.filter((method) => item[method]));
+         return [all.length, document.querySelectorAll('.operation').length,
+                 Object.keys(whole.components.schemas).length, document.querySelectorAll('.schema').length];",
+        json!([]),
+    )?;
+    let numbers: Vec<u64> = serde_json::from_value(counted)?;
+    assert!(numbers[0] > 60 && numbers[0] == numbers[1] && numbers[2] == numbers[3], "{numbers:?}");
+    let visible = |word: &str| {
+        let script = "const filter = document.getElementById('filter'); filter.value = arguments[0];
+                      filter.dispatchEvent(new Event('input'));
+                      return [...document.querySelectorAll('.operation')].filter((one) => !one.hidden).length";
+        browser.run(script, json!([word]))
+    };
+    assert_eq!(visible("patch /recordings/{id}")?, json!(1));
+    assert_eq!(visible("")?, json!(numbers[0]));
+    let console = browser.console()?;
+    assert!(!console.iter().any(|line| line.contains("SEVERE")), "{console:?}");
+    livetape.stop()
+}
