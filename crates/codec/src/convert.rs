@@ -5,6 +5,7 @@ mod resample;
 mod sample;
 
 pub use mix::Mix;
+pub(crate) use resample::chunk;
 pub use sample::{read, write};
 
 use livetape_audio::Spec;

@@ -11,7 +11,7 @@ const CHUNK: u32 = 1024;
 
 /// Frames of one transform: an even multiple of the smallest, so that half of it, which is the delay, is a whole number of
 /// frames at both rates, and the first frame lies exactly on the first.
-const fn chunk(from: u32, to: u32) -> usize {
+pub(crate) const fn chunk(from: u32, to: u32) -> usize {
     let (mut a, mut b) = (from, to);
     while b != 0 {
         (a, b) = (b, a % b);

@@ -1,0 +1,202 @@
+//! The bytes of a compressed rendition: a header, and packets as they are or in pages. Which block a byte comes from, how many
+//! bytes there are of how many frames, and how a block becomes bytes. Pure.
+
+use super::ogg::{self, Stamp};
+use super::{Codec, Encoding};
+use std::ops::Range;
+
+/// From where on a rendition is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Joined {
+    /// From its first frame.
+    Beginning,
+    /// From the beginning of a block in its midst, as who joins a stream.
+    Block(u64),
+}
+
+/// A rendition from its beginning, or from a block on. Bytes count from the end of its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Track {
+    encoding: Encoding,
+    first: u64,
+    serial: u32,
+}
+
+impl Track {
+    /// `serial` tells an Ogg stream from others that it may be chained to.
+    pub const fn new(encoding: Encoding, joined: Joined, serial: u32) -> Self {
+        let first = match joined {
+            Joined::Beginning => 0,
+            Joined::Block(block) => block,
+        };
+        Self { encoding, first, serial }
+    }
+
+    /// How it is encoded.
+    pub const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Bytes before the audio.
+    pub fn header(&self) -> Vec<u8> {
+        match self.encoding.codec {
+            Codec::Mp3 => Vec::new(),
+            Codec::Opus => ogg::headers(self.encoding, self.pre_skip(), self.serial),
+        }
+    }
+
+    const fn pre_skip(&self) -> u16 {
+        if self.first == 0 { self.encoding.delay() as u16 } else { ogg::CONVERGENCE }
+    }
+
+    /// Bytes of a second, rounded up.
+    pub fn byte_rate(&self) -> u64 {
+        let grid = self.encoding.grid();
+        (self.block_bytes() * u64::from(self.encoding.rate())).div_ceil(grid.block_frames())
+    }
+
+    /// Frames of the recording from where the rendition begins to where this is heard from.
+    pub fn first_frame(&self) -> u64 {
+        let heard = match (self.first, self.encoding.codec) {
+            (0, _) => 0,
+            (first, Codec::Mp3) => first * self.encoding.grid().block_frames(),
+            (first, Codec::Opus) => {
+                let skipped = u64::from(self.pre_skip()) - self.encoding.delay() as u64;
+                first * self.encoding.grid().block_frames() + skipped
+            }
+        };
+        recorded(self.encoding, heard)
+    }
+
+    /// Bytes that a whole block becomes.
+    fn block_bytes(&self) -> u64 {
+        let grid = self.encoding.grid();
+        match self.encoding.codec {
+            Codec::Mp3 => grid.block_bytes(),
+            Codec::Opus => grid.packets() / ogg::PACKETS * ogg::page_bytes(ogg::PACKETS, grid.bytes(1)),
+        }
+    }
+
+    /// Bytes that packets become, from the first of the rendition on.
+    fn bytes(&self, packets: u64) -> u64 {
+        let grid = self.encoding.grid();
+        match self.encoding.codec {
+            Codec::Mp3 => grid.bytes(packets),
+            Codec::Opus => {
+                let (pages, rest) = (packets / ogg::PACKETS, packets % ogg::PACKETS);
+                let short = if rest > 0 { ogg::page_bytes(rest, grid.bytes(1)) } else { 0 };
+                pages.saturating_mul(ogg::page_bytes(ogg::PACKETS, grid.bytes(1))).saturating_add(short)
+            }
+        }
+    }
+
+    /// Bytes that there are when the recording has `frames` frames from where the rendition begins: those of whole blocks,
+    /// while more may follow, and of everything if these are all.
+    pub fn len(&self, frames: u64, are_all: bool) -> u64 {
+        let packets = if are_all {
+            self.encoding.packets(frames)
+        } else {
+            self.encoding.whole_blocks(frames).saturating_mul(self.encoding.grid().packets())
+        };
+        self.bytes(packets).saturating_sub(self.skipped())
+    }
+
+    /// Bytes of the blocks before the first.
+    fn skipped(&self) -> u64 {
+        self.first.saturating_mul(self.block_bytes())
+    }
+
+    /// The block that a byte comes from.
+    pub fn block_at(&self, byte: u64) -> u64 {
+        self.first.saturating_add(byte / self.block_bytes())
+    }
+
+    /// Some bytes of a block, at most to its end; empty if there are none. `frames` as for [`Track::len`], if these are all.
+    pub fn cut(&self, bytes: Range<u64>, block: &[u8], frames: Option<u64>) -> Vec<u8> {
+        let number = self.block_at(bytes.start);
+        let packets = self.encoding.grid().of_block(number);
+        let packets = match frames {
+            Some(frames) => packets.start..packets.end.min(self.encoding.packets(frames)).max(packets.start),
+            None => packets,
+        };
+        let whole = match self.encoding.codec {
+            Codec::Mp3 => {
+                let len = self.encoding.grid().bytes(packets.end - packets.start) as usize;
+                block.get(..len).unwrap_or(block).to_vec()
+            }
+            Codec::Opus => self.pages(packets, block, frames),
+        };
+        let at = (number - self.first).saturating_mul(self.block_bytes());
+        let inside = |byte: u64| usize::try_from(byte.saturating_sub(at)).unwrap_or(usize::MAX).min(whole.len());
+        whole.get(inside(bytes.start)..inside(bytes.end)).map(<[u8]>::to_vec).unwrap_or_default()
+    }
+
+    fn pages(&self, packets: Range<u64>, block: &[u8], frames: Option<u64>) -> Vec<u8> {
+        let grid = self.encoding.grid();
+        let (packet, before) = (grid.bytes(1) as usize, self.first * grid.packets());
+        let all = frames.map(|frames| (self.encoding.packets(frames), self.encoding.heard(frames)));
+        let mut out = Vec::new();
+        let mut next = packets.start;
+        while next < packets.end {
+            let end = packets.end.min(next + ogg::PACKETS);
+            let at = (next - packets.start) as usize * packet;
+            let bytes = block.get(at..at + (end - next) as usize * packet).unwrap_or_default();
+            let last = all.is_some_and(|(packets, _)| packets == end);
+            let granule = match all {
+                // The last page says how much of it counts.
+                Some((_, heard)) if last => heard + self.encoding.delay() as u64,
+                _ => end * grid.packet_frames(),
+            };
+            let stamp = Stamp {
+                serial: self.serial,
+                number: u32::try_from((next - before) / ogg::PACKETS + 2).unwrap_or(u32::MAX),
+                granule: granule - before * grid.packet_frames(),
+                last,
+            };
+            ogg::page(stamp, bytes, packet, &mut out);
+            next = end;
+        }
+        out
+    }
+}
+
+/// Frames of the recording before which nothing of a frame of the rendition lies.
+fn recorded(encoding: Encoding, heard: u64) -> u64 {
+    let scaled = u128::from(heard) * u128::from(encoding.spec().rate()) / u128::from(encoding.rate());
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+impl Encoding {
+    /// Frames of the rendition of so many frames of the recording.
+    fn heard(self, frames: u64) -> u64 {
+        let scaled = (u128::from(frames) * u128::from(self.rate())).div_ceil(u128::from(self.spec().rate()));
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+
+    /// Packets in which so many frames of the recording are heard, if these are all.
+    fn packets(self, frames: u64) -> u64 {
+        match (self.heard(frames), self.codec) {
+            (0, _) => 0,
+            (heard, Codec::Mp3) => self.grid().packets_for(heard),
+            (heard, Codec::Opus) => self.grid().packets_for(heard.saturating_add(self.delay() as u64)),
+        }
+    }
+
+    /// Blocks that can be made of so many frames of the recording, whatever follows.
+    pub fn whole_blocks(self, frames: u64) -> u64 {
+        let mut blocks = self.heard(frames) / self.grid().block_frames();
+        while blocks > 0 && self.needs(blocks - 1).end > i64::try_from(frames).unwrap_or(i64::MAX) {
+            blocks -= 1;
+        }
+        blocks
+    }
+
+    /// Blocks in which so many frames of the recording are heard, if these are all.
+    pub fn blocks(self, frames: u64) -> u64 {
+        self.packets(frames).div_ceil(self.grid().packets())
+    }
+}
+
+#[cfg(test)]
+#[path = "track_tests.rs"]
+mod tests;
