@@ -1,16 +1,14 @@
 //! Audio files as sources of the real program: what a listener gets is what was in the file.
 
 use anyhow::Result;
-use livetape_audio::{Container, DataSize, Frame, FrameCount};
+use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
 use std::path::{Path, PathBuf};
 
 fn wav(path: &Path, first: u64, frames: u64) -> Result<PathBuf> {
-    let head = Container::Wav.header(counting::spec(44_100)?, DataSize::Known(FrameCount::new(frames)));
-    let pcm = counting::encode(Frame::new(first), FrameCount::new(frames));
-    std::fs::write(path, [&head[..], &pcm].concat())?;
+    std::fs::write(path, counting::wav(44_100, Frame::new(first), FrameCount::new(frames))?)?;
     Ok(path.to_owned())
 }
 

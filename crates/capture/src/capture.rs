@@ -285,6 +285,7 @@ fn opening(source: &SourceConfig, spec: Spec) -> Opening {
         spec,
         resume: None,
         title: source.title.clone(),
+        ending: false,
     }
 }
 

@@ -69,7 +69,10 @@ impl Link {
     /// everything that was to be flushed is durable. `progress` is called whenever audio became durable.
     pub(crate) async fn call(&mut self, shared: &Shared, progress: &mut impl FnMut()) -> Result<(), Trouble> {
         let mut call = tokio::select! {
-            call = self.open(shared) => call?,
+            call = self.open(shared) => match call? {
+                Some(call) => call,
+                None => return Ok(()),
+            },
             () = shared.until_drained() => return Ok(()),
         };
         self.chunks.give_up();
@@ -124,8 +127,9 @@ impl Link {
         }
     }
 
-    /// Connects, sends Open and takes the answer in.
-    async fn open(&mut self, shared: &Shared) -> Result<Call, Trouble> {
+    /// Connects, sends Open and takes the answer in. There is no call when the recorder has sealed the recording already,
+    /// and could not say so before.
+    async fn open(&mut self, shared: &Shared) -> Result<Option<Call>, Trouble> {
         let connected = timeout(self.timing.open, self.destination.endpoint.connect()).await;
         let channel = connected
             .map_err(|_| passing(format!("no connection to the recorder within {:?}", self.timing.open)))?
@@ -134,6 +138,7 @@ impl Link {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (requests, receiver) = mpsc::channel(UNDER_WAY);
+        self.opening.ending = shared.with(|uplink| uplink.is_ending());
         let open = async {
             // There is room: nothing was sent yet.
             let _ = requests.send(wrap(Request::Open(self.opening.clone().into()))).await;
@@ -148,9 +153,13 @@ impl Link {
         match first.and_then(|first| first.message) {
             Some(Answer::Opened(opened)) => self.opened(shared, &opened)?,
             Some(Answer::Standby(_)) => self.stand_by(shared),
+            Some(Answer::Ended(v1::Ended { durable_frame })) if self.opening.ending => {
+                acknowledge(shared, durable_frame)?;
+                return ended(shared).map(|()| None);
+            }
             _ => return Err(passing("the recorder has not answered the open")),
         }
-        Ok(Call { requests, answers })
+        Ok(Some(Call { requests, answers }))
     }
 
     fn opened(&mut self, shared: &Shared, opened: &v1::Opened) -> Result<(), Trouble> {

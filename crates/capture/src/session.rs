@@ -111,10 +111,11 @@ impl Shared {
         self.uplink.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while so much is to be sent that more might be given up.
+    /// Waits while so much is to be sent that more might be given up, or while nothing is wanted.
     async fn until_room(&self) {
         let mut status = self.status.subscribe();
-        while !self.with(|uplink| uplink.has_room()) && status.changed().await.is_ok() {}
+        let has_room = |uplink: &mut Uplink| uplink.has_room() && !uplink.is_standing_by();
+        while !self.with(has_room) && status.changed().await.is_ok() {}
     }
 
     /// Whether anything was captured.

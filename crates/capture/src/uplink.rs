@@ -292,6 +292,11 @@ impl Uplink {
         self.standing_by
     }
 
+    /// Whether the source has ended.
+    pub const fn is_ending(&self) -> bool {
+        self.ending
+    }
+
     /// Whether the source has ended, and nobody wants to know.
     pub const fn is_over(&self) -> bool {
         self.ending && self.standing_by

@@ -1,7 +1,7 @@
 //! The library of a data folder on this machine.
 
 use crate::library::{Block, FrameReader, Library, ReadError, blocking};
-use crate::timelines::{READS, Timelines, Upto};
+use crate::timelines::{READS, Timelines, Upto, timelines};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, Generation, RecordingId, Tail, Timeline};
@@ -10,7 +10,7 @@ use livetape_tail::{TailWatch, Watch};
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 /// Recordings in a folder, their catalogue, and who tells how far the growing ones go.
 pub struct DirLibrary {
@@ -32,7 +32,7 @@ impl DirLibrary {
     /// What `catalogue` lists, read from `dir`, as far as `tails` says.
     pub fn new(dir: DataDir, catalogue: Arc<Catalogue>, tails: Arc<dyn Watch>) -> Self {
         let reads = Arc::new(Semaphore::new(READS));
-        Self { dir, catalogue, tails, timelines: Timelines::default(), reads, knows_files: true }
+        Self { dir, catalogue, tails, timelines: timelines(), reads, knows_files: true }
     }
 
     /// What a recorder elsewhere on this machine lists, which `catalogue` mirrors, read from its folder.
@@ -40,9 +40,11 @@ impl DirLibrary {
         Self { knows_files: false, ..Self::new(dir, catalogue, tails) }
     }
 
-    fn open_timeline(&self, recording: &Recording) -> Arc<tokio::sync::Mutex<OpenTimeline>> {
-        let begin =
-            || OpenTimeline { follower: Some(TimelineFollower::open(&self.dir, recording)), upto: Upto::default() };
+    fn open_timeline(&self, recording: &Recording) -> Arc<Mutex<OpenTimeline>> {
+        let begin = || {
+            let follower = Some(TimelineFollower::open(&self.dir, recording));
+            Mutex::new(OpenTimeline { follower, upto: Upto::default() })
+        };
         self.timelines.open(recording.id, begin)
     }
 }

@@ -103,6 +103,11 @@ impl Call {
         (Self { id, epochs, progress, instruments, _connected: connected }, other)
     }
 
+    /// The other side of a call to which there is only one thing to say: everything before `end` is durable, and sealed.
+    pub(crate) fn over(end: Frame) -> watch::Receiver<Progress> {
+        watch::channel(Progress { granted: None, durable: end, verdict: Some(Verdict::Ended) }).1
+    }
+
     /// It has been on standby, and may write to this from now on.
     pub(crate) fn granted(mut self, granted: Granted) -> Self {
         let first = self.epochs.as_ref().map_or(granted.epoch, |epochs| *epochs.start());

@@ -11,24 +11,27 @@ use livetape_access::Caller;
 use livetape_audio::{Generation, NameError, StreamName, WallTime};
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_proto::v1::{self, WatchCatalogueResponse};
-use livetape_store::{Query, TimelineFollower};
+use livetape_store::{Kept, Query, TimelineFollower};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tonic::{Request, Response, Status};
 
 /// Most bytes of a page: what clients take unless they are told otherwise is four times that.
 const PAGE_BYTES: usize = 1 << 20;
+/// Timelines that are kept between requests: growing ones are read on, not anew.
+const TIMELINES: usize = 64;
 /// Recordings that a watcher is told of from one look at the catalogue.
 const PAGE: usize = 256;
 
 pub(crate) struct Catalogues {
     shared: Arc<Shared>,
     outlets: Outlets,
+    timelines: Kept<Mutex<TimelineFollower>>,
 }
 
 impl Catalogues {
-    pub(crate) const fn new(shared: Arc<Shared>, outlets: Outlets) -> Self {
-        Self { shared, outlets }
+    pub(crate) fn new(shared: Arc<Shared>, outlets: Outlets) -> Self {
+        Self { shared, outlets, timelines: Kept::new(TIMELINES) }
     }
 
     /// Streams that the caller may hear, in the order of names.
@@ -140,14 +143,15 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         let after = usize::try_from(request.after).unwrap_or(usize::MAX);
         let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
         let tail = lookup::tail(&self.shared, recording.id)?;
-        let mut follower = TimelineFollower::open(&self.shared.dir, &recording);
-        let (follower, outcome) = blocking(move || {
-            let outcome = follower.refresh(&tail);
-            (follower, outcome)
-        })
-        .await?;
-        outcome.map_err(|error| unread(recording.id, &error))?;
-        let rest = follower.timeline().entries().get(after..).unwrap_or_default();
+        let begin = || Mutex::new(TimelineFollower::open(&self.shared.dir, &recording));
+        let kept = self.timelines.open(recording.id, begin);
+        let read = blocking(move || {
+            // Whatever broke off a reading, the next one goes on after the last entry that it took in.
+            let mut follower = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            follower.refresh(&tail).map(|()| follower.shared())
+        });
+        let timeline = read.await?.map_err(|error| unread(recording.id, &error))?;
+        let rest = timeline.entries().get(after..).unwrap_or_default();
         let (entries, more) = page(rest.iter().cloned().map(v1::Entry::from), limit);
         let next = more.then(|| request.after.saturating_add(entries.len() as u64));
         Ok(Response::new(v1::ListTimelineResponse { entries, next }))

@@ -2,15 +2,19 @@
 //!
 //! A round begins on the tick, or later when the one before took longer: under load the tick stretches, and the
 //! lag says so. A tape travels to the thread with its steps and comes back with the outcome, so it has one owner at
-//! any time and needs no lock. Not here: what the steps mean.
+//! any time and needs no lock. What was written is synced file by file, or all at once, whichever is quicker here.
+//! Not here: what the steps mean.
+
+mod ways;
 
 use crate::metrics::Instruments;
 use bytes::Bytes;
 use livetape_audio::{Durable, Entry, WallTime};
-use livetape_store::{StoreError, TapeWriter};
+use livetape_store::{DataDir, Flush, Flushed, StoreError, TapeWriter};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use ways::Ways;
 
 /// Audio that waits so much longer than a tick shows that the disk is behind.
 const LAG: Duration = Duration::from_secs(1);
@@ -110,9 +114,12 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// Starts the thread. `tick` is the time between two rounds while the disk keeps up.
-    pub(crate) fn start(tick: Duration, instruments: Arc<Instruments>) -> std::io::Result<Self> {
+    pub(crate) fn start(dir: &DataDir, tick: Duration, instruments: Arc<Instruments>) -> anyhow::Result<Self> {
         let (jobs, queue) = mpsc::channel();
-        std::thread::Builder::new().name("committer".into()).spawn(move || rounds(&queue, tick, &instruments))?;
+        let flush = Flush::of(dir)?;
+        std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || rounds(&queue, tick, flush.as_ref(), &instruments))?;
         Ok(Self { jobs })
     }
 
@@ -127,8 +134,8 @@ impl Committer {
     }
 }
 
-fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration, instruments: &Instruments) {
-    let mut last = Instant::now();
+fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration, flush: Option<&Flush>, instruments: &Instruments) {
+    let (mut last, mut ways) = (Instant::now(), Ways::default());
     while let Ok(first) = queue.recv() {
         std::thread::sleep((last + tick).saturating_duration_since(Instant::now()));
         last = Instant::now();
@@ -136,10 +143,16 @@ fn rounds(queue: &mpsc::Receiver<Job>, tick: Duration, instruments: &Instruments
         // Everything is written before anything is synced: the kernel then has the whole round to work with.
         let tapes = jobs.len();
         let written: Vec<_> = jobs.into_iter().map(write).collect();
+        let (begun, flush) = (Instant::now(), flush.filter(|_| ways.prefer_all(tapes)));
+        // Where that fails, a sync of each tells which of them has lost something.
+        let flushed = flush.map(Flush::all).and_then(|flushed| {
+            flushed.inspect_err(|error| tracing::warn!(%error, "syncing each file, one after the other")).ok()
+        });
         let mut worst = Duration::ZERO;
         for (job, outcome) in written {
-            worst = worst.max(finish(job, outcome, instruments));
+            worst = worst.max(finish(job, outcome, flushed, instruments));
         }
+        ways.took(flushed.is_some(), tapes, begun.elapsed());
         instruments.round.observe(last.elapsed().as_secs_f64());
         if worst > tick + LAG {
             tracing::warn!(lag = ?worst, tapes, "the disk is behind: audio waits this long until it is durable");
@@ -164,9 +177,17 @@ fn write(mut job: Job) -> (Job, Result<(), StoreError>) {
     (job, outcome)
 }
 
-fn finish(mut job: Job, written: Result<(), StoreError>, instruments: &Instruments) -> Duration {
+fn finish(
+    mut job: Job,
+    written: Result<(), StoreError>,
+    flushed: Option<Flushed>,
+    instruments: &Instruments,
+) -> Duration {
     let before = job.tape.durable().end();
-    let outcome = written.and_then(|()| job.tape.sync());
+    let outcome = written.and_then(|()| match flushed {
+        Some(flushed) => job.tape.flushed(flushed),
+        None => job.tape.sync(),
+    });
     // Pages of a failed sync may be lost although they look clean: go back to what is proven and write anew.
     if outcome.is_err()
         && let Err(worse) = job.tape.rewind()

@@ -43,7 +43,7 @@ mod tests {
     fn opening(instance: u8, resume: Option<RecordingId>) -> Opening {
         let instance = Instance([instance; 16]);
         let (stream, source) = ("court-1".parse().unwrap(), "test".parse().unwrap());
-        Opening { stream, source, instance, spec: spec(), resume, title: Default::default() }
+        Opening { stream, source, instance, spec: spec(), resume, title: Default::default(), ending: false }
     }
 
     fn sealed(instance: u8, reason: SealReason) -> Recording {

@@ -284,12 +284,16 @@ impl Ingest {
     /// The recording goes on in a new one, in the same call. A gap that waits for its frame goes with it.
     pub fn rolled(&mut self) {
         self.offset = self.offset + self.next.since(Frame::ZERO);
-        self.goes_on_after(self.position());
+        self.goes_on_after(self.position(), self.holder());
     }
 
-    /// This recording, still empty, goes on where another one ended.
-    pub fn goes_on_after(&mut self, before: Position) {
+    /// This recording, still empty, goes on where another one ended that `holder` opened last.
+    pub fn goes_on_after(&mut self, before: Position, holder: Instance) {
         self.start = before.continued();
+        if holder != self.holder() {
+            // What the source before has said is over.
+            self.start.title = Title::default();
+        }
         self.stand_at(self.start.clone());
     }
 

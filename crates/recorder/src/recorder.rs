@@ -10,12 +10,12 @@ use crate::metrics::Instruments;
 use crate::open_tape::OpenTape;
 use crate::retention::{self, Retention};
 use crate::server;
-use crate::stream::Shared;
+use crate::stream::{SEAL_RETRY, Shared};
 use crate::streams::Streams;
 use crate::tape;
 use anyhow::Context;
 use livetape_access::{Access, Grants};
-use livetape_audio::{Durable, Frame, RecordingId, SealReason, Spec, StreamRules, Tail};
+use livetape_audio::{Durable, Frame, RecordingId, SealReason, StreamRules, Tail};
 use livetape_service::{Metrics, Readiness, Tasks, Tls, TlsFiles};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
@@ -65,8 +65,16 @@ pub struct Recorder {
     addr: SocketAddr,
     shared: Arc<Shared>,
     open: Vec<OpenTape>,
+    unsealed: Vec<Unsealed>,
     retention: Retention,
     tls: Option<Arc<Tls>>,
+}
+
+/// A recording that has ended, and that the disk has not let be sealed.
+struct Unsealed {
+    tape: TapeWriter,
+    why: SealReason,
+    next: RecordingId,
 }
 
 impl Recorder {
@@ -102,20 +110,21 @@ impl Recorder {
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
         let addr = listener.local_addr()?;
         let instruments = Arc::new(Instruments::new()?);
+        let committer = Committer::start(&dir, config.sync_interval, Arc::clone(&instruments))?;
         let shared = Arc::new(Shared {
             dir,
             access,
             archive: Arc::new(Archive::default()),
             tails: Board::new(tails),
-            committer: Committer::start(config.sync_interval, Arc::clone(&instruments))?,
+            committer,
             resume_window: config.resume_window,
             roll_after: config.roll_after,
             rules: config.rules,
             instruments,
         });
         let recovering = Arc::clone(&shared);
-        let open = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
-        Ok(Self { listener, addr, shared, open, retention: config.retention, tls })
+        let (open, unsealed) = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
+        Ok(Self { listener, addr, shared, open, unsealed, retention: config.retention, tls })
     }
 
     /// Where sources connect.
@@ -175,6 +184,8 @@ impl Recorder {
             let _ = following.run_until_cancelled_owned(access.follow()).await;
             Ok(())
         });
+        let (seals, sealing) = (seal_late(Arc::clone(&self.shared), self.unsealed), shutdown.clone());
+        tasks.spawn("late seals", async move { sealing.run_until_cancelled_owned(seals).await.unwrap_or(Ok(())) });
         let (keep, keeping) = (retention::run(self.retention, self.shared, keeper), shutdown.clone());
         tasks.spawn("retention", async move {
             let _ = keeping.run_until_cancelled_owned(keep).await;
@@ -193,7 +204,7 @@ impl Recorder {
 
 /// Fills the catalogue, opens what was open, publishes the tails. A recording that cannot be recovered is left as it
 /// is, said, and does not keep the others from going on.
-fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
+fn recover(shared: &Shared, recordings: Vec<Recording>) -> (Vec<OpenTape>, Vec<Unsealed>) {
     let mut ids: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for recording in &recordings {
         ids.entry(recording.stream.clone()).or_default().insert(recording.id, recording.spec);
@@ -201,22 +212,57 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> Vec<OpenTape> {
     for stream in ids.keys() {
         shared.archive.inform(stream, StreamInfo { mode: shared.rules.mode(stream), waiting: false });
     }
-    let mut open = Vec::new();
+    let (mut open, mut unsealed) = (Vec::new(), Vec::new());
     for recording in recordings {
         let later = (Bound::Excluded(recording.id), Bound::Unbounded);
         let next = ids.get(&recording.stream).and_then(|ids| ids.range(later).next()).map(|(&id, &spec)| (id, spec));
         shared.archive.insert(recording.clone());
         if recording.seal.is_none() {
-            open.extend(recover_one(shared, recording, next));
+            match (recover_one(shared, recording), next) {
+                (None, _) => {}
+                (Some(tape), None) => open.push(tape),
+                (Some(tape), Some((next, spec))) => {
+                    // The process ended between making the next recording and sealing this one.
+                    let is_same = spec == tape.recording().spec;
+                    let why = if is_same { SealReason::Rolled } else { SealReason::SpecChanged };
+                    unsealed.extend(seal_one(shared, Unsealed { tape, why, next }));
+                }
+            }
         }
     }
-    open.into_iter().map(|tape| reopen(shared, tape)).collect()
+    (open.into_iter().map(|tape| reopen(shared, tape)).collect(), unsealed)
 }
 
-/// Opens a recording that was not sealed. `next` is the stream's recording after it, if there is one.
-fn recover_one(shared: &Shared, recording: Recording, next: Option<(RecordingId, Spec)>) -> Option<TapeWriter> {
-    let (stream, id, spec) = (recording.stream.clone(), recording.id, recording.spec);
-    let (mut tape, recovery) = match TapeWriter::recover(&shared.dir, recording, tape::now()) {
+/// Seals a recording, or gives it back.
+fn seal_one(shared: &Shared, mut unsealed: Unsealed) -> Option<Unsealed> {
+    match tape::seal(&mut unsealed.tape, unsealed.why, Some(unsealed.next)) {
+        Ok(sealed) => {
+            tape::announce(shared, sealed);
+            None
+        }
+        Err(error) => {
+            let Recording { stream, id, .. } = unsealed.tape.recording();
+            tracing::error!(%stream, recording = %id, %error, "cannot be sealed; trying again");
+            Some(unsealed)
+        }
+    }
+}
+
+/// Tries for as long as it takes, and never ends.
+async fn seal_late(shared: Arc<Shared>, mut unsealed: Vec<Unsealed>) -> anyhow::Result<()> {
+    while !unsealed.is_empty() {
+        tokio::time::sleep(SEAL_RETRY).await;
+        let shared = Arc::clone(&shared);
+        let sealing = move || unsealed.into_iter().filter_map(|one| seal_one(&shared, one)).collect();
+        unsealed = tokio::task::spawn_blocking(sealing).await?;
+    }
+    std::future::pending().await
+}
+
+/// Opens a recording that was not sealed.
+fn recover_one(shared: &Shared, recording: Recording) -> Option<TapeWriter> {
+    let (stream, id) = (recording.stream.clone(), recording.id);
+    let (tape, recovery) = match TapeWriter::recover(&shared.dir, recording, tape::now()) {
         Ok(recovered) => recovered,
         Err(error) => {
             tracing::error!(%stream, recording = %id, %error, "cannot be recovered and is left as it is");
@@ -226,14 +272,7 @@ fn recover_one(shared: &Shared, recording: Recording, next: Option<(RecordingId,
     };
     tracing::info!(%stream, recording = %id, ?recovery, "recovered");
     shared.tails.publish(id, Tail::open(tape.durable(), shared.dir.generation()));
-    let Some((next, next_spec)) = next else { return Some(tape) };
-    // The process ended between making the next recording and sealing this one.
-    let why = if next_spec == spec { SealReason::Rolled } else { SealReason::SpecChanged };
-    match tape::seal(&mut tape, why, Some(next)) {
-        Ok(sealed) => tape::announce(shared, sealed),
-        Err(error) => tracing::error!(%stream, recording = %id, %error, "cannot be sealed"),
-    }
-    None
+    Some(tape)
 }
 
 /// Goes on with a tape. An empty one goes on where the one before was sealed, so that a gap between them is seen.
@@ -246,7 +285,7 @@ fn reopen(shared: &Shared, tape: TapeWriter) -> OpenTape {
     {
         let mut follower = TimelineFollower::open(&shared.dir, &before);
         match follower.refresh(&tail) {
-            Ok(()) => open.ingest.goes_on_after(Position::of(follower.timeline(), Durable(tail.end))),
+            Ok(()) => open.ingest.goes_on_after(Position::of(follower.timeline(), Durable(tail.end)), before.instance),
             Err(error) => tracing::warn!(recording = %before.id, %error, "its timeline cannot be read"),
         }
     }

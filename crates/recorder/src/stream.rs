@@ -31,7 +31,7 @@ use tokio::time::Instant;
 /// Audio that may wait for a commit in one recording, in bytes.
 const MAX_PENDING: usize = 4 << 20;
 /// How soon a seal that failed is tried again.
-const SEAL_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const SEAL_RETRY: Duration = Duration::from_secs(5);
 /// How long the task of a stream without a recording waits for the next source.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -208,6 +208,9 @@ impl Stream {
         opening: Opening,
     ) -> anyhow::Result<Result<watch::Receiver<Progress>, OpenError>> {
         self.settle().await?;
+        if let Some(end) = tape::ended(&self.shared.archive.all, &opening) {
+            return Ok(Ok(Call::over(end)));
+        }
         let former = self.take_call();
         let ready = self.make_ready(&opening).await?;
         if let Some((former, instance)) = former {
@@ -413,12 +416,13 @@ impl Stream {
                 return Ok(Err(error.into()));
             }
         };
-        let (before, next) = (open.ingest.position(), open.sealing.take().and_then(|sealing| sealing.next));
+        let (before, holder) = (open.ingest.position(), open.ingest.holder());
+        let next = open.sealing.take().and_then(|sealing| sealing.next);
         self.open = match next {
             Some(Next::Made(tape)) => {
                 tape::introduce(&self.shared, tape.recording());
                 let mut next = self.shared.open_tape(*tape);
-                next.ingest.goes_on_after(before);
+                next.ingest.goes_on_after(before, holder);
                 Some(next)
             }
             _ => None,

@@ -141,6 +141,22 @@ pub(crate) fn resume(
     None
 }
 
+/// Where the recordings of a source end, in the numbers of the one by which it counts, if it has said that it ends and the
+/// last of them is sealed for that reason: then its End has arrived, and all that it sent before is durable.
+pub(crate) fn ended(catalogue: &Catalogue, opening: &Opening) -> Option<Frame> {
+    let (mut id, mut end) = (opening.resume.filter(|_| opening.ending)?, Frame::ZERO);
+    for _ in 0..MAX_HOPS {
+        let ours = |r: &Arc<Recording>| r.stream == opening.stream && r.instance == opening.instance;
+        let seal = catalogue.get(id).filter(ours)?.seal?;
+        end = end + seal.end.since(Frame::ZERO);
+        match seal.next {
+            Some(next) => id = next,
+            None => return (seal.reason == SealReason::SourceEnded).then_some(end),
+        }
+    }
+    None
+}
+
 /// Whether the recording `from` is `to`, or has rolled into it, and all on the way are the source's own.
 pub(crate) fn leads(catalogue: &Catalogue, opening: &Opening, from: RecordingId, to: RecordingId) -> bool {
     let ours = |r: &Arc<Recording>| r.stream == opening.stream && r.instance == opening.instance;

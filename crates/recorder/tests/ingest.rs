@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by panicking what is wrong")]
 
+mod common;
+
+use common::config;
 use livetape_audio::{Entry, Frame, FrameCount, SealReason, Spec, Tail, WallTime};
 use livetape_proto::v1;
-use livetape_recorder::{Recorder, RecorderConfig, Retention};
-use livetape_store::{Catalogue, DataDir, Disk, Faults, Op, Query, Recording, TapeReader, TimelineFollower};
+use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_store::{Catalogue, DataDir, Disk, Faults, Flush, Op, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::{MemoryTails, Watch};
-use livetape_testkit::grpc_source::{Call, begin, open, opening, stereo};
+use livetape_testkit::grpc_source::{Call, begin, open, open_ended, opening, stereo};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,21 +27,6 @@ struct Running {
     dir: DataDir,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
-}
-
-fn config(folder: &Path) -> RecorderConfig {
-    RecorderConfig {
-        data_dir: folder.to_owned(),
-        grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-        access: None,
-        tls: None,
-        sync_interval: Duration::from_millis(20),
-        resume_window: Duration::from_secs(60),
-        roll_after: Duration::from_secs(86_400),
-        rules: Default::default(),
-        retention: Retention::default(),
-        disk: Disk::default(),
-    }
 }
 
 async fn start(config: RecorderConfig) -> Running {
@@ -61,7 +50,7 @@ impl Running {
     }
 
     async fn sealed(&self, id: &str) -> Arc<Recording> {
-        for _ in 0..500 {
+        for _ in 0..1_000 {
             let recording = self.recording(id);
             if recording.seal.is_some() {
                 return recording;
@@ -291,6 +280,28 @@ async fn start_refusing(folder: &Path) -> (Running, Arc<Refuses>) {
 }
 
 #[tokio::test]
+async fn what_could_not_be_sealed_at_the_start_is_sealed_as_soon_as_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, refuses) = start_refusing(folder.path()).await;
+    let start_of_day = at("2026-11-20T23:59:59.5Z");
+    let mut call = open(recorder.addr, opening("a", stereo())).await.unwrap();
+    let first = call.opened.recording_id.clone();
+    refuses.now(Some((Op::Rename, &first)));
+    call.append(Frame::ZERO, start_of_day, pcm(0, 25_000)).await;
+    assert_eq!(call.refusal().await.code(), Code::Unavailable, "the next one is there, and this one is not sealed");
+    recorder.stop().await;
+    let disk = Disk::with_faults(Arc::clone(&refuses) as _);
+    let recorder = start(RecorderConfig { disk, ..config(folder.path()) }).await;
+    assert!(recorder.recording(&first).seal.is_none());
+    refuses.now(None);
+    let sealed = recorder.sealed(&first).await;
+    assert_eq!(recorder.audio(&sealed, Frame::new(24_000)), pcm(0, 24_000));
+    let next = sealed.seal.unwrap().next.expect("the one that was made before");
+    assert_eq!(recorder.recording(&next.to_string()).stream, sealed.stream);
+    recorder.stop().await;
+}
+
+#[tokio::test]
 async fn a_gap_at_a_roll_is_seen_although_the_seal_had_to_be_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let (recorder, refuses) = start_refusing(folder.path()).await;
@@ -465,6 +476,84 @@ async fn bad_messages_end_the_call_with_a_reason_and_cost_nothing() {
     }
     assert_eq!(recorder.audio(&recorder.recording(&id), Frame::new(100)), pcm(0, 100));
     recorder.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_not_heard_that_its_recording_was_sealed_asks_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let source = opening("a", stereo());
+    let call = open(recorder.addr, source.clone()).await.unwrap();
+    let again = same_source(&source, &call);
+    call.append(Frame::ZERO, noon(), pcm(0, 960)).await;
+    assert_eq!(call.end(Frame::new(960)).await.unwrap(), Frame::new(960));
+    for _ in 0..2 {
+        assert_eq!(open_ended(recorder.addr, again.clone()).await.unwrap(), Frame::new(960));
+    }
+    assert_eq!(
+        recorder.catalogue.list(&Query { limit: 9, ..Query::default() }).recordings.len(),
+        1,
+        "and no empty one beside it"
+    );
+    // Who only says so, begins anew: another source, or one that counts in nothing.
+    let other = v1::Open { instance: opening("a", stereo()).instance, ..again.clone() };
+    for open in [other, source] {
+        let refused = open_ended(recorder.addr, open).await.unwrap_err();
+        assert!(refused.message().contains("Opened"), "{refused}");
+    }
+    recorder.stop().await;
+}
+
+/// Counts how often a whole file system is synced, and refuses it if told to.
+struct Flushes {
+    folder: PathBuf,
+    refuse: AtomicBool,
+    seen: AtomicUsize,
+}
+
+impl Faults for Flushes {
+    fn check(&self, op: Op, path: &Path) -> std::io::Result<()> {
+        if op != Op::Sync || path != self.folder {
+            return Ok(());
+        }
+        self.seen.fetch_add(1, Ordering::Relaxed);
+        if self.refuse.load(Ordering::Relaxed) { Err(std::io::Error::other("refused")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn many_recordings_are_made_durable_at_once_and_if_that_fails_one_by_one() {
+    for refuse in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let flushes = Flushes { folder: folder.path().to_owned(), refuse: false.into(), seen: AtomicUsize::default() };
+        let flushes = Arc::new(flushes);
+        let disk = Disk::with_faults(Arc::clone(&flushes) as _);
+        let recorder = start(RecorderConfig { disk, ..config(folder.path()) }).await;
+        let can = Flush::of(&recorder.dir).unwrap().is_some();
+        let mut calls = Vec::new();
+        for n in 0..20 {
+            calls.push(open(recorder.addr, opening(&format!("s{n}"), stereo())).await.unwrap());
+        }
+        // The folder itself is synced when streams are made in it.
+        let before = flushes.seen.load(Ordering::Relaxed);
+        flushes.refuse.store(refuse, Ordering::Relaxed);
+        for step in 0..20 {
+            for call in &calls {
+                call.append(Frame::new(step * 960), after(noon(), step * 960), pcm(step * 960, 960)).await;
+            }
+            for call in &mut calls {
+                call.acknowledged(Frame::new((step + 1) * 960)).await.unwrap();
+            }
+        }
+        assert_eq!(flushes.seen.load(Ordering::Relaxed) > before, can, "syncs of the whole file system");
+        let end = Frame::new(20 * 960);
+        for call in calls {
+            let id = call.opened.recording_id.clone();
+            assert_eq!(call.end(end).await.unwrap(), end);
+            assert_eq!(recorder.audio(&recorder.recording(&id), end), pcm(0, 20 * 960));
+        }
+        recorder.stop().await;
+    }
 }
 
 #[tokio::test]

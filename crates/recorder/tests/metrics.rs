@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by panicking what is wrong")]
 
+mod common;
+
+use common::config;
 use livetape_audio::Frame;
-use livetape_recorder::{Recorder, RecorderConfig, Retention};
+use livetape_recorder::{Recorder, RecorderConfig};
 use livetape_service::Metrics;
 use livetape_store::{Disk, Faults, Op};
 use livetape_tail::MemoryTails;
 use livetape_testkit::grpc_source::{begin, now, open, opening, stereo};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,18 +49,7 @@ async fn until(metrics: &Metrics, series: &str, value: Option<f64>) {
 #[tokio::test]
 async fn counts_what_sources_were_told() {
     let (folder, filling) = (tempfile::tempdir().unwrap(), Arc::new(Filling::default()));
-    let config = RecorderConfig {
-        data_dir: folder.path().to_owned(),
-        grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-        access: None,
-        tls: None,
-        sync_interval: Duration::from_millis(20),
-        resume_window: Duration::from_secs(60),
-        roll_after: Duration::from_secs(86_400),
-        rules: Default::default(),
-        retention: Retention::default(),
-        disk: Disk::with_faults(Arc::clone(&filling) as _),
-    };
+    let config = RecorderConfig { disk: Disk::with_faults(Arc::clone(&filling) as _), ..config(folder.path()) };
     let recorder = Recorder::bind(config, Arc::new(MemoryTails::default())).await.unwrap();
     let (addr, metrics, stop) = (recorder.local_addr(), recorder.metrics(), CancellationToken::new());
     let task = tokio::spawn(recorder.run(stop.clone()));

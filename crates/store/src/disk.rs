@@ -2,6 +2,7 @@
 //!
 //! Not here: what the bytes mean, and when to sync.
 
+mod all;
 mod now;
 
 use crate::error::StoreError;

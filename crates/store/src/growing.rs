@@ -78,6 +78,11 @@ impl Growing {
         Ok(())
     }
 
+    /// All that was appended is durable.
+    pub(crate) const fn settled(&mut self) {
+        self.dirty = false;
+    }
+
     /// Gives back reserved space: the file is as long as its content, durably.
     pub(crate) fn cut(&mut self) -> Result<(), StoreError> {
         let len = self.file.len()?;

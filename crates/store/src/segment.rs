@@ -24,6 +24,8 @@ pub(crate) struct Segment {
     durable: FrameCount,
     audio: Growing,
     index: Growing,
+    /// The file system of both.
+    device: u64,
 }
 
 /// Audio bytes that are reserved at a time: about half a minute.
@@ -47,7 +49,8 @@ impl Segment {
         let audio = Growing::create(disk, &path(folder, first, Part::Audio), audio_step(recording), audio)?;
         let index = Growing::create(disk, &path(folder, first, Part::Index), INDEX_STEP, index)?;
         disk.sync_dir(folder)?;
-        Ok(Self { first, written: FrameCount::ZERO, durable: FrameCount::ZERO, audio, index })
+        let device = audio.file().device()?;
+        Ok(Self { first, written: FrameCount::ZERO, durable: FrameCount::ZERO, audio, index, device })
     }
 
     /// The segment from `first` on whose frames before `end` are good. Cuts what follows, durably.
@@ -67,7 +70,13 @@ impl Segment {
         let audio = Growing::resume(disk, &audio_path, used, audio_step(recording), most_audio)?;
         let index = Growing::resume(disk, &index_path, slots * BLOCK_BYTES as u64, INDEX_STEP, most_index)?;
         disk.sync_dir(folder)?;
-        Ok(Self { first, written, durable: written, audio, index })
+        let device = audio.file().device()?;
+        Ok(Self { first, written, durable: written, audio, index, device })
+    }
+
+    /// The file system that it is on.
+    pub(crate) const fn device(&self) -> u64 {
+        self.device
     }
 
     /// The frame after the last one that was written.
@@ -108,6 +117,13 @@ impl Segment {
         self.index.sync()?;
         self.durable = self.written;
         Ok(())
+    }
+
+    /// All that was written is durable.
+    pub(crate) const fn settled(&mut self) {
+        self.audio.settled();
+        self.index.settled();
+        self.durable = self.written;
     }
 
     /// Back to what is durable, in memory and on disk.

@@ -2,6 +2,7 @@
 
 use crate::data_dir::DataDir;
 use crate::error::StoreError;
+use crate::flush::Flushed;
 use crate::format::{self, RECORDING, TIMELINE};
 use crate::growing::Growing;
 use crate::keeping::Edit;
@@ -201,6 +202,21 @@ impl TapeWriter {
         self.ready()?;
         let synced = self.sync_files();
         self.watch(synced)?;
+        Ok(self.durable())
+    }
+
+    /// As [`TapeWriter::sync`], after a flush of the file system since the last append and the last note.
+    ///
+    /// # Errors
+    /// As [`TapeWriter::sync`], where the files are on another file system.
+    pub fn flushed(&mut self, flushed: Flushed) -> Result<Durable, StoreError> {
+        self.ready()?;
+        if !flushed.covers(self.segment.device()) {
+            return self.sync();
+        }
+        self.log.settled();
+        self.segment.settled();
+        self.durable_log = LogMark { bytes: self.log.used(), entries: self.timeline.entries().len() };
         Ok(self.durable())
     }
 

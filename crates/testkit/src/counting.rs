@@ -1,7 +1,7 @@
 //! Counting PCM: s16 stereo, frame `n` holds the low 16 bits of `n` left and the high 16 bits right. Any range of bytes
 //! can say whether it is the right one, and by how much it is wrong.
 
-use livetape_audio::{Frame, FrameCount, SampleFormat, Spec, SpecError};
+use livetape_audio::{Container, DataSize, Frame, FrameCount, SampleFormat, Spec, SpecError};
 use std::fmt;
 
 /// Bytes of one frame.
@@ -18,6 +18,15 @@ pub fn spec(rate: u32) -> Result<Spec, SpecError> {
 /// Frames `first`, `first + 1`, …
 pub fn encode(first: Frame, frames: FrameCount) -> Vec<u8> {
     (first.get()..first.get().saturating_add(frames.get())).flat_map(|n| (n as u32).to_le_bytes()).collect()
+}
+
+/// The WAV file of these frames.
+///
+/// # Errors
+/// If the rate is out of range.
+pub fn wav(rate: u32, first: Frame, frames: FrameCount) -> Result<Vec<u8>, SpecError> {
+    let head = Container::Wav.header(spec(rate)?, DataSize::Known(frames));
+    Ok([&head[..], &encode(first, frames)].concat())
 }
 
 /// Where and how counting PCM is not what it should be.

@@ -34,6 +34,7 @@ pub fn opening(stream: &str, spec: Spec) -> v1::Open {
         spec: Some(spec.into()),
         resume_recording_id: None,
         title: String::new(),
+        ending: false,
     }
 }
 
@@ -70,6 +71,19 @@ pub async fn open_on_standby(to: SocketAddr, open: v1::Open) -> Result<Call, Sta
     let mut call = connect(to, ingest_request::Message::Open(open)).await?;
     call.standby().await?;
     Ok(call)
+}
+
+/// Opens a stream as a source that has ended, whose end the recorder has had already.
+///
+/// # Errors
+/// What the recorder answers instead of `Ended`.
+pub async fn open_ended(to: SocketAddr, open: v1::Open) -> Result<Frame, Status> {
+    let open = v1::Open { ending: true, ..open };
+    let mut call = connect(to, ingest_request::Message::Open(open)).await?;
+    match next(&mut call.responses).await? {
+        Some(ingest_response::Message::Ended(ended)) => Ok(Frame::new(ended.durable_frame)),
+        other => Err(Status::internal(format!("{other:?} came instead of Ended"))),
+    }
 }
 
 async fn connect(to: SocketAddr, first: ingest_request::Message) -> Result<Call, Status> {

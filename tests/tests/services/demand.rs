@@ -3,7 +3,8 @@
 
 use crate::deployment::Process;
 use anyhow::{Context, Result, ensure};
-use livetape_testkit::counting::{FRAME_BYTES, number, runs};
+use livetape_audio::{Frame, FrameCount};
+use livetape_testkit::counting::{FRAME_BYTES, number, runs, wav};
 use livetape_testkit::process::{Start, command};
 use livetape_testkit::{http, wait};
 use livetape_tests::growing::SOON;
@@ -109,6 +110,29 @@ fn people_begin_and_end_and_nothing_else_does() -> Result<()> {
         .output()?;
     ensure!(String::from_utf8_lossy(&listed.stdout).matches(" on-demand ").count() == 2, "{listed:?}");
     capture.stop()?;
+    gateway.stop()?;
+    recorder.stop()?;
+    verified(data.path())
+}
+
+#[test]
+fn a_file_waits_until_somebody_begins() -> Result<()> {
+    let (data, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let (config, file) = (other.path().join("livetape.toml"), other.path().join("tape.wav"));
+    std::fs::write(&config, CONFIG)?;
+    let frames: u64 = 80_000;
+    std::fs::write(&file, wav(8_000, Frame::ZERO, FrameCount::new(frames))?)?;
+    let recorder = Start::recorder(data.path()).args(["--config".as_ref(), config.as_os_str()]).spawn()?;
+    let gateway = Start::gateway(recorder.grpc()).spawn()?;
+    let source = format!("file:{}", file.display());
+    let source = ["--stream", "court-1", "--pace", "fast", "--source", &source, "--spool-dir"];
+    let mut capture = Start::capture(recorder.grpc()).args(source).args([other.path().join("spool")]).spawn()?;
+    state(gateway.http(), "idle")?;
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let begun = post(gateway.http(), "/streams/court-1/recordings", 201)?;
+    ensure!(capture.wait(SOON)?.success(), "the file has ended, and so has its source");
+    let id = begun["id"].as_str().context("an id")?;
+    ensure!(whole(gateway.http(), id)? == (0, frames), "{:?}", whole(gateway.http(), id)?);
     gateway.stop()?;
     recorder.stop()?;
     verified(data.path())

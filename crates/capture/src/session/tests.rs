@@ -25,6 +25,8 @@ enum Mood {
     Refuse { after: usize, code: tonic::Code },
     /// Takes all audio and answers nothing.
     Silent,
+    /// Takes everything, and breaks the call off where it should say that the recording is sealed.
+    Parting,
     /// Does not answer the open.
     Deaf,
 }
@@ -94,6 +96,12 @@ impl Recorder {
         if self.tape().down {
             return Err(Refusal::unavailable("down as told"));
         }
+        if open.ending && self.tape().ended > 0 {
+            self.tape().opens.push(open);
+            let durable_frame = self.tape().frames();
+            answer(Answer::Ended(v1::Ended { durable_frame })).await;
+            return Ok(());
+        }
         let (mood, opened) = self.open(open);
         if matches!(mood, Mood::Deaf) {
             std::future::pending::<()>().await;
@@ -137,6 +145,9 @@ impl Recorder {
                 Request::End(end) => {
                     assert_eq!((end.epoch, end.at_frame), (epoch, self.tape().frames()));
                     self.tape().ended += 1;
+                    if matches!(mood, Mood::Parting) {
+                        return Err(Refusal::unavailable("broken as told"));
+                    }
                     let durable_frame = self.tape().frames();
                     answer(Answer::Ended(v1::Ended { durable_frame })).await;
                     return Ok(());
@@ -229,6 +240,7 @@ fn session(url: &str, queue_bytes: u64) -> (Session, watch::Receiver<Status>) {
         spec: spec(),
         resume: None,
         title: "".parse().unwrap(),
+        ending: false,
     };
     let recorder = livetape_proto::RecorderAddress::new(url);
     let destination = Destination { endpoint: recorder.endpoint().unwrap(), recorder };
@@ -285,6 +297,16 @@ async fn broken_calls_lose_nothing_and_keep_their_instance() {
     assert_eq!(tape.opens.len(), 9);
     assert!(tape.opens.iter().all(|open| open.instance == [9; 16]));
     assert!(tape.opens[0].resume_recording_id.is_none() && tape.opens[1].resume_recording_id.is_some());
+}
+
+#[tokio::test]
+async fn an_end_whose_answer_was_lost_is_not_said_again() {
+    let (outcome, recorder, status) = run(&[Mood::Parting], Then::End).await;
+    outcome.unwrap();
+    is_whole(&recorder);
+    let opens = recorder.tape().opens.iter().map(|open| open.ending).collect::<Vec<_>>();
+    assert_eq!(opens, [false, true]);
+    assert_eq!((status.acknowledged, status.given_up), (FrameCount::new(99 * 20), FrameCount::ZERO));
 }
 
 #[tokio::test]

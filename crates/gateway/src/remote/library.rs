@@ -4,7 +4,7 @@ use super::link::{FIRST_WAIT, LONGEST_WAIT, PATIENCE, channel, limited, whole, w
 use super::{CatalogueMirror, RemoteError};
 use crate::dir::known_tail;
 use crate::library::{Block, FrameReader, Library, ReadError};
-use crate::timelines::{READS, Timelines, Upto};
+use crate::timelines::{READS, Timelines, Upto, timelines};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -18,7 +18,7 @@ use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tonic::{Code, Status};
 
 /// Entries of a timeline in one answer, and its largest size: an entry is shorter than 4 KiB on disk.
@@ -60,7 +60,7 @@ impl RecorderLibrary {
             timelines_of: CatalogueServiceClient::new(channel(recorder)?).max_decoding_message_size(MAX_ENTRIES_BYTES),
             catalogue: mirror.catalogue(),
             tails,
-            timelines: Timelines::default(),
+            timelines: timelines(),
             reads: Arc::new(Semaphore::new(READS)),
         })
     }
@@ -75,8 +75,10 @@ impl Library for RecorderLibrary {
     }
 
     fn timeline(&self, recording: Arc<Recording>, tail: Tail) -> BoxFuture<'_, Result<Arc<Timeline>, ReadError>> {
-        let begin =
-            || OpenTimeline { timeline: Arc::new(Timeline::new(recording.spec)), taken: 0, upto: Upto::default() };
+        let begin = || {
+            let timeline = Arc::new(Timeline::new(recording.spec));
+            Mutex::new(OpenTimeline { timeline, taken: 0, upto: Upto::default() })
+        };
         let open = self.timelines.open(recording.id, begin);
         let reading = async move {
             let mut open = open.lock_owned().await;

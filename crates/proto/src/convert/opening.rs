@@ -18,6 +18,8 @@ pub struct Opening {
     pub resume: Option<RecordingId>,
     /// What people see.
     pub title: Title,
+    /// Nothing follows but what is not acknowledged yet, and the end.
+    pub ending: bool,
 }
 
 impl TryFrom<v1::Open> for Opening {
@@ -30,6 +32,7 @@ impl TryFrom<v1::Open> for Opening {
             spec: open.spec.ok_or(InvalidMessage::Missing("spec"))?.try_into()?,
             resume: open.resume_recording_id.map(|id| id.parse()).transpose()?,
             title: open.title.parse()?,
+            ending: open.ending,
         })
     }
 }
@@ -47,6 +50,7 @@ impl From<Opening> for v1::Open {
             spec: Some(opening.spec.into()),
             resume_recording_id: opening.resume.map(Into::into),
             title: opening.title.into(),
+            ending: opening.ending,
         }
     }
 }
@@ -64,6 +68,7 @@ mod tests {
             spec: Spec::new(SampleFormat::S24, 96_000, 6).unwrap(),
             resume: Some(RecordingId::new(1_763_649_000_000, &[1; 10])),
             title: "Studio A".parse().unwrap(),
+            ending: true,
         }
     }
 

@@ -428,6 +428,19 @@ fn titles_keep_their_distance() {
 }
 
 #[test]
+fn a_title_does_not_go_on_in_the_recording_of_another_source() {
+    for (holder, goes_on) in [(A, true), (B, false)] {
+        let mut before = fresh(DAY);
+        say(&mut before, "One");
+        titles(&mut before, 1);
+        let mut after = fresh(DAY);
+        after.goes_on_after(before.position(), holder);
+        let expected = if goes_on { vec![titled(0, "One")] } else { vec![] };
+        assert_eq!(titles(&mut after, 1), expected, "of {holder:?}");
+    }
+}
+
+#[test]
 fn a_title_goes_on_in_the_next_recording_and_after_a_restart() {
     let mut ingest = fresh(DAY);
     say(&mut ingest, "One");
