@@ -1,4 +1,4 @@
-//! The one table: every address that is answered over HTTP or gRPC, and the right that it needs. What has no row is refused.
+//! The one table: every address that is answered over HTTP or gRPC, or takes sources, and the right that it needs. What has no row is refused.
 
 use crate::grant::Right;
 use Needs::{Any, Nothing, On};
@@ -22,6 +22,8 @@ pub enum Protocol {
     Http,
     /// gRPC: a path of service and method.
     Grpc,
+    /// HTTP as source clients speak it, on the address for sources.
+    Source,
 }
 
 /// A row.
@@ -43,6 +45,10 @@ const fn http(method: &'static str, path: &'static str, needs: Needs) -> Endpoin
 
 const fn grpc(path: &'static str, needs: Needs) -> Endpoint {
     Endpoint { protocol: Protocol::Grpc, method: "", path, needs }
+}
+
+const fn source(method: &'static str, path: &'static str, needs: Needs) -> Endpoint {
+    Endpoint { protocol: Protocol::Source, method, path, needs }
 }
 
 /// All of them.
@@ -102,6 +108,10 @@ pub static ENDPOINTS: &[Endpoint] = &[
     grpc("/grpc.health.v1.Health/Watch", Nothing),
     grpc("/grpc.health.v1.Health/List", Nothing),
     grpc("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Nothing),
+    source("PUT", "/{mount}", On(Publish)),
+    source("SOURCE", "/{mount}", On(Publish)),
+    source("POST", "/{mount}", On(Publish)),
+    source("GET", "/admin/metadata", On(Publish)),
 ];
 
 impl Endpoint {
@@ -109,6 +119,11 @@ impl Endpoint {
     pub fn http(method: &str, route: &str) -> Option<&'static Self> {
         let method = if method == "HEAD" { "GET" } else { method };
         ENDPOINTS.iter().find(|e| e.protocol == Protocol::Http && e.method == method && e.path == route)
+    }
+
+    /// The row of a method and route on the address for sources.
+    pub fn source(method: &str, route: &str) -> Option<&'static Self> {
+        ENDPOINTS.iter().find(|e| e.protocol == Protocol::Source && e.method == method && e.path == route)
     }
 
     /// The row of a path of gRPC.
@@ -127,6 +142,7 @@ mod tests {
             let found = match row.protocol {
                 Protocol::Http => Endpoint::http(row.method, row.path),
                 Protocol::Grpc => Endpoint::grpc(row.path),
+                Protocol::Source => Endpoint::source(row.method, row.path),
             };
             assert!(found.is_some_and(|found| std::ptr::eq(found, row)), "{row:?}");
         }

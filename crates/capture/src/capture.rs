@@ -1,5 +1,7 @@
 //! The capture role: runs every configured source.
 
+use crate::intake::ports::Ports;
+use crate::intake::{Intake, IntakeConfig, IntakeError};
 use crate::link::Destination;
 use crate::meter::{Meter, Metered};
 use crate::metrics;
@@ -10,14 +12,15 @@ use crate::sources::device::{Cards, Device, Wish};
 use crate::sources::file::{Files, Playing};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
-use crate::status::Status;
-use livetape_audio::{Instance, Spec, StreamName, Title};
+use crate::status::{Status, Statuses};
+use livetape_audio::{Instance, SourceName, Spec, StreamName, Title};
 use livetape_proto::Opening;
 use livetape_proto::{AddressError, RecorderAddress};
 use livetape_service::Readiness;
 use livetape_service::metrics::{Metrics, MetricsError};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,6 +39,8 @@ pub struct CaptureConfig {
     pub recorder_url: RecorderAddress,
     /// The sources; none twice on one stream.
     pub sources: Vec<SourceConfig>,
+    /// Where sources of other programs connect; nowhere without.
+    pub intake: Option<IntakeConfig>,
     /// Most bytes of audio of each source that wait for the recorder in memory: 8 MiB to 64 GiB.
     pub queue_bytes: u64,
     /// Where audio goes that waits for longer than a second, and survives the process; without it memory has to do.
@@ -52,6 +57,7 @@ impl CaptureConfig {
         Self {
             recorder_url: recorder_url.into(),
             sources,
+            intake: None,
             queue_bytes: 16 << 20,
             spool: None,
             timing: Timing::default(),
@@ -115,6 +121,12 @@ pub enum CaptureError {
     /// There is one standard input.
     #[error("two sources want stdin, but there is only one")]
     StdinTwice,
+    /// Nobody can connect to push.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// Somebody may push to a stream, and nobody can.
+    #[error("stream {0} waits for a source that is pushed, but there is no address for those: say --source-addr")]
+    NoIntake(StreamName),
     /// Something cannot be counted, which is a bug.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -143,12 +155,52 @@ impl fmt::Display for SourceFailure {
 
 /// The checked sources, ready to run.
 pub struct Capture {
-    destination: Destination,
     config: CaptureConfig,
+    launcher: Launcher,
     /// A spool's folder for each source, locked from the start.
     spools: Vec<Option<Folder>>,
     statuses: Vec<watch::Sender<Status>>,
+    /// Streams to which others push, as they were configured.
+    pushed: HashMap<StreamName, SourceConfig>,
+    intake: Option<Intake>,
     metrics: Metrics,
+}
+
+/// What every session needs.
+#[derive(Clone)]
+pub(crate) struct Launcher {
+    destination: Destination,
+    timing: Timing,
+    queue_bytes: u64,
+    spool: Option<SpoolConfig>,
+    pub(crate) statuses: Statuses,
+}
+
+impl Launcher {
+    fn session(&self, opening: Opening, ends: bool, folder: Option<Folder>, status: watch::Sender<Status>) -> Session {
+        let max_bytes = self.spool.as_ref().map_or(0, |spool| spool.max_bytes);
+        Session {
+            destination: self.destination.clone(),
+            opening,
+            ends,
+            timing: self.timing.clone(),
+            queue_bytes: self.queue_bytes,
+            spool: folder.map(|folder| (folder, max_bytes)),
+            status,
+        }
+    }
+
+    /// A session that begins while others run, for a stream that has none.
+    pub(crate) fn session_of(&self, stream: &StreamName, source: SourceName, spec: Spec, title: Title) -> Session {
+        let locked = self.spool.as_ref().map(|spool| Folder::lock(&spool.dir, stream)).transpose();
+        let folder = locked.unwrap_or_else(|error| {
+            tracing::error!("{error}; capturing without a spool, with memory alone");
+            None
+        });
+        let instance = Instance(uuid::Uuid::new_v4().into_bytes());
+        let opening = Opening { stream: stream.clone(), source, instance, spec, resume: None, title, ending: false };
+        self.session(opening, false, folder, self.statuses.add(stream.clone()))
+    }
 }
 
 impl Capture {
@@ -156,34 +208,58 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError`] names the setting that is wrong.
-    #[allow(clippy::unused_async, reason = "every role has the same three words")]
     pub async fn bind(mut config: CaptureConfig) -> Result<Self, CaptureError> {
         let destination = destination(&config.recorder_url, config.timing.open)?;
         if !QUEUE_BYTES.contains(&config.queue_bytes) {
             return Err(CaptureError::QueueBytes(config.queue_bytes));
         }
         config.sources.retain(|source| source.source != SourceSpec::None);
-        let mut streams = HashSet::new();
+        let twice = twice(&config.sources);
         for source in &config.sources {
             let stream = &source.stream;
             let checked = source.shape.spec().map_err(SourceSpecError::from).and_then(|spec| source.source.check(spec));
             checked.map_err(|error| CaptureError::Source { stream: stream.clone(), error })?;
-            if !streams.insert(stream.clone()) {
-                return Err(CaptureError::StreamTwice(stream.clone()));
+            if source.source == SourceSpec::Push && config.intake.is_none() {
+                return Err(CaptureError::NoIntake(stream.clone()));
             }
+        }
+        if let Some(stream) = twice {
+            return Err(CaptureError::StreamTwice(stream));
         }
         if config.sources.iter().filter(|source| source.source == SourceSpec::Stdin).count() > 1 {
             return Err(CaptureError::StdinTwice);
         }
+        let (pushed, own) = config.sources.into_iter().partition(|source| source.source == SourceSpec::Push);
+        config.sources = own;
         let spools = spools(&config)?;
-        let statuses: Vec<_> = config.sources.iter().map(|_| watch::Sender::default()).collect();
-        let metrics = metrics::declare(&sources(&config, &statuses))?;
-        Ok(Self { destination, config, spools, statuses, metrics })
+        let all = Statuses::default();
+        let statuses: Vec<_> = config.sources.iter().map(|source| all.add(source.stream.clone())).collect();
+        let metrics = metrics::declare(&all)?;
+        let intake = match config.intake.take() {
+            Some(intake) => Intake::bind(intake).await?,
+            None => None,
+        };
+        let launcher = Launcher {
+            destination,
+            timing: config.timing.clone(),
+            queue_bytes: config.queue_bytes,
+            spool: config.spool.clone(),
+            statuses: all,
+        };
+        let of_stream = |source: SourceConfig| (source.stream.clone(), source);
+        let pushed: Vec<SourceConfig> = pushed;
+        let pushed = pushed.into_iter().map(of_stream).collect();
+        Ok(Self { config, launcher, spools, statuses, pushed, intake, metrics })
+    }
+
+    /// Where sources of other programs connect, if they can.
+    pub fn source_addr(&self) -> Option<SocketAddr> {
+        self.intake.as_ref().map(Intake::local_addr)
     }
 
     /// How each source is doing, now and later.
     pub fn statuses(&self) -> Vec<(StreamName, watch::Receiver<Status>)> {
-        sources(&self.config, &self.statuses)
+        self.launcher.statuses.all()
     }
 
     /// Ready once every source was opened. One that goes away later is looked for here, and nothing else would help.
@@ -212,44 +288,51 @@ impl Capture {
     /// # Errors
     /// [`CaptureError::Failed`] with every source that failed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), CaptureError> {
-        let (mut tasks, mut streams) = (JoinSet::new(), std::collections::HashMap::new());
-        let max_bytes = self.config.spool.as_ref().map_or(0, |spool| spool.max_bytes);
+        let (mut tasks, mut streams) = (JoinSet::new(), HashMap::new());
+        let taken = self.config.sources.iter().map(|source| source.stream.clone()).collect();
         for ((source, spool), status) in self.config.sources.into_iter().zip(self.spools).zip(self.statuses) {
             let stream = source.stream.clone();
             let Ok(spec) = source.shape.spec() else { continue };
-            let session = Session {
-                destination: self.destination.clone(),
-                opening: opening(&source, spec),
-                ends: source.ends,
-                timing: self.config.timing.clone(),
-                queue_bytes: self.config.queue_bytes,
-                spool: spool.map(|folder| (folder, max_bytes)),
-                status,
-            };
+            let session = self.launcher.session(opening(&source, spec), source.ends, spool, status);
             let span = tracing::info_span!("source", %stream, source = %source.source);
             let task = tasks.spawn(run(session, source, self.config.cards.clone(), shutdown.clone()).instrument(span));
             streams.insert(task.id(), stream);
         }
-        let mut failed = Vec::new();
-        while let Some(outcome) = tasks.join_next_with_id().await {
-            let (id, error) = match outcome {
-                Ok((_, Ok(()))) => continue,
-                Ok((id, Err(error))) => (id, Some(error)),
-                Err(panic) => (panic.id(), None),
-            };
-            if let Some(stream) = streams.remove(&id) {
-                let failure = SourceFailure { stream, error };
-                tracing::error!("{failure}");
-                failed.push(failure);
-            }
-        }
-        if failed.is_empty() { Ok(()) } else { Err(CaptureError::Failed(failed)) }
+        let intake = async {
+            let Some(intake) = self.intake else { return };
+            let ports = Ports::new(self.launcher, self.pushed, intake.most(), shutdown.clone());
+            intake.run(ports, taken, shutdown).await;
+        };
+        let ((), outcome) = tokio::join!(intake, outcomes(tasks, streams));
+        outcome
     }
 }
 
-fn sources(config: &CaptureConfig, statuses: &[watch::Sender<Status>]) -> Vec<(StreamName, watch::Receiver<Status>)> {
-    let streams = config.sources.iter().map(|source| source.stream.clone());
-    streams.zip(statuses.iter().map(watch::Sender::subscribe)).collect()
+/// What becomes of the sources.
+async fn outcomes(
+    mut tasks: JoinSet<Result<(), SessionError>>,
+    mut streams: HashMap<tokio::task::Id, StreamName>,
+) -> Result<(), CaptureError> {
+    let mut failed = Vec::new();
+    while let Some(outcome) = tasks.join_next_with_id().await {
+        let (id, error) = match outcome {
+            Ok((_, Ok(()))) => continue,
+            Ok((id, Err(error))) => (id, Some(error)),
+            Err(panic) => (panic.id(), None),
+        };
+        if let Some(stream) = streams.remove(&id) {
+            let failure = SourceFailure { stream, error };
+            tracing::error!("{failure}");
+            failed.push(failure);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(CaptureError::Failed(failed)) }
+}
+
+/// A stream with more than one source.
+fn twice(sources: &[SourceConfig]) -> Option<StreamName> {
+    let mut streams = HashSet::new();
+    sources.iter().map(|source| &source.stream).find(|stream| !streams.insert(*stream)).cloned()
 }
 
 /// Takes the folder of each source's spool, before anything begins.

@@ -1,14 +1,12 @@
 //! What a capture counts: each source's [`Status`], read when somebody asks. Counting costs a source nothing.
 
-use crate::status::Status;
+use crate::status::{Status, Statuses};
 use livetape_audio::StreamName;
 use livetape_service::metrics::{Metrics, MetricsError};
 use tokio::sync::watch;
 
-type Sources = Vec<(StreamName, watch::Receiver<Status>)>;
-
 /// Declares everything for these sources.
-pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
+pub(crate) fn declare(sources: &Statuses) -> Result<Metrics, MetricsError> {
     let metrics = Metrics::default();
     let known = |name, help, read: fn(&Status) -> Option<f64>| {
         let sources = sources.clone();
@@ -16,13 +14,13 @@ pub(crate) fn declare(sources: &Sources) -> Result<Metrics, MetricsError> {
             let one = |(stream, status): &(StreamName, watch::Receiver<Status>)| {
                 Some((stream.to_string(), read(&status.borrow())?))
             };
-            sources.iter().filter_map(one).collect()
+            sources.all().iter().filter_map(one).collect()
         })
     };
     let declare = |name, help, read: fn(&Status) -> u64| {
         let sources = sources.clone();
         metrics.reading(name, help, "stream", move || {
-            sources.iter().map(|(stream, status)| (stream.to_string(), read(&status.borrow()) as f64)).collect()
+            sources.all().iter().map(|(stream, status)| (stream.to_string(), read(&status.borrow()) as f64)).collect()
         })
     };
     declare("livetape_capture_captured_frames_total", "Frames captured.", |s| s.captured.get())?;
@@ -62,9 +60,9 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_what_is_true_when_somebody_asks() {
-        let statuses = [watch::Sender::<Status>::default(), watch::Sender::default()];
-        let names = ["a", "b"].map(|name| name.parse().unwrap());
-        let metrics = declare(&names.into_iter().zip(statuses.iter().map(watch::Sender::subscribe)).collect()).unwrap();
+        let all = Statuses::default();
+        let statuses = ["a", "b"].map(|name| all.add(name.parse().unwrap()));
+        let metrics = declare(&all).unwrap();
         statuses[1].send_modify(|status| {
             status.connected = true;
             status.captured = FrameCount::new(1_050);

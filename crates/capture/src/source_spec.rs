@@ -23,6 +23,8 @@ pub enum SourceSpec {
     File(PathBuf),
     /// A sound card.
     Device(CardId),
+    /// Whoever pushes to the address for that.
+    Push,
     /// No source: the recorder takes what others push.
     None,
 }
@@ -31,7 +33,9 @@ pub enum SourceSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceSpecError {
     /// Not a source.
-    #[error("source {0:?} is unknown: use time-signal, tone, noise, counting, stdin, file:PATH, device:ID or none")]
+    #[error(
+        "source {0:?} is unknown: use time-signal, tone, noise, counting, stdin, file:PATH, device:ID, push or none"
+    )]
     Unknown(String),
     /// `file:` and nothing.
     #[error("source \"file:\" names no file: file:PATH, with the path of an audio file, a folder or a playlist")]
@@ -49,7 +53,8 @@ pub enum SourceSpecError {
 
 impl SourceSpec {
     /// Every source that a word says, in the order in which help texts name them.
-    pub const PLAIN: [Self; 6] = [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::None];
+    pub const PLAIN: [Self; 7] =
+        [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::Push, Self::None];
 
     /// The name under which it pushes.
     pub fn name(&self) -> SourceName {
@@ -83,6 +88,7 @@ impl fmt::Display for SourceSpec {
             Self::Stdin => "stdin",
             Self::File(path) => return write!(f, "file:{}", path.display()),
             Self::Device(card) => return write!(f, "device:{card}"),
+            Self::Push => "push",
             Self::None => "none",
         })
     }

@@ -1,13 +1,16 @@
 //! Where audio comes from: generators, files, sound cards and the standard input. A source yields pieces of 20 ms as they are captured, in
 //! real time, and knows nothing of the recorder but the number of its next frame.
 
+pub(crate) mod decoding;
 pub mod device;
 mod encode;
+pub(crate) mod feed;
 pub mod file;
 mod foreign;
 mod generator;
 mod pace;
 mod pieces;
+pub(crate) mod pushed;
 mod stdin;
 mod time_signal;
 mod voice;

@@ -1,7 +1,9 @@
 //! What a session can tell about itself, for meters and logs.
 
 use crate::drift::Drift;
-use livetape_audio::{FrameCount, RecordingId, Spec};
+use livetape_audio::{FrameCount, RecordingId, Spec, StreamName};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// How one source is doing. Counted in frames since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,5 +55,29 @@ impl Status {
     /// Frames that wait for the recorder, in memory and in the spool.
     pub fn waiting(&self) -> FrameCount {
         self.captured - self.acknowledged - self.given_up - self.unwanted
+    }
+}
+
+type Watched = (StreamName, watch::Receiver<Status>);
+
+/// How all sources are doing, those that come and go, too.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statuses(Arc<Mutex<Vec<Watched>>>);
+
+impl Statuses {
+    /// A source begins.
+    pub(crate) fn add(&self, stream: StreamName) -> watch::Sender<Status> {
+        let status = watch::Sender::default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((stream, status.subscribe()));
+        status
+    }
+
+    /// A stream has no source any more.
+    pub(crate) fn remove(&self, stream: &StreamName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(its, _)| its != stream);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -20,7 +20,8 @@ use livetape_audio::{FrameCount, SampleFormat};
 use std::sync::LazyLock;
 use std::time::Duration;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_ALAC, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE,
+    CODEC_ID_ALAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE,
+    CODEC_ID_PCM_F64LE,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -110,6 +111,8 @@ pub struct Decoder {
     empty: u32,
     /// Nobody has said where it ends: where the bytes do.
     endless: bool,
+    /// It comes from somewhere, and nobody can know its length.
+    live: bool,
     ended: bool,
 }
 
@@ -126,6 +129,7 @@ impl Decoder {
     /// [`DecodeError`] if it is nothing that can be decoded.
     pub fn open(mut input: Input, extension: Option<&str>) -> Result<Self, DecodeError> {
         let (edits, endless) = (gapless::edits(&mut input), input.is_endless_wav());
+        let live = !symphonia::core::io::MediaSource::is_seekable(&input);
         let handle = input.handle();
         let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
         let mut hint = Hint::new();
@@ -141,7 +145,7 @@ impl Decoder {
                 error => DecodeError::Unknown(DecodeError::from(error).to_string()),
             })?;
         let tags = tags::all(&mut format.metadata());
-        let mut decoder = Self::of_track(format, handle)?;
+        let mut decoder = Self::of_track(format, handle, live)?;
         decoder.trim.container(edits, tags.smpb);
         (decoder.tags, decoder.endless) = (Some(tags.tags), endless);
         // What the head says may be wrong or missing: what the first frames are, counts.
@@ -149,13 +153,14 @@ impl Decoder {
         if decoder.samples.is_empty() { Err(DecodeError::NoAudio) } else { Ok(decoder) }
     }
 
-    fn of_track(format: Box<dyn FormatReader>, handle: Handle) -> Result<Self, DecodeError> {
+    fn of_track(format: Box<dyn FormatReader>, handle: Handle, live: bool) -> Result<Self, DecodeError> {
         let track = format.default_track(TrackType::Audio).ok_or(DecodeError::NoAudio)?;
         let params = track.codec_params.as_ref().and_then(|params| params.audio()).ok_or(DecodeError::NoAudio)?;
         let trim = Trim::of(&*format, track, params);
         let (track, own) = (track.id, own_format(params));
-        let decoder = make_decoder(params)?;
+        let decoder = make_decoder(params, live)?;
         Ok(Self {
+            live,
             decoder,
             format,
             track,
@@ -280,19 +285,21 @@ impl Decoder {
         let params = track.codec_params.as_ref().and_then(|params| params.audio()).ok_or(DecodeError::NoAudio)?;
         self.trim = Trim::of(&*self.format, track, params);
         self.track = track.id;
-        self.decoder = make_decoder(params)?;
+        self.decoder = make_decoder(params, self.live)?;
         self.empty += 1;
         Ok(())
     }
 }
 
-fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, DecodeError> {
+fn make_decoder(params: &AudioCodecParameters, live: bool) -> Result<Box<dyn AudioDecoder>, DecodeError> {
     let mut params = params.clone();
     if params.codec == CODEC_ID_OPUS {
         // The adapter would take off what the head says from the first packet alone, however short that is: see `gapless`.
         params.extra_data = None;
     }
-    let made = CODECS.make_audio_decoder(&params, &AudioDecoderOptions::default());
+    // The head of an MP3 file that somebody streams says how long that file is: more files may follow it.
+    let options = AudioDecoderOptions::default().gapless(!(live && params.codec == CODEC_ID_MP3));
+    let made = CODECS.make_audio_decoder(&params, &options);
     made.map_err(|error| DecodeError::Codec(error.to_string()))
 }
 

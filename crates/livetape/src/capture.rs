@@ -2,7 +2,8 @@
 
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
-use crate::settings::capture::CaptureFlags;
+use crate::settings::capture::{CaptureFlags, IntakeFlags};
+use crate::settings::tls::TlsFlags;
 use crate::settings::{FileFlag, OpsFlag, RecorderUrlFlag};
 use anyhow::Context;
 use livetape_capture::Capture;
@@ -15,6 +16,10 @@ pub(crate) struct CaptureArgs {
     #[command(flatten)]
     capture: CaptureFlags,
     #[command(flatten)]
+    intake: IntakeFlags,
+    #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     recorder: RecorderUrlFlag,
     #[command(flatten)]
     access: AccessFlags,
@@ -24,17 +29,23 @@ pub(crate) struct CaptureArgs {
     file: FileFlag,
 }
 
-/// Captures until `stop`, or until every source has ended by itself.
+/// Captures until `stop`, or until every source has ended by itself and nobody can push another.
 pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let config = args.capture.config(args.recorder.address(&file)?, &file)?;
+    let mut config = args.capture.config(args.recorder.address(&file)?, &file)?;
+    if args.intake.wanted(&config.sources, &file) {
+        // The recorder says which streams it takes; this file may say the same sooner.
+        let allowed = file.allow_streams.clone();
+        config.intake = Some(args.intake.config(&policy, args.tls.files(&file)?, allowed, &file)?);
+    }
     let to = config.recorder_url.to_string();
     let capture = Capture::bind(config).await.context("capture")?;
     let readiness = capture.readiness();
     role::running(&readiness, &stop);
     let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, capture.metrics()).await?;
     let mut said = vec![("Recorder", to)];
+    said.extend(capture.source_addr().map(|addr| ("Sources", role::url(addr))));
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said, &stop)?;
 

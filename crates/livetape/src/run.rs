@@ -2,7 +2,7 @@
 
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
-use crate::settings::capture::CaptureFlags;
+use crate::settings::capture::{CaptureFlags, IntakeFlags};
 use crate::settings::gateway::GatewayFlags;
 use crate::settings::recorder::RecorderFlags;
 use crate::settings::tls::TlsFlags;
@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct RunArgs {
     #[command(flatten)]
     capture: CaptureFlags,
+    #[command(flatten)]
+    intake: IntakeFlags,
     #[command(flatten)]
     gateway: GatewayFlags,
     #[command(flatten)]
@@ -47,6 +49,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let recorder = RecorderConfig { tls: args.tls.mutual(&file)?, ..args.recorder.config(&args.data, &policy, &file)? };
     let insider = recorder.access.as_ref().map(|access| access.insider().clone()).context("access")?;
     let gateway = GatewayConfig { tls: args.tls.files(&file)?, ..args.gateway.config(&policy, &file)? };
+    let intake = args.intake.config(&policy, args.tls.files(&file)?, args.recorder.allowed(&file), &file)?;
     let capture = args.capture.config(RecorderAddress::new(""), &file)?;
     let metrics = Metrics::default();
     let redis = role::publish_to(args.redis.config(&file)?, &metrics)?;
@@ -64,7 +67,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let to_recorder = RecorderAddress::new(&*ingest).with_token(insider.reveal())?;
     let gateway = GatewayConfig { operations_url: Some(to_recorder.clone()), ..gateway };
     let gateway = Gateway::bind(gateway, library).await.context("gateway")?;
-    let capture = livetape_capture::CaptureConfig { recorder_url: to_recorder, ..capture };
+    let capture = livetape_capture::CaptureConfig { recorder_url: to_recorder, intake: Some(intake), ..capture };
     let capture = Capture::bind(capture).await.context("capture")?;
     // The gateway's listener shows all of the process, too.
     let (readiness, shown) = (gateway.readiness(), gateway.metrics());
@@ -84,7 +87,9 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
         }
         listens => Some(listens?),
     };
-    role::announce(&[("Listen", role::web(&gateway)), ("Ingest", ingest)], &stop)?;
+    let mut said = vec![("Listen", role::web(&gateway)), ("Ingest", ingest)];
+    said.extend(capture.source_addr().map(|addr| ("Sources", role::url(addr))));
+    role::announce(&said, &stop)?;
 
     let ops = ops.map(|ops| Role::ops(ops, &stop));
     let gateway = Role::start("gateway", &stop, |shutdown| gateway.run(shutdown));

@@ -72,6 +72,7 @@ fn clear_environment(command: &mut Command) {
 enum Port {
     Http,
     Grpc,
+    Sources,
     Ops,
 }
 
@@ -81,6 +82,7 @@ impl Port {
         match self {
             Self::Http => "--http-addr",
             Self::Grpc => "--grpc-addr",
+            Self::Sources => "--source-addr",
             Self::Ops => "--ops-addr",
         }
     }
@@ -89,6 +91,7 @@ impl Port {
         match self {
             Self::Http => "Listen: http://",
             Self::Grpc => "Ingest: http://",
+            Self::Sources => "Sources: http://",
             Self::Ops => "Ops: http://",
         }
     }
@@ -111,7 +114,7 @@ pub struct Start {
 impl Start {
     /// `livetape run` on the data folder `data`, on free ports, with nothing else said: records the time signal.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self::role("run", &[Port::Http, Port::Grpc]).data(data)
+        Self::role("run", &[Port::Http, Port::Grpc, Port::Sources]).data(data)
     }
     /// `livetape recorder` on the data folder `data`, on free ports.
     pub fn recorder(data: impl Into<PathBuf>) -> Self {
@@ -124,6 +127,12 @@ impl Start {
     /// `livetape capture`, on a free port, that pushes to this recorder; with nothing else said the time signal.
     pub fn capture(recorder: SocketAddr) -> Self {
         Self::role("capture", &[Port::Ops]).args(["--recorder-url", &format!("http://{recorder}")])
+    }
+
+    /// `livetape capture`, on free ports, that pushes to this recorder what others push to it.
+    pub fn intake(recorder: SocketAddr) -> Self {
+        let start = Self::role("capture", &[Port::Sources, Port::Ops]);
+        start.args(["--recorder-url", &format!("http://{recorder}"), "--source", "none"])
     }
 
     fn role(role: &'static str, ports: &[Port]) -> Self {
@@ -278,6 +287,13 @@ impl Livetape {
     /// When there is none in this process.
     pub fn grpc(&self) -> SocketAddr {
         self.address(Port::Grpc)
+    }
+    /// Where it takes sources that are pushed.
+    ///
+    /// # Panics
+    /// When it takes none.
+    pub fn sources(&self) -> SocketAddr {
+        self.address(Port::Sources)
     }
     /// Where a role by itself says how it is doing.
     ///

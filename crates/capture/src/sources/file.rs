@@ -8,20 +8,20 @@
 //! the source fails after that. Files wait: while the recorder takes nothing, nothing is read, and nothing is lost.
 //! Not here: decoders and conversion (`livetape_codec`).
 
-mod decoding;
 mod error;
 mod list;
 mod playlist;
 
 pub use error::FileError;
 
+use super::decoding::{Decoding, Material, Outcome, Said, Target};
 use super::pieces::Pieces;
 use super::{Chunk, Piece, Source, SourceError};
 use crate::clock::{CaptureClock, Reading};
 use crate::shape::Shape;
 use bytes::{Bytes, BytesMut};
-use decoding::{Decoding, Outcome, Said, Target};
 use livetape_audio::{Frame, FrameCount, Spec, Title};
+use livetape_codec::decode::Input;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,7 +63,8 @@ pub struct Files {
     queue: VecDeque<PathBuf>,
     /// There is only this one file.
     single: bool,
-    decoding: Option<Decoding>,
+    /// The file that is being played.
+    decoding: Option<(PathBuf, Decoding)>,
     /// Audio before `title`.
     buffer: BytesMut,
     title: Option<Title>,
@@ -127,11 +128,11 @@ impl Files {
 
     /// Takes in what comes next: more audio, a title, another file, the end.
     async fn fill(&mut self) -> Result<(), FileError> {
-        let Some(decoding) = &mut self.decoding else { return self.next_file().await };
+        let Some((_, decoding)) = &mut self.decoding else { return self.next_file().await };
         match timeout(self.patience, decoding.said.recv()).await {
             Ok(Some(Said::Begins { spec, title })) => {
                 (self.spec, self.target) = (spec, Target::Spec(spec));
-                self.title = Some(title);
+                self.title = title;
             }
             Ok(Some(Said::Title(title))) => self.title = Some(title),
             Ok(Some(Said::Audio(audio))) => {
@@ -154,8 +155,8 @@ impl Files {
 
     async fn next_file(&mut self) -> Result<(), FileError> {
         if let Some(path) = self.queue.pop_front() {
-            let started = Decoding::start(path.clone(), self.target);
-            self.decoding = Some(started.map_err(|error| FileError::other(&path, &error))?);
+            let started = decode(&path, self.target).map_err(|error| FileError::other(&path, &error))?;
+            self.decoding = Some((path, started));
             return Ok(());
         }
         if !self.played_any {
@@ -175,7 +176,7 @@ impl Files {
     }
 
     fn file_ended(&mut self, outcome: Outcome) {
-        let Some(path) = self.decoding.take().map(|decoding| decoding.path.clone()) else { return };
+        let Some(path) = self.decoding.take().map(|(path, _)| path) else { return };
         let file = path.display();
         if outcome.damaged > 0 {
             tracing::warn!(%file, packets = outcome.damaged, "parts of the file are damaged and were left out");
@@ -230,6 +231,18 @@ impl Files {
         let all = self.title.is_some() || self.ended.is_some();
         if here >= whole { Some(whole) } else { Some(here).filter(|&n| all && n > 0) }
     }
+}
+
+fn decode(path: &Path, target: Target) -> std::io::Result<Decoding> {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let material = Material {
+        name: path.display().to_string(),
+        extension: path.extension().map(|extension| extension.to_string_lossy().into_owned()),
+        untitled: Some(crate::title::plain(&stem)),
+        feeding: None,
+    };
+    let path = path.to_owned();
+    Decoding::start(material, target, move || list::open(&path).map(Input::file))
 }
 
 impl Source for Files {

@@ -24,7 +24,7 @@ pub fn voice(source: &SourceSpec, spec: Spec) -> Result<Option<Box<dyn Voice>>, 
         SourceSpec::Tone => Some(Box::new(Mono::new(Tone::new(spec), spec))),
         SourceSpec::Noise => Some(Box::new(Mono::new(Noise::default(), spec))),
         SourceSpec::Counting => Some(Box::new(Counting)),
-        SourceSpec::Stdin | SourceSpec::File(_) | SourceSpec::Device(_) | SourceSpec::None => None,
+        SourceSpec::Stdin | SourceSpec::File(_) | SourceSpec::Device(_) | SourceSpec::Push | SourceSpec::None => None,
     })
 }
 

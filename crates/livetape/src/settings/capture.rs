@@ -1,13 +1,19 @@
 //! Flags of the sources.
 
-use super::File;
+use super::access::Policy;
+use super::{File, local};
 use anyhow::{Context, ensure};
-use livetape_audio::{SampleFormat, StreamName, Title};
+use livetape_audio::{SampleFormat, StreamName, StreamPattern, StreamRules, Title};
 use livetape_capture::sources::file::{Pace, Playing};
-use livetape_capture::{CaptureConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
+use livetape_capture::{CaptureConfig, IntakeConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
 use livetape_proto::RecorderAddress;
+use livetape_service::TlsFiles;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// Where sources of other programs connect, unless told otherwise.
+const INTAKE_PORT: u16 = 8000;
 
 /// Flags of the sources.
 #[derive(Debug, Default, clap::Args)]
@@ -15,7 +21,7 @@ pub(crate) struct CaptureFlags {
     /// Name of the stream that the source goes to; once for each --source [default: live]
     #[arg(long = "stream", value_name = "NAME")]
     streams: Vec<StreamName>,
-    /// time-signal, tone, noise, counting, stdin, file:PATH, device:ID, or none; once for each --stream [default: time-signal]
+    /// time-signal, tone, noise, counting, stdin, file:PATH, device:ID, push, or none; once for each --stream [default: time-signal]
     #[arg(long = "source", value_name = "SPEC")]
     sources: Vec<SourceSpec>,
     #[command(flatten)]
@@ -72,6 +78,39 @@ pub(crate) struct FileSource {
     #[serde(rename = "loop")]
     repeat: Option<bool>,
     title: Option<Title>,
+}
+
+/// Where sources of other programs connect.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct IntakeFlags {
+    /// Where sources of other programs connect, as to Icecast: see docs/sources.md [default: 127.0.0.1:8000]
+    #[arg(long, env = "LIVETAPE_SOURCE_ADDR", value_name = "ADDR")]
+    source_addr: Option<SocketAddr>,
+}
+
+impl IntakeFlags {
+    fn given(&self, file: &File) -> Option<SocketAddr> {
+        self.source_addr.or(file.source_addr)
+    }
+
+    /// The address, given or built in; built in, it is done without if another program has it.
+    pub(crate) fn config(
+        &self,
+        policy: &Policy,
+        tls: Option<TlsFiles>,
+        allowed: Option<Vec<StreamPattern>>,
+        file: &File,
+    ) -> anyhow::Result<IntakeConfig> {
+        let given = self.given(file);
+        let built_in = IntakeConfig::new(given.unwrap_or(local(INTAKE_PORT)));
+        let rules = StreamRules { allowed, ..StreamRules::default() };
+        Ok(IntakeConfig { required: given.is_some(), access: Some(policy.at(built_in.addr)?), tls, rules, ..built_in })
+    }
+
+    /// The address, if it was given or somebody is to push to one of these sources.
+    pub(crate) fn wanted(&self, sources: &[SourceConfig], file: &File) -> bool {
+        self.given(file).is_some() || sources.iter().any(|source| source.source == SourceSpec::Push)
+    }
 }
 
 impl CaptureFlags {

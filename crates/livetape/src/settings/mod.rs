@@ -70,6 +70,7 @@ const fn local(port: u16) -> SocketAddr {
 pub(crate) struct File {
     http_addr: Option<SocketAddr>,
     grpc_addr: Option<SocketAddr>,
+    source_addr: Option<SocketAddr>,
     ops_addr: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
     redis_url: Option<String>,
@@ -95,7 +96,7 @@ pub(crate) struct File {
     keep_size: Option<ByteSize>,
     keep_free: Option<ByteSize>,
     spool_dir: Option<PathBuf>,
-    allow_streams: Option<Vec<livetape_audio::StreamPattern>>,
+    pub(crate) allow_streams: Option<Vec<livetape_audio::StreamPattern>>,
     #[serde(default)]
     stream: Vec<recorder::FileStream>,
     #[serde(default)]

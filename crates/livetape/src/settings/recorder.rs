@@ -66,15 +66,17 @@ impl RecorderFlags {
         self.grpc_addr.or(file.grpc_addr).unwrap_or(local(PORT))
     }
 
+    /// Streams that sources may open.
+    pub(crate) fn allowed(&self, file: &File) -> Option<Vec<StreamPattern>> {
+        self.allow_streams.clone().or_else(|| file.allow_streams.clone())
+    }
+
     /// Checked settings.
     pub(crate) fn config(&self, data: &DataFlag, policy: &Policy, file: &File) -> anyhow::Result<RecorderConfig> {
         let keep_for = self.keep_for.or(file.keep_for);
         let max_age = keep_for.map(|_| span("keep_for", self.keep_for, file.keep_for, DAY, MINUTE..=36_500 * DAY));
         let size = |flag: Option<ByteSize>, file: Option<ByteSize>| flag.or(file).map(|size| size.as_u64());
-        let rules = StreamRules {
-            allowed: self.allow_streams.clone().or_else(|| file.allow_streams.clone()),
-            modes: modes(file),
-        };
+        let rules = StreamRules { allowed: self.allowed(file), modes: modes(file) };
         let most = rules.modes.len().max(rules.allowed.as_ref().map_or(0, Vec::len));
         ensure!(most <= MOST, "{most} patterns of streams; at most {MOST} are possible");
         let (ms, s) = (Duration::from_millis, Duration::from_secs);

@@ -7,8 +7,8 @@ use super::error::FileError;
 use super::playlist;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Folders in folders, playlists in playlists.
@@ -76,7 +76,7 @@ impl List {
 }
 
 /// What is neither a folder nor a regular file might never end, or never begin.
-pub(super) fn regular(path: &Path, data: &Metadata) -> Result<(), FileError> {
+fn regular(path: &Path, data: &Metadata) -> Result<(), FileError> {
     let kind = data.file_type();
     let what = match () {
         () if kind.is_file() => return Ok(()),
@@ -86,6 +86,19 @@ pub(super) fn regular(path: &Path, data: &Metadata) -> Result<(), FileError> {
         () => "a device",
     };
     Err(FileError::Kind { path: path.to_owned(), what })
+}
+
+/// Opens a regular file. What looked like one may have been replaced: by a pipe, that nobody writes to.
+pub(super) fn open(path: &Path) -> Result<File, String> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(|e| e.to_string())?;
+    let data = file.metadata().map_err(|e| e.to_string())?;
+    match regular(path, &data) {
+        Ok(()) if data.len() == 0 => Err("it is empty".into()),
+        Ok(()) => Ok(file),
+        Err(FileError::Kind { what, .. }) => Err(format!("this is {what}, not a file")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The folders and audio files of a folder, by name.

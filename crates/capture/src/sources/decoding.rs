@@ -1,17 +1,14 @@
-//! One file on a thread of its own: opened, decoded, converted, and handed over as fast as it is taken. A decoder that
-//! panics ends its thread and nothing else; one that hangs is left behind.
+//! A file or a stream of bytes on a thread of its own: opened, decoded, converted, and handed over as fast as it is taken. A
+//! decoder that panics ends its thread and nothing else; one that hangs is left behind.
 
-use super::error::FileError;
-use super::list;
+use super::feed::Feeding;
 use crate::shape::Shape;
 use bytes::Bytes;
 use livetape_audio::{Spec, Title};
 use livetape_codec::convert::Converter;
 use livetape_codec::decode::{Decoder, Handle, Input, Tags};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -22,7 +19,7 @@ const BLOCK: usize = 1 << 16;
 
 /// What the audio has to be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// What the first file is, where this says nothing.
     Shape(Shape),
     /// This.
@@ -31,35 +28,35 @@ pub(super) enum Target {
 
 /// What a thread says.
 #[derive(Debug)]
-pub(super) enum Said {
-    /// The file can be played; this will come.
-    Begins { spec: Spec, title: Title },
+pub(crate) enum Said {
+    /// It can be played; this will come.
+    Begins { spec: Spec, title: Option<Title> },
     /// From here on something else is playing.
     Title(Title),
     /// Whole frames.
     Audio(Bytes),
-    /// Nothing more of this file.
+    /// Nothing more of it.
     Ends(Outcome),
 }
 
-/// How a file has ended.
+/// How it has ended.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) position: Duration,
-    pub(super) byte: u64,
+pub(crate) struct Outcome {
+    pub(crate) position: Duration,
+    pub(crate) byte: u64,
     /// Packets that were left out.
-    pub(super) damaged: u64,
-    pub(super) error: Option<String>,
+    pub(crate) damaged: u64,
+    pub(crate) error: Option<String>,
 }
 
 impl Outcome {
     /// The thread is gone without a word.
-    pub(super) fn panicked(decoding: &Decoding) -> Self {
+    pub(crate) fn panicked(decoding: &Decoding) -> Self {
         Self::died(decoding, "its decoder failed, which is a bug".into())
     }
 
     /// The thread does not answer; it is called off, and left to itself.
-    pub(super) fn hanging(decoding: &Decoding, limit: Duration) -> Self {
+    pub(crate) fn hanging(decoding: &Decoding, limit: Duration) -> Self {
         Self::died(decoding, format!("its decoder has given nothing for {limit:?}"))
     }
 
@@ -69,31 +66,47 @@ impl Outcome {
     }
 }
 
-/// A file that is being decoded.
+/// What there is to be decoded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Material {
+    /// What logs call it.
+    pub(crate) name: String,
+    /// Extension of its name: a hint at what it is.
+    pub(crate) extension: Option<String>,
+    /// What is playing if its tags do not say.
+    pub(crate) untitled: Option<Title>,
+    /// Whoever feeds it, if somebody does.
+    pub(crate) feeding: Option<Arc<Feeding>>,
+}
+
+/// Something that is being decoded.
 #[derive(Debug)]
-pub(super) struct Decoding {
-    pub(super) path: PathBuf,
-    pub(super) said: mpsc::Receiver<Said>,
+pub(crate) struct Decoding {
+    pub(crate) said: mpsc::Receiver<Said>,
     handle: Handle,
 }
 
 impl Decoding {
-    /// Starts the thread.
+    /// Starts the thread, which opens what `open` gives.
     ///
     /// # Errors
     /// If there can be no more threads.
-    pub(super) fn start(path: PathBuf, target: Target) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        material: Material,
+        target: Target,
+        open: impl FnOnce() -> Result<Input, String> + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (sender, said) = mpsc::channel(AHEAD);
         let handle = Handle::default();
-        let (file, called_off) = (path.clone(), handle.clone());
+        let called_off = handle.clone();
         std::thread::Builder::new().name("decoder".into()).spawn(move || {
-            let work = AssertUnwindSafe(|| play(&file, target, called_off, &sender));
+            let work = AssertUnwindSafe(|| play(&material, target, called_off, open, &sender));
             if let Ok(Some(outcome)) = catch_unwind(work) {
                 // Nobody waits for it any more when the source has been stopped.
                 let _ = sender.blocking_send(Said::Ends(outcome));
             }
         })?;
-        Ok(Self { path, said, handle })
+        Ok(Self { said, handle })
     }
 }
 
@@ -103,25 +116,18 @@ impl Drop for Decoding {
     }
 }
 
-/// Opens a regular file. What looked like one may have been replaced: by a pipe, that nobody writes to.
-fn open(path: &Path) -> Result<File, String> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(|e| e.to_string())?;
-    let data = file.metadata().map_err(|e| e.to_string())?;
-    match list::regular(path, &data) {
-        Ok(()) if data.len() == 0 => Err("it is empty".into()),
-        Ok(()) => Ok(file),
-        Err(FileError::Kind { what, .. }) => Err(format!("this is {what}, not a file")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Plays a file to its end; `None` if nobody wants to hear it any more.
-fn play(path: &Path, target: Target, handle: Handle, sender: &mpsc::Sender<Said>) -> Option<Outcome> {
+/// Plays it to its end; `None` if nobody wants to hear it any more.
+fn play(
+    material: &Material,
+    target: Target,
+    handle: Handle,
+    open: impl FnOnce() -> Result<Input, String>,
+    sender: &mpsc::Sender<Said>,
+) -> Option<Outcome> {
     #[cfg(test)]
-    misbehave(path);
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let input = open(path).map(|file| Input::file(file).under(handle.clone()));
+    misbehave(&material.name);
+    let input = open().map(|input| input.under(handle.clone()));
+    let extension = material.extension.as_deref();
     let opened = input.and_then(|input| Decoder::open(input, extension).map_err(|error| error.to_string()));
     let failed =
         |why: String| Outcome { position: Duration::ZERO, byte: handle.position(), damaged: 0, error: Some(why) };
@@ -129,11 +135,11 @@ fn play(path: &Path, target: Target, handle: Handle, sender: &mpsc::Sender<Said>
         Ok(decoder) => decoder,
         Err(why) => return Some(failed(why)),
     };
-    let mut player = match Player::new(path, target, &mut decoder, sender) {
+    let mut player = match Player::new(material, target, &mut decoder, sender) {
         Ok(player) => player,
         Err(why) => return Some(failed(why)),
     };
-    let error = match player.run(&mut decoder) {
+    let error = match player.run(&mut decoder, &handle) {
         Ok(()) => None,
         Err(Stop::Nobody) => return None,
         Err(Stop::Broken(why)) => Some(why),
@@ -151,11 +157,17 @@ struct Player<'a> {
     spec: Spec,
     converter: Converter,
     sender: &'a mpsc::Sender<Said>,
+    feeding: Option<&'a Feeding>,
     out: Vec<u8>,
 }
 
 impl<'a> Player<'a> {
-    fn new(path: &Path, target: Target, decoder: &mut Decoder, sender: &'a mpsc::Sender<Said>) -> Result<Self, String> {
+    fn new(
+        material: &'a Material,
+        target: Target,
+        decoder: &mut Decoder,
+        sender: &'a mpsc::Sender<Said>,
+    ) -> Result<Self, String> {
         let (sound, own) = (decoder.sound(), decoder.own_format());
         let spec = match target {
             Target::Spec(spec) => spec,
@@ -168,17 +180,17 @@ impl<'a> Player<'a> {
             }
         };
         let converter = Converter::new(sound, spec).map_err(|error| error.to_string())?;
-        let (rate, channels, file) = (sound.rate, sound.channels, path.display());
-        tracing::info!(%file, rate, channels, format = own.as_str(), recorded = %spec, "playing");
+        let (rate, channels, name) = (sound.rate, sound.channels, &material.name);
+        tracing::info!(%name, rate, channels, format = own.as_str(), recorded = %spec, "playing");
         let tags = decoder.tags().unwrap_or_default();
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let title = if tags.is_empty() { Tags { title: stem, ..tags } } else { tags };
+        let title = if tags.is_empty() { material.untitled.clone() } else { Some(title_of(&tags)) };
         // Nobody waits for it any more when the source has been stopped, which shows soon.
-        let _ = sender.blocking_send(Said::Begins { spec, title: title_of(&title) });
-        Ok(Self { spec, converter, sender, out: Vec::new() })
+        let _ = sender.blocking_send(Said::Begins { spec, title });
+        let feeding = material.feeding.as_deref();
+        Ok(Self { spec, converter, sender, feeding, out: Vec::new() })
     }
 
-    fn run(&mut self, decoder: &mut Decoder) -> Result<(), Stop> {
+    fn run(&mut self, decoder: &mut Decoder, handle: &Handle) -> Result<(), Stop> {
         let broken = |why: String| Stop::Broken(why);
         let outcome = loop {
             let block = match decoder.next() {
@@ -189,6 +201,9 @@ impl<'a> Player<'a> {
             if block.sound != self.converter.from() {
                 self.converter.finish(&mut self.out).map_err(|e| broken(e.to_string()))?;
                 self.converter = Converter::new(block.sound, self.spec).map_err(|e| broken(e.to_string()))?;
+            }
+            if let Some(title) = self.feeding.and_then(|feeding| feeding.due(handle.position())) {
+                self.say(Said::Title(title))?;
             }
             // A block may be large: what is converted at once has a bound.
             let part = (BLOCK / 8).next_multiple_of(usize::from(block.sound.channels.max(1)));
@@ -220,15 +235,12 @@ impl<'a> Player<'a> {
 }
 
 fn title_of(tags: &Tags) -> Title {
-    let plain: String =
-        tags.line().chars().map(|c| if c.is_control() { ' ' } else { c }).take(Title::MAX_CHARS).collect();
-    plain.parse().unwrap_or_default()
+    crate::title::plain(&tags.line())
 }
 
 /// As a decoder might, for tests.
 #[cfg(test)]
-fn misbehave(path: &Path) {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+fn misbehave(name: &str) {
     assert!(!name.contains("panics for tests"), "as told");
     if name.contains("hangs for tests") {
         std::thread::sleep(Duration::from_secs(3_600));

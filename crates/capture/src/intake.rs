@@ -1,0 +1,216 @@
+//! Sources of other programs: those that talk to Icecast, and small devices that send WAV or PCM. They connect to an address of
+//! their own, because what they send is not always clean HTTP.
+//!
+//! ```text
+//! connection -> head, right -> seat (one for each stream) -> body -> feed -> decoder's thread -> Pushed -> session
+//! ```
+//!
+//! Everything has a bound: connections, heads, how long anybody may be silent, sources. Nothing is decoded before it is known who
+//! sends and that they may. Not here: what becomes of the audio (`sources::pushed`), how the stream's session ends (`ports`).
+
+mod access;
+mod body;
+mod connection;
+pub(crate) mod head;
+mod kind;
+pub(crate) mod ports;
+mod reply;
+mod request;
+
+use access::Guard;
+use connection::Connection;
+use livetape_access::{Access, Grants};
+use livetape_audio::{StreamName, StreamRules};
+use livetape_service::{Tls, TlsFiles};
+use ports::Ports;
+use std::collections::HashSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections for each source that there may be: of those that set titles and ask, too.
+const CONNECTIONS: usize = 4;
+/// After a failed accept, as when there are no more file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+/// When stopping, for answers.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Where sources of other programs connect, and who may.
+#[derive(Clone, Debug)]
+pub struct IntakeConfig {
+    /// The address; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Whether going on without it is worse than not starting, when another program has the address.
+    pub required: bool,
+    /// Who may publish. Without it everybody may on a loopback address, and no other address is taken.
+    pub access: Option<Arc<Access>>,
+    /// Certificate and key: then only connections from this machine may be unencrypted.
+    pub tls: Option<TlsFiles>,
+    /// Which streams may be opened, as the recorder has it.
+    pub rules: StreamRules,
+    /// Most sources at once, 1 to 1000.
+    pub most: usize,
+    /// How long the head of a request may take.
+    pub head: Duration,
+    /// How long a source may be silent before it counts as gone.
+    pub stall: Duration,
+}
+
+impl IntakeConfig {
+    /// With the usual limits: 64 sources, 10 s for a head and of silence.
+    pub fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            required: true,
+            access: None,
+            tls: None,
+            rules: StreamRules::default(),
+            most: 64,
+            head: Duration::from_secs(10),
+            stall: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why nobody can connect.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// An address that others can reach, and nobody said that they may.
+    #[error(
+        "{0} (LIVETAPE_SOURCE_ADDR) can be reached from other machines, and nobody said who may publish there: use a loopback \
+         address, say who may with `--access` (LIVETAPE_ACCESS), or allow it to everybody with `--anonymous publish`"
+    )]
+    Exposed(SocketAddr),
+    /// The address cannot be used.
+    #[error("cannot listen on {addr} (LIVETAPE_SOURCE_ADDR): {source}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Out of range.
+    #[error("{0} sources at once: 1 to 1000 are possible")]
+    Most(usize),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] livetape_service::tls::TlsError),
+    /// Access cannot be checked.
+    #[error(transparent)]
+    Access(#[from] livetape_access::AccessError),
+}
+
+/// Listens already; [`Intake::run`] answers.
+pub(crate) struct Intake {
+    listener: TcpListener,
+    addr: SocketAddr,
+    config: IntakeConfig,
+    access: Arc<Access>,
+    tls: Option<Arc<Tls>>,
+}
+
+/// What every connection needs.
+pub(crate) struct Context {
+    pub(crate) guard: Guard,
+    pub(crate) ports: Arc<Ports>,
+    /// Streams whose sources run in this process.
+    pub(crate) taken: HashSet<StreamName>,
+    pub(crate) config: IntakeConfig,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Intake {
+    /// Takes the address. `None` if another program has it and it is not required.
+    ///
+    /// # Errors
+    /// [`IntakeError`].
+    pub(crate) async fn bind(config: IntakeConfig) -> Result<Option<Self>, IntakeError> {
+        let addr = config.addr;
+        let is_local = addr.ip().to_canonical().is_loopback();
+        let access = match &config.access {
+            Some(access) => Arc::clone(access),
+            None => Access::open(if is_local { Grants::all() } else { Grants::default() })?,
+        };
+        if !is_local && !access.lets_somebody_in() {
+            return Err(IntakeError::Exposed(addr));
+        }
+        if !(1..=1000).contains(&config.most) {
+            return Err(IntakeError::Most(config.most));
+        }
+        let tls = config.tls.clone().map(|files| Tls::load(files, &[b"http/1.1"])).transpose()?;
+        let listener = match TcpListener::bind(addr).await {
+            Err(error) if !config.required && error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::info!(%addr, "another program has the address for sources that are pushed: going on without");
+                return Ok(None);
+            }
+            listener => listener.map_err(|source| IntakeError::Bind { addr, source })?,
+        };
+        let addr = listener.local_addr().map_err(|source| IntakeError::Bind { addr, source })?;
+        Ok(Some(Self { listener, addr, config, access, tls }))
+    }
+
+    pub(crate) const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Most sources at once.
+    pub(crate) const fn most(&self) -> usize {
+        self.config.most
+    }
+
+    /// Answers until `shutdown`, and until every session is over.
+    pub(crate) async fn run(self, ports: Arc<Ports>, taken: HashSet<StreamName>, shutdown: CancellationToken) {
+        let Self { listener, addr, config, access, tls } = self;
+        let most = config.most.saturating_mul(CONNECTIONS);
+        let guard = Guard { access: Arc::clone(&access), is_local: addr.ip().to_canonical().is_loopback() };
+        let (room, tasks) = (Arc::new(Semaphore::new(most)), TaskTracker::new());
+        let context = Arc::new(Context {
+            guard,
+            ports: Arc::clone(&ports),
+            taken,
+            config,
+            tls: tls.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let accepting = async {
+            loop {
+                match listener.accept().await {
+                    // Closing says enough to one for whom there is no room.
+                    Ok((stream, peer)) => drop(room.clone().try_acquire_owned().map(|permit| {
+                        let connection = Connection::new(Arc::clone(&context), peer);
+                        tasks.spawn(async move {
+                            connection.serve(stream).await;
+                            drop(permit);
+                        });
+                    })),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(BREATH).await;
+                    }
+                }
+            }
+        };
+        let following = async {
+            match &tls {
+                Some(tls) => tls.follow().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = following => {}
+            () = access.follow() => {}
+            () = shutdown.cancelled() => {}
+        }
+        drop(listener);
+        tasks.close();
+        drop(tokio::time::timeout(LAST_WAIT, tasks.wait()).await);
+        ports.finish().await;
+    }
+}
