@@ -25,6 +25,11 @@ pub enum DataSize {
     Known(FrameCount),
 }
 
+/// Header of a broadcast WAV of so many frames, with this `bext` chunk ([`crate::bext`]); RF64 if it is longer than 4 GiB.
+pub fn broadcast_header(spec: Spec, frames: FrameCount, bext: &[u8]) -> Vec<u8> {
+    wav::with_chunk(spec, frames, b"bext", bext)
+}
+
 impl Container {
     /// Every container.
     pub const ALL: [Self; 3] = [Self::Wav, Self::Rf64, Self::Pcm];

@@ -3,6 +3,7 @@
 //! Sources: Microsoft's Multimedia Programming Interface (RIFF WAVE), `WAVEFORMATEXTENSIBLE`, EBU Tech 3306 (RF64).
 
 use crate::container::DataSize;
+use crate::position::FrameCount;
 use crate::spec::{SampleFormat, Spec};
 
 pub(crate) const TAG_PCM: u16 = 1;
@@ -64,18 +65,51 @@ pub(crate) fn rf64_header(spec: Spec, size: DataSize) -> Vec<u8> {
         _ => (ENDLESS, ENDLESS - len, 0),
     };
     let mut out = Vec::with_capacity(len as usize);
-    out.extend_from_slice(b"RF64");
-    out.extend_from_slice(&UNKNOWN.to_le_bytes());
-    out.extend_from_slice(b"WAVEds64");
-    out.extend_from_slice(&28_u32.to_le_bytes());
-    for n in [riff, data, frames] {
-        out.extend_from_slice(&n.to_le_bytes());
-    }
-    out.extend_from_slice(&0_u32.to_le_bytes());
+    rf64_begin(&mut out, [riff, data, frames]);
     fmt_chunk(&mut out, spec);
     out.extend_from_slice(b"data");
     out.extend_from_slice(&UNKNOWN.to_le_bytes());
     out
+}
+
+/// Header of a file whose length is known, with a chunk before its format, as the broadcast wave format wants it. RF64 if
+/// the sizes do not fit otherwise. `chunk` has an even number of bytes.
+pub(crate) fn with_chunk(spec: Spec, frames: FrameCount, name: &[u8; 4], chunk: &[u8]) -> Vec<u8> {
+    let audio = spec.bytes(frames);
+    let rest = 4 + 8 + chunk.len() as u64 + 8 + fmt_len(spec) + 8 + audio + audio % 2;
+    let mut out = Vec::new();
+    let size = match u32::try_from(rest).ok().filter(|&n| n != UNKNOWN) {
+        Some(size) => {
+            out.extend_from_slice(b"RIFF");
+            out.extend_from_slice(&size.to_le_bytes());
+            out.extend_from_slice(b"WAVE");
+            // Smaller than what it is in.
+            audio as u32
+        }
+        None => {
+            rf64_begin(&mut out, [rest + 36, audio, frames.get()]);
+            UNKNOWN
+        }
+    };
+    out.extend_from_slice(name);
+    out.extend_from_slice(&(chunk.len() as u32).to_le_bytes());
+    out.extend_from_slice(chunk);
+    fmt_chunk(&mut out, spec);
+    out.extend_from_slice(b"data");
+    out.extend_from_slice(&size.to_le_bytes());
+    out
+}
+
+/// `RF64` and its `ds64` chunk, which has the sizes: of all, of the audio, and the frames.
+fn rf64_begin(out: &mut Vec<u8>, sizes: [u64; 3]) {
+    out.extend_from_slice(b"RF64");
+    out.extend_from_slice(&UNKNOWN.to_le_bytes());
+    out.extend_from_slice(b"WAVEds64");
+    out.extend_from_slice(&28_u32.to_le_bytes());
+    for n in sizes {
+        out.extend_from_slice(&n.to_le_bytes());
+    }
+    out.extend_from_slice(&0_u32.to_le_bytes());
 }
 
 fn fmt_chunk(out: &mut Vec<u8>, spec: Spec) {
@@ -111,7 +145,6 @@ const fn speaker_mask(channels: u16) -> u32 {
 mod tests {
     use super::*;
     use crate::container::Container;
-    use crate::position::FrameCount;
 
     fn spec(format: SampleFormat, channels: u32) -> Spec {
         Spec::new(format, 48_000, channels).unwrap()
@@ -150,5 +183,20 @@ mod tests {
         let last = u64::from(u32::MAX) / 4;
         assert_eq!(sizes(DataSize::Known(FrameCount::new(last - 9))), (4_294_967_292, 4_294_967_256));
         assert_eq!(sizes(DataSize::Known(FrameCount::new(last - 5))), (UNKNOWN, UNKNOWN), "past 4 GiB with its header");
+    }
+
+    #[test]
+    fn a_chunk_before_the_format_in_a_file_of_any_length() {
+        let spec = spec(SampleFormat::S24, 1);
+        let number = |h: &[u8], at: usize| u32::from_le_bytes(h[at..at + 4].try_into().unwrap());
+        let short = with_chunk(spec, FrameCount::new(101), b"bext", &[7; 602]);
+        assert_eq!((&short[..4], &short[8..16]), (&b"RIFF"[..], &b"WAVEbext"[..]));
+        assert_eq!((number(&short, 4), number(&short, 16)), (short.len() as u32 - 8 + 303 + 1, 602));
+        assert_eq!((number(&short, short.len() - 4), &short[622..626]), (303, &b"fmt "[..]));
+        let long = with_chunk(spec, FrameCount::new(1 << 31), b"bext", &[7; 602]);
+        let wide = |at: usize| u64::from_le_bytes(long[at..at + 8].try_into().unwrap());
+        assert_eq!((&long[..4], number(&long, 4), number(&long, long.len() - 4)), (&b"RF64"[..], UNKNOWN, UNKNOWN));
+        assert_eq!((wide(20), wide(28), wide(36)), (long.len() as u64 - 8 + (3 << 31), 3 << 31, 1 << 31));
+        assert_eq!(&long[48..52], b"bext");
     }
 }

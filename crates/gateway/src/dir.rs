@@ -5,7 +5,7 @@ use crate::timelines::{READS, Timelines, Upto, timelines};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, Generation, RecordingId, Tail, Timeline};
-use livetape_store::{Catalogue, DataDir, Recording, StoreError, TapeReader, TimelineFollower};
+use livetape_store::{Catalogue, DataDir, Peaks, PeaksReader, Recording, StoreError, TapeReader, TimelineFollower};
 use livetape_tail::{TailWatch, Watch};
 use std::error::Error;
 use std::ops::Range;
@@ -92,6 +92,26 @@ impl Library for DirLibrary {
             result.map_err(|e| ReadError::new("a timeline", e.into()))?;
             open.upto = Upto::now(tail);
             Ok(shared)
+        }
+        .boxed()
+    }
+
+    fn peaks(
+        &self,
+        recording: Arc<Recording>,
+        frames: Range<Frame>,
+        width: u32,
+    ) -> BoxFuture<'_, Result<Peaks, ReadError>> {
+        async move {
+            let reading = self.reads.clone().acquire_owned().await;
+            let (dir, knows_files) = (self.dir.clone(), self.knows_files);
+            let read = move || {
+                let recording = if knows_files { recording } else { described(&dir, &recording)? };
+                let peaks = PeaksReader::open(&dir, recording).read(frames, width);
+                drop(reading);
+                Ok::<_, Box<dyn Error + Send + Sync>>(peaks?)
+            };
+            blocking("peaks", read).await
         }
         .boxed()
     }

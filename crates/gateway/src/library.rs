@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, RecordingId, Tail, Timeline};
-use livetape_store::{Catalogue, Recording, Stored};
+use livetape_store::{Catalogue, Peaks, Recording, Stored};
 use livetape_tail::TailWatch;
 use std::error::Error;
 use std::ops::Range;
@@ -35,6 +35,17 @@ pub trait Library: Send + Sync + 'static {
     /// # Errors
     /// When it cannot be read.
     fn timeline(&self, recording: Arc<Recording>, tail: Tail) -> BoxFuture<'_, Result<Arc<Timeline>, ReadError>>;
+
+    /// Waveform data of some frames, none after the tail, in at most `width` points.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn peaks(
+        &self,
+        recording: Arc<Recording>,
+        frames: Range<Frame>,
+        width: u32,
+    ) -> BoxFuture<'_, Result<Peaks, ReadError>>;
 
     /// A reader of its own for one listener.
     fn reader(&self, recording: &Arc<Recording>) -> Box<dyn FrameReader>;

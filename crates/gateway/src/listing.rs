@@ -11,7 +11,8 @@ use crate::reply::{Reply, json};
 use crate::request::Path;
 use axum::extract::State;
 use livetape_audio::{
-    Entry, Frame, FrameCount, RecordingId, RecordingMode, Spec, StreamName, Tail, Timeline, WallTime,
+    Entry, Frame, FrameCount, Moment, RecordingId, RecordingMode, Spec, StreamName, Tail, Timeline, ViewAddress,
+    WallTime,
 };
 use livetape_store::{Recording, Seal, earliest};
 use schemars::JsonSchema;
@@ -113,6 +114,7 @@ struct RecordingUrls {
     wav: String,
     pcm: String,
     rf64: String,
+    peaks: String,
     timeline: String,
 }
 
@@ -261,6 +263,7 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
             wav: format!("/recordings/{id}/audio.wav"),
             pcm: format!("/recordings/{id}/audio.pcm"),
             rf64: format!("/recordings/{id}/audio.rf64"),
+            peaks: format!("/recordings/{id}/peaks"),
             timeline: format!("/recordings/{id}/timeline"),
         },
     }
@@ -273,6 +276,19 @@ pub(crate) fn seconds(spec: Spec, n: FrameCount) -> f64 {
 
 fn tail(context: &Context, id: RecordingId) -> Option<Tail> {
     context.library.tail(id).map(|mut watch| watch.current())
+}
+
+/// What resolving this address takes: times of day need the timeline, positions do without the disk.
+pub(crate) async fn timeline_for(
+    context: &Context,
+    recording: &Arc<Recording>,
+    tail: Tail,
+    address: ViewAddress,
+) -> Result<Arc<Timeline>, Problem> {
+    if [address.from, address.to].iter().any(|moment| matches!(moment, Some(Moment::TimeOfDay(_)))) {
+        return timeline(context, recording, tail).await;
+    }
+    Ok(Arc::new(Timeline::new(recording.spec)))
 }
 
 pub(crate) async fn timeline(

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use livetape_audio::time::parse_seconds;
 use livetape_audio::{Moment, RecordingId, StreamName, ViewAddress, WallTime};
+use livetape_store::Peaks;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -111,6 +112,25 @@ pub(crate) const ENTRIES: &[Parameter] = &[
 /// Of everything that takes no parameters.
 pub(crate) const PLAIN: &[Parameter] = &[FRESH];
 
+/// Points of a waveform, if nothing is said.
+const DEFAULT_WIDTH: u32 = 1_000;
+const MAX_WIDTH: usize = Peaks::MAX_WIDTH as usize;
+
+/// Of a part of a recording that is wanted as it is now: a clip.
+pub(crate) const PART: &[Parameter] = &[
+    parameter("from", Shape::Moment, "Where it starts: recorded seconds from the first frame, or a time of day."),
+    parameter("to", Shape::Moment, "Where it ends, behind the start; by default as far as is recorded."),
+    FRESH,
+];
+
+/// Of waveform data.
+pub(crate) const PEAKS: &[Parameter] = &[
+    parameter("from", Shape::Moment, "Where to start: recorded seconds from the first frame, or a time of day."),
+    parameter("to", Shape::Moment, "Where to end, behind the start; what lies ahead of the tail is left out."),
+    parameter("width", Shape::Number { min: 1, max: MAX_WIDTH, default: DEFAULT_WIDTH as usize }, "Most points."),
+    FRESH,
+];
+
 /// What a request's query says, as a handler takes it.
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -165,6 +185,17 @@ pub(crate) struct StreamsAddress {
     pub(crate) after: Option<StreamName>,
     pub(crate) limit: usize,
 }
+
+/// Which part of a recording, in how many points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeaksAddress {
+    pub(crate) view: ViewAddress,
+    pub(crate) width: u32,
+}
+
+/// Which part of a recording, as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClipAddress(pub(crate) ViewAddress);
 
 /// Nothing: of everything that takes no parameters.
 pub(crate) struct Plain;
@@ -250,6 +281,27 @@ impl FromStr for EntriesAddress {
             after: q.take("after", |s| number(s, 0, usize::MAX))?.unwrap_or(0),
             limit: q.take("limit", |s| number(s, 1, MAX_ENTRIES))?.unwrap_or(MAX_ENTRIES),
         })
+    }
+}
+
+/// `from`, `to`, `width` of `/recordings/{id}/peaks`.
+impl FromStr for PeaksAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, PEAKS, |_| "peaks take from, to and width")?;
+        let view = ViewAddress { from: q.take("from", Moment::from_str)?, to: q.take("to", Moment::from_str)? };
+        let width = |s: &str| number(s, 1, MAX_WIDTH);
+        let width = q.take("width", width)?.and_then(|width| u32::try_from(width).ok());
+        Ok(Self { view, width: width.unwrap_or(DEFAULT_WIDTH) })
+    }
+}
+
+/// `from`, `to` of `/recordings/{id}/clip.wav`.
+impl FromStr for ClipAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, PART, |_| "a clip takes from and to")?;
+        Ok(Self(ViewAddress { from: q.take("from", Moment::from_str)?, to: q.take("to", Moment::from_str)? }))
     }
 }
 

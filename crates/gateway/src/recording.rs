@@ -1,10 +1,15 @@
 //! Audio of one recording, finished or growing: what `answer` decides, carried out.
 
+mod clip;
+
+pub(crate) use clip::clip;
+
 use crate::answer::{self, Answer, Asked, Facts, Growth, HORIZON};
 use crate::body::Media;
 use crate::context::Context;
 use crate::edge::Pace;
 use crate::listener::{Follow, Listener};
+use crate::listing;
 use crate::mode::{self, Hints, Mode};
 use crate::problem::{Problem, retry_seconds};
 use crate::query::{Query, RecordingAddress};
@@ -17,7 +22,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use livetape_audio::{Container, Frame, Moment, RecordingId, Tail, Timeline, View, ViewAddress};
+use livetape_audio::{Container, Frame, RecordingId, Tail, View};
 use livetape_store::Recording;
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,12 +53,7 @@ pub(crate) async fn audio(
         container,
         mode: Mode::choose(hints),
         address,
-        // Several lines of it are no single range set.
-        asked: Asked {
-            head: request.head,
-            range: request.header(header::RANGE).filter(|_| request.headers.get_all(header::RANGE).iter().count() == 1),
-            if_range: request.headers.get(header::IF_RANGE).map(|v| v.to_str().unwrap_or_default()),
-        },
+        asked: asked(&request),
         may_hold: true,
         view: None,
     };
@@ -67,6 +67,17 @@ pub(crate) async fn audio(
             continue;
         }
         return asking.reply(&request, &representation, &etag, answer, now.end);
+    }
+}
+
+/// What a request asks for besides its address.
+fn asked(request: &Request) -> Asked<'_> {
+    let lines = request.headers.get_all(header::RANGE).iter().count();
+    Asked {
+        head: request.head,
+        // Several lines of it are no single range set.
+        range: request.header(header::RANGE).filter(|_| lines == 1),
+        if_range: request.headers.get(header::IF_RANGE).map(|v| v.to_str().unwrap_or_default()),
     }
 }
 
@@ -85,7 +96,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn ask(&mut self, tail: Tail) -> Result<(Representation, String, Answer), Problem> {
         let spec = self.recording.spec;
-        let timeline = self.timeline(tail).await?;
+        let timeline = listing::timeline_for(self.context, &self.recording, tail, self.address.view).await?;
         let view = match self.view {
             Some(view) => view,
             // Once, so that a held request means what it meant when it came.
@@ -107,16 +118,6 @@ impl Asking<'_> {
         let facts = Facts { bytes: representation.bytes(tail.end), growth, etag: &etag };
         let answer = answer::decide(self.asked, facts);
         Ok((representation, etag, answer))
-    }
-
-    /// Times of day need the timeline; positions do without the disk.
-    async fn timeline(&self, tail: Tail) -> Result<Arc<Timeline>, Problem> {
-        let ViewAddress { from, to } = self.address.view;
-        if [from, to].iter().any(|m| matches!(m, Some(Moment::TimeOfDay(_)))) {
-            let timeline = self.context.library.timeline(self.recording.clone(), tail).await;
-            return timeline.map_err(|e| Problem::unread(&e));
-        }
-        Ok(Arc::new(Timeline::new(self.recording.spec)))
     }
 
     fn reply(

@@ -4,6 +4,7 @@
 //! Pure. Audio never moves in it: the header's length depends on the spec alone.
 
 use bytes::Bytes;
+use livetape_audio::container::broadcast_header;
 use livetape_audio::{Container, DataSize, End, Frame, FrameCount, RecordingId, Spec, View};
 use std::ops::Range;
 
@@ -16,6 +17,8 @@ pub(crate) struct Representation {
     recording: RecordingId,
     spec: Spec,
     container: Container,
+    /// Its name in the entity tag.
+    kind: &'static str,
     view: View,
     end: Option<Frame>,
     snapshot: bool,
@@ -60,7 +63,16 @@ impl Representation {
     ) -> Self {
         let size = end.map_or(DataSize::Growing, |end| DataSize::Known(end.since(view.first)));
         let header = container.header(spec, size).into();
-        Self { recording, spec, container, view, end, snapshot: false, header }
+        let kind = container.extension();
+        Self { recording, spec, container, kind, view, end, snapshot: false, header }
+    }
+
+    /// Some frames that are there as a broadcast WAV, a file of its own. `bext` never changes for them.
+    pub(crate) fn clip(recording: RecordingId, spec: Spec, frames: Range<Frame>, bext: &[u8]) -> Self {
+        let view = View { first: frames.start, end: End::At(frames.end) };
+        let header = broadcast_header(spec, frames.end.since(frames.start), bext).into();
+        let plain = Self::new(recording, spec, Container::Wav, view, Some(frames.end));
+        Self { header, kind: "clip", ..plain }
     }
 
     /// What exists of a view now, as a file of its own.
@@ -95,7 +107,7 @@ impl Representation {
             _ => "open".to_owned(),
         };
         let sizes = if open { "growing" } else { "known" };
-        let (id, first, kind) = (self.recording, self.view.first, self.container.extension());
+        let (id, first, kind) = (self.recording, self.view.first, self.kind);
         format!("\"{id}-{first}-{last}-{kind}-{sizes}-{FORMAT_VERSION}\"")
     }
 

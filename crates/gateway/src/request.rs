@@ -14,8 +14,8 @@ use livetape_audio::{Container, Frame, RecordingId, StreamName};
 use livetape_store::Recording;
 use std::sync::Arc;
 
-const FIRST_FRAME: HeaderName = HeaderName::from_static("x-livetape-first-frame");
-const RECORDING: HeaderName = HeaderName::from_static("x-livetape-recording");
+pub(crate) const FIRST_FRAME: HeaderName = HeaderName::from_static("x-livetape-first-frame");
+pub(crate) const RECORDING: HeaderName = HeaderName::from_static("x-livetape-recording");
 const AUDIO_FORMAT: HeaderName = HeaderName::from_static("x-audio-format");
 
 /// The part of a request's path that stands for a `T`.
@@ -90,7 +90,7 @@ fn files(stem: &'static str) -> impl Iterator<Item = String> {
 impl Segment for AudioFile {
     const NAME: &'static str = "file";
     fn read(text: &str) -> Result<Self, Problem> {
-        let there = "audio.wav, audio.pcm, audio.rf64 and timeline";
+        let there = "audio.wav, audio.pcm, audio.rf64, clip.wav, peaks, marks and timeline";
         container(text, "audio.").map(Self).ok_or_else(|| no_file(text, there))
     }
 }
@@ -168,9 +168,7 @@ pub(crate) fn audio_type(reply: &mut HeaderMap, container: Container, recording:
 }
 
 /// What it is called by whoever keeps it: `studio-a-2026-11-20T14-30-00Z.wav`, and where it begins inside the recording.
-fn file(container: Container, recording: &Recording, first: Frame) -> String {
-    // To the second, and without colons, which not every file system takes.
-    let time: String = recording.started.to_string().chars().take("2026-11-20T14:30:00".len()).collect();
+pub(crate) fn file(container: Container, recording: &Recording, first: Frame) -> String {
     let inside = match recording.spec.duration(first.since(Frame::ZERO)).as_secs() {
         0 => String::new(),
         seconds => format!("-at-{seconds}s"),
@@ -180,5 +178,12 @@ fn file(container: Container, recording: &Recording, first: Frame) -> String {
         Container::Rf64 => Container::Wav.extension(),
         other => other.extension(),
     };
-    format!("{}-{}Z{inside}.{extension}", recording.stream, time.replace(':', "-"))
+    format!("{}{inside}.{extension}", file_stem(recording))
+}
+
+/// What files of a recording are called: after its stream and its start.
+pub(crate) fn file_stem(recording: &Recording) -> String {
+    // To the second, and without colons, which not every file system takes.
+    let time: String = recording.started.to_string().chars().take("2026-11-20T14:30:00".len()).collect();
+    format!("{}-{}Z", recording.stream, time.replace(':', "-"))
 }

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
 use crate::reply::{Reply, empty};
-use crate::{events, gate, health, listing, live, openapi, operations, page, recording, session, trace};
+use crate::{events, gate, health, listing, live, marks, openapi, operations, page, peaks, recording, session, trace};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -38,8 +38,14 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/recordings/{id}", get(listing::one).patch(operations::update).delete(operations::delete))
         .route("/recordings/{id}/seal", post(operations::seal))
         .route("/recordings/{id}/lock", put(operations::lock).delete(operations::unlock))
-        .route("/recordings/{id}/marks", post(operations::mark))
+        .route("/recordings/{id}/marks", get(marks::as_json).post(operations::mark))
         .route("/recordings/{id}/timeline", get(listing::entries))
+        .route("/recordings/{id}/marks.csv", get(marks::as_csv))
+        .route("/recordings/{id}/marks.txt", get(marks::as_labels))
+        .route("/recordings/{id}/clip.wav", get(recording::clip))
+        .route("/recordings/{id}/peaks", get(peaks::either))
+        .route("/recordings/{id}/peaks.json", get(peaks::as_json))
+        .route("/recordings/{id}/peaks.dat", get(peaks::dat))
         .route("/recordings/{id}/{file}", get(recording::audio))
         .fallback(nothing)
         .layer(from_fn_with_state(context.clone(), every_request))

@@ -4,9 +4,11 @@
 //! decided by the recorder.
 
 mod convert;
+mod peaks;
 mod recorder;
 
 pub use convert::{InvalidMessage, Opening};
+pub use peaks::MAX_WIDTH;
 pub use recorder::{AddressError, Proof, RecorderAddress, RecorderChannel};
 
 /// `livetape.v1`, as generated.

@@ -3,6 +3,7 @@
 //! ```text
 //! server: gRPC, health, reflection; gate: who may call what
 //! catalogue_service, tape_service (outlet) -> archive, board, files: read beside everything else
+//! waveforms: makes the peaks of what is durable, beside everything else
 //! operation_service, retention -> keeper -> streams, or, if it is finished, the files
 //! service (gRPC) -> streams -> stream: one task for each open recording -> ingest: decides, pure
 //!                                                                       -> committer: writes and syncs in rounds
@@ -30,6 +31,7 @@ mod metrics;
 mod open_tape;
 mod operation_service;
 mod outlet;
+mod peaks;
 mod recorder;
 mod retention;
 mod server;
@@ -41,7 +43,7 @@ mod streams;
 mod tape;
 mod tape_service;
 mod trace;
-
+mod waveforms;
 mod wish;
 
 pub use recorder::{Recorder, RecorderConfig};

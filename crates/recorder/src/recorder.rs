@@ -13,6 +13,7 @@ use crate::server;
 use crate::stream::{SEAL_RETRY, Shared};
 use crate::streams::Streams;
 use crate::tape;
+use crate::waveforms::{self, Waveforms};
 use anyhow::Context;
 use livetape_access::{Access, Grants};
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, StreamRules, Tail};
@@ -121,6 +122,7 @@ impl Recorder {
             roll_after: config.roll_after,
             rules: config.rules,
             instruments,
+            waveforms: Waveforms::default(),
         });
         let recovering = Arc::clone(&shared);
         let (open, unsealed) = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
@@ -186,6 +188,11 @@ impl Recorder {
         });
         let (seals, sealing) = (seal_late(Arc::clone(&self.shared), self.unsealed), shutdown.clone());
         tasks.spawn("late seals", async move { sealing.run_until_cancelled_owned(seals).await.unwrap_or(Ok(())) });
+        let (waveforms, making) = (waveforms::run(Arc::clone(&self.shared)), shutdown.clone());
+        tasks.spawn("waveforms", async move {
+            let _ = making.run_until_cancelled_owned(waveforms).await;
+            Ok(())
+        });
         let (keep, keeping) = (retention::run(self.retention, self.shared, keeper), shutdown.clone());
         tasks.spawn("retention", async move {
             let _ = keeping.run_until_cancelled_owned(keep).await;

@@ -17,6 +17,7 @@ use crate::ingest::{Decision, Message, Position, Refusal};
 use crate::metrics::{Instruments, OnAir};
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
+use crate::waveforms::Waveforms;
 use bytes::Bytes;
 use livetape_access::Access;
 use livetape_audio::{Epoch, Instance, SealReason, StreamName, StreamRules, Tail};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) roll_after: Duration,
     pub(crate) rules: StreamRules,
     pub(crate) instruments: Arc<Instruments>,
+    pub(crate) waveforms: Waveforms,
 }
 
 impl Shared {

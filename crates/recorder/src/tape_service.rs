@@ -4,6 +4,7 @@ use crate::export;
 use crate::gate;
 use crate::lookup::{self, blocking, follow, unread};
 use crate::outlet::{Answers, Outlet, Outlets};
+use crate::peaks;
 use crate::status;
 use crate::stream::Shared;
 use livetape_access::Caller;
@@ -80,6 +81,14 @@ impl v1::tape_service_server::TapeService for Tapes {
         }
         let read = Read { tape: Tape::new(Arc::clone(&self.shared), &recording), tail, follow: request.follow };
         self.outlets.answer(&metadata, right, |outlet| read.frames(first..end, outlet))
+    }
+
+    async fn get_peaks(&self, request: Request<v1::GetPeaksRequest>) -> Result<Response<v1::GetPeaksResponse>, Status> {
+        let caller = gate::caller(request.extensions())?;
+        let request = request.into_inner();
+        let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
+        let tail = lookup::tail(&self.shared, recording.id)?;
+        peaks::get(&self.shared, recording, tail, &request).await.map(Response::new)
     }
 
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {

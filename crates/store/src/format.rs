@@ -1,6 +1,8 @@
 //! The bytes on disk: names of files, index blocks, timeline records, the two JSON files. Nothing else knows them.
 //!
-//! All numbers are little-endian. Format 1; a file that says a later one is refused and never overwritten.
+//! The bytes of peaks are in `peaks`. All numbers are little-endian. Format 1; a file that says a later one is refused and never overwritten.
+
+pub(crate) mod peaks;
 
 use crate::error::StoreError;
 use crate::recording::Recording;

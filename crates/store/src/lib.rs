@@ -11,6 +11,7 @@
 //!     00000000000000000000.pcm           frames and nothing else, `segment_frames` of them in all but the last file
 //!     00000000000000000000.idx           blocks: which frames, when, and the checksum that proves them
 //!     timeline.log                       anchors, gaps, titles, marks, events
+//!     256.peaks, 1024.peaks, …           waveform data, made from the audio: one point for so many frames
 //! ```
 //! Only `format` knows the bytes. The length of a file proves nothing, for files are allocated ahead: the index does.
 
@@ -25,6 +26,8 @@ mod growing;
 mod index;
 mod keeping;
 mod kept;
+mod peaks;
+mod peaks_writer;
 mod pool;
 mod proof;
 mod reader;
@@ -45,6 +48,8 @@ pub use flush::{Flush, Flushed};
 pub use follower::TimelineFollower;
 pub use keeping::{Deleted, Edit};
 pub use kept::Kept;
+pub use peaks::{Peaks, PeaksReader};
+pub use peaks_writer::PeaksWriter;
 pub use proof::durable_end;
 pub use reader::{Stored, TapeReader};
 pub use recording::{Recording, Seal, earliest};

@@ -4,10 +4,12 @@
 
 use crate::data_dir::DataDir;
 use crate::error::StoreError;
+use crate::format::peaks::{LEVELS, Layout, peaks_name, record_frames};
 use crate::format::{self, Block, Part, RECORDING, TIMELINE, encode_entry};
 use crate::recording::{Recording, Seal};
 use crate::segment::path;
 use crc32fast::Hasher;
+use livetape_audio::peaks::Point;
 use livetape_audio::{Anchor, Entry, Frame, FrameCount, SealReason};
 
 /// Makes `recording`, which began at its `started`, with `frames` of silence. Sealed when they were over, or open, so
@@ -35,6 +37,7 @@ pub fn sparse_sealed_or_open(
         disk.create(&path(&folder, first, Part::Index))?.write_all_at(&index, 0)?;
         first = first + recording.segment_frames;
     }
+    peaks(dir, &recording, frames, sealed)?;
     let anchor = encode_entry(&Entry::Anchor(Anchor { frame: Frame::ZERO, time: recording.started }))?;
     disk.create(&folder.join(TIMELINE))?.write_all_at(&anchor, 0)?;
     if sealed {
@@ -44,6 +47,30 @@ pub fn sparse_sealed_or_open(
     }
     disk.replace(&folder.join(RECORDING), &format::encode_recording(&recording))?;
     Ok(recording)
+}
+
+/// Of silence, too, there is a record for so many frames.
+fn peaks(dir: &DataDir, recording: &Recording, frames: FrameCount, sealed: bool) -> Result<(), StoreError> {
+    for level in 0..LEVELS {
+        let (layout, size) = (Layout::new(recording, level), record_frames(level));
+        let count = if sealed && level == 0 { frames.get().div_ceil(size) } else { frames.get() / size };
+        if count == 0 {
+            break;
+        }
+        let file = dir.disk().create(&dir.folder(recording).join(peaks_name(level)))?;
+        file.write_all_at(layout.head(), 0)?;
+        let (mut bytes, silence) = (Vec::new(), [Point::default(); 8]);
+        for record in 0..count {
+            let channels = silence.into_iter().take(usize::from(recording.spec.channels()));
+            let offset = layout.offset(record + 1) - bytes.len() as u64 - layout.record_bytes() as u64;
+            layout.encode(record, channels, &mut bytes);
+            if bytes.len() > 1 << 20 || record + 1 == count {
+                file.write_all_at(&bytes, offset)?;
+                bytes.clear();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The index of the silent frames from `first` to `end`.

@@ -4,8 +4,10 @@ use super::answers::with_headers;
 use super::schemas::{AN_ID, Schemas};
 use crate::events::Told;
 use crate::listing::{RecordingItem, RecordingsPage, StreamItem, StreamsPage, TimelinePage};
+use crate::marks::Marks;
 use crate::operations::{Deleted, NewMark, PutMark, Update};
 use crate::page;
+use crate::peaks::Waveform;
 use crate::problem::Said;
 use crate::query::{self, Parameter};
 use crate::session::Known;
@@ -143,6 +145,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut all: Vec<_> = page::FILES.iter().map(file).collect();
     all.extend(gateway(schemas));
     all.extend(archive(schemas));
+    all.extend(waveforms(schemas));
     all.extend(audio());
     all.extend(events(schemas));
     all.extend(changes(schemas));
@@ -233,6 +236,72 @@ fn archive(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
+fn waveforms(schemas: &mut Schemas) -> Vec<Operation> {
+    let op = |path, id, summary| Operation::new("archive", "GET", path, id, summary);
+    let peaks = json!({
+        "version": 2, "channels": 1, "sample_rate": 48_000, "samples_per_pixel": 256, "bits": 16, "length": 2,
+        "data": [-100, 120, -90, 80], "rms": [60, 50],
+        "recording": AN_ID, "first_frame": 0, "end_frame": 512, "frames": 4_800_000,
+    });
+    let as_json = schemas.sent::<Waveform>();
+    let as_json = json!({ "application/json": { "schema": as_json, "example": peaks } });
+    let mut either = as_json.clone();
+    either["application/octet-stream"] = json!({});
+    let says = "In at most `width` points, at a cost that does not depend on how long the part is.";
+    let heads = &[
+        "Cache-Control",
+        "Content-Disposition",
+        "X-Livetape-First-Frame",
+        "X-Livetape-End-Frame",
+        "X-Livetape-Recording",
+    ];
+    let marks = json!({ "recording": AN_ID, "marks": [{ "frame": 72_000, "seconds": 1.5, "time": "2026-11-20T14:30:01.5Z", "text": "there" }] });
+    vec![
+        Operation {
+            request_headers: ACCEPT,
+            ..op("/recordings/{id}/peaks", "getPeaks", "Waveform data of a part of a recording")
+        }
+        .says(says)
+        .query(query::PEAKS)
+        .answers_with(
+            200,
+            "As audiowaveform's JSON with more members, or as its .dat.",
+            &["Cache-Control", "Vary"],
+            &either,
+        ),
+        op("/recordings/{id}/peaks.json", "getPeaksAsJson", "Waveform data as audiowaveform's JSON")
+            .says(says)
+            .query(query::PEAKS)
+            .answers_with(200, "The points.", &["Cache-Control"], &as_json),
+        op("/recordings/{id}/peaks.dat", "getPeaksAsDat", "Waveform data as audiowaveform's .dat")
+            .says(says)
+            .query(query::PEAKS)
+            .answers_with(200, "The points, version 2, 16 bits.", heads, &bytes(&["application/octet-stream"])),
+        op("/recordings/{id}/marks", "getMarks", "The marks of a recording, in the order of their frames")
+            .query(query::PLAIN)
+            .sends::<Marks>(schemas, 200, "All of them.", &marks),
+        op("/recordings/{id}/marks.csv", "getMarksAsCsv", "The marks of a recording as a table")
+            .query(query::PLAIN)
+            .answers_with(
+                200,
+                "A row for each.",
+                &["Cache-Control", "Content-Disposition"],
+                &text("text/csv", "frame,seconds,time,text\r\n72000,1.500000000,2026-11-20T14:30:01.5Z,\"there\"\r\n"),
+            ),
+        op("/recordings/{id}/marks.txt", "getMarksAsLabels", "The marks of a recording as labels of Audacity")
+            .query(query::PLAIN)
+            .answers_with(
+                200,
+                "A line for each.",
+                &["Cache-Control", "Content-Disposition"],
+                &text("text/plain", "1.500000000\t1.500000000\tthere\n"),
+            ),
+    ]
+}
+
+const ACCEPT: &[(&str, &str, &[&str])] =
+    &[("Accept", "`application/octet-stream` for the .dat.", &["application/json", "application/octet-stream"])];
+
 fn audio() -> Vec<Operation> {
     let op = |path, id, summary| Operation::new("audio", "GET", path, id, summary).endless();
     let kinds: [&str; 2] = ["audio/wav", "application/octet-stream"];
@@ -262,7 +331,20 @@ fn audio() -> Vec<Operation> {
         &ranged(&["Content-Range"]),
         &json!({}),
     );
-    vec![live, Operation { request_headers: RANGES, ..recorded }]
+    let clip = op("/recordings/{id}/clip.wav", "getClip", "A part of a recording as a broadcast WAV to keep")
+        .says("Its `bext` chunk says when it was captured: EBU Tech 3285, in UTC. RF64 if it is longer than 4 GiB.")
+        .query(query::PART)
+        .answers_with(200, "All of it.", &ranged(&[]), &bytes(&["audio/wav"]))
+        .answers_with(
+            206,
+            "The bytes that were asked for.",
+            &ranged(&["Content-Range"]),
+            &bytes(&["audio/wav", "multipart/byteranges"]),
+        )
+        .answers_with(304, "It is what the client has.", &ranged(&[]), &json!({}))
+        .answers_with(416, "These bytes do not exist.", &ranged(&["Content-Range"]), &json!({}));
+    let clip = Operation { request_headers: RANGES, ..clip };
+    vec![live, Operation { request_headers: RANGES, ..recorded }, clip]
 }
 
 fn events(schemas: &mut Schemas) -> Vec<Operation> {
@@ -344,6 +426,7 @@ fn a_recording() -> Value {
             "wav": format!("/recordings/{AN_ID}/audio.wav"),
             "pcm": format!("/recordings/{AN_ID}/audio.pcm"),
             "rf64": format!("/recordings/{AN_ID}/audio.rf64"),
+            "peaks": format!("/recordings/{AN_ID}/peaks"),
             "timeline": format!("/recordings/{AN_ID}/timeline"),
         },
     })

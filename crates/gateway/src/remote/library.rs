@@ -13,7 +13,7 @@ use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, v1};
 use livetape_proto::{RecorderAddress, RecorderChannel};
-use livetape_store::{Catalogue, Recording};
+use livetape_store::{Catalogue, Peaks, Recording};
 use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -99,6 +99,19 @@ impl Library for RecorderLibrary {
         async move {
             let late = |_| Err(read_error("a timeline", Status::deadline_exceeded("the recorder comes to no end")));
             tokio::time::timeout(TIMELINE, reading).await.unwrap_or_else(late)
+        }
+        .boxed()
+    }
+
+    fn peaks(
+        &self,
+        recording: Arc<Recording>,
+        frames: Range<Frame>,
+        width: u32,
+    ) -> BoxFuture<'_, Result<Peaks, ReadError>> {
+        async move {
+            let _reading = self.reads.acquire().await;
+            peaks(self.tapes.clone(), &recording, frames, width).await
         }
         .boxed()
     }
@@ -208,6 +221,32 @@ impl RecorderReader {
         }
         Ok(all)
     }
+}
+
+/// Asks for peaks.
+pub(super) async fn peaks(
+    mut tapes: TapeServiceClient<RecorderChannel>,
+    recording: &Recording,
+    frames: Range<Frame>,
+    width: u32,
+) -> Result<Peaks, ReadError> {
+    let request = v1::GetPeaksRequest {
+        recording_id: recording.id.into(),
+        first_frame: frames.start.get(),
+        end_frame: frames.end.get(),
+        width,
+    };
+    let answer = within(PATIENCE, tapes.get_peaks(limited(PATIENCE, request))).await;
+    let told = answer.map_err(|status| read_error("peaks", status))?.into_inner();
+    let points = told.points_of(recording.spec).filter(|points| points.len() <= most_points(recording, width));
+    let what = "the recorder gave points that do not fit the frames that it named";
+    let points = points.ok_or_else(|| read_error("peaks", Status::data_loss(what)))?;
+    let (first, end) = (Frame::new(told.first_frame), Frame::new(told.end_frame));
+    Ok(Peaks { first, end, frames_per_point: FrameCount::new(told.frames_per_point), points })
+}
+
+fn most_points(recording: &Recording, width: u32) -> usize {
+    usize::try_from(width).unwrap_or(usize::MAX).saturating_mul(usize::from(recording.spec.channels()))
 }
 
 fn read_error(what: &str, status: Status) -> ReadError {

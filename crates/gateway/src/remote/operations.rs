@@ -2,8 +2,13 @@
 
 use super::RemoteError;
 use super::link::{channel, limited, not_too_large, within};
+use crate::library::ReadError;
+use livetape_audio::Frame;
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
+use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::{RecorderAddress, RecorderChannel};
+use livetape_store::{Peaks, Recording};
+use std::ops::Range;
 use std::time::Duration;
 use tonic::{Request, Response, Status};
 
@@ -12,12 +17,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks a recorder for operations.
 #[derive(Clone)]
-pub(crate) struct Operations(OperationServiceClient<RecorderChannel>);
+pub(crate) struct Operations(OperationServiceClient<RecorderChannel>, TapeServiceClient<RecorderChannel>);
 
 impl Operations {
     /// Through `recorder`. Needs a tokio runtime.
     pub(crate) fn new(recorder: &RecorderAddress) -> Result<Self, RemoteError> {
-        Ok(Self(OperationServiceClient::new(channel(recorder)?)))
+        let channel = channel(recorder)?;
+        Ok(Self(OperationServiceClient::new(channel.clone()), TapeServiceClient::new(channel)))
+    }
+
+    /// The recorder's own peaks of a recording. What is missing of a finished one it has made then.
+    pub(crate) async fn peaks(
+        &self,
+        recording: &Recording,
+        frames: Range<Frame>,
+        width: u32,
+    ) -> Result<Peaks, ReadError> {
+        super::library::peaks(self.1.clone(), recording, frames, width).await
     }
 
     /// Has `operation` carried out. When it is given up, it may have happened all the same.

@@ -6,7 +6,7 @@ use livetape_audio::{
     StreamName, Tail, WallTime,
 };
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
-use livetape_store::{Catalogue, DataDir, Disk, Recording, TapeWriter};
+use livetape_store::{Catalogue, DataDir, Disk, PeaksWriter, Recording, TapeWriter};
 use livetape_tail::{MemoryTails, Publisher, Watch};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -204,6 +204,13 @@ impl Deck {
         self.catalogue.insert(sealed);
         self.tails.forget(self.id);
         self.id
+    }
+
+    /// Makes the peaks of what is recorded, as the recorder does beside it.
+    pub fn draw(&self) {
+        let recording = self.catalogue.get(self.id).unwrap();
+        let end = self.writer.durable().end();
+        PeaksWriter::open(&self.data, recording, end).unwrap().advance(end, u64::MAX).unwrap();
     }
 
     fn publish(&self) {

@@ -17,6 +17,7 @@ mod house;
 mod listings;
 mod live;
 mod metrics;
+mod peaks;
 mod ranges;
 mod sending;
 mod tls;

@@ -2,9 +2,10 @@
 
 use crate::recorder::{Lie, Recorder, counting};
 use livetape_audio::{Entry, Frame, Mark, RecordingId, Tail};
-use livetape_gateway::{Library, Reading, Remote, RemoteConfig};
+use livetape_gateway::{Library, ReadError, Reading, Remote, RemoteConfig};
+use livetape_proto::v1;
 use livetape_proto::v1::ReadFramesResponse;
-use livetape_store::Query;
+use livetape_store::{Peaks, PeaksReader, Query};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,11 @@ async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec
     }
     assert_eq!(at, frames.end, "never more than was asked for");
     all
+}
+
+async fn peaks(library: &dyn Library, id: RecordingId, frames: Range<u64>, width: u32) -> Result<Peaks, ReadError> {
+    let recording = library.catalogue().get(id).unwrap();
+    library.peaks(recording, Frame::new(frames.start)..Frame::new(frames.end), width).await
 }
 
 async fn entries(library: &dyn Library, id: RecordingId, tail: Tail) -> usize {
@@ -83,6 +89,22 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     assert!(read(library, old, 199..200).await == counting(199..200));
     let mut reader = library.reader(&library.catalogue().get(old).unwrap());
     assert!(reader.read(Frame::new(200)..Frame::new(201)).await.is_err(), "nothing is there");
+
+    // Waveform data: what the folder holds of it, and no more than is made.
+    assert!(peaks(library, open, 0..120_000, 10).await.unwrap().points.is_empty(), "nothing is made yet");
+    desk.draw(open);
+    for (frames, width) in [(0..120_000, 10), (7..119_999, 100), (60_000..60_100, 100), (5..5, 1), (0..120_000, 4_096)]
+    {
+        let told = peaks(library, open, frames.clone(), width).await.unwrap();
+        let due = PeaksReader::open(&desk.data, desk.catalogue.get(open).unwrap())
+            .read(Frame::new(frames.start)..Frame::new(frames.end), width);
+        assert_eq!(told, due.unwrap(), "{frames:?} in {width}");
+    }
+    let fine = peaks(library, open, 70_000..70_002, 2).await.unwrap();
+    let numbers: Vec<_> = fine.points.iter().map(|point| (point.min, point.max, point.rms)).collect();
+    assert_eq!(numbers, [(4_464, 4_464, 4_464), (1, 1, 1), (4_465, 4_465, 4_465), (1, 1, 1)]);
+    desk.draw(old);
+    assert_eq!(peaks(library, old, 0..200, 1).await.unwrap().end, Frame::new(200));
 
     // It grows: tail, audio, timeline.
     assert_eq!(entries(library, open, tail.current()).await, 2);
@@ -143,6 +165,7 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     assert!(library.tail(open).is_none());
     let error = library.reader(&gone).read(Frame::new(0)..Frame::new(10)).await.unwrap_err();
     assert!(error.to_string().contains("could not be read"), "{error}");
+    assert!(library.peaks(gone, Frame::new(0)..Frame::new(10), 10).await.is_err());
     following.abort();
 }
 
@@ -194,6 +217,20 @@ async fn what_was_not_asked_for_is_not_passed_on() {
     );
     *desk.lie.lock().unwrap() = None;
     assert!(reader.read(asked).await.unwrap().load().await.unwrap() == counting(1_000..4_000));
+    // Points that do not fit their frames, or are more than were asked for.
+    let lies: [fn(&mut v1::GetPeaksResponse); 4] = [
+        |told| told.frames_per_point = 0,
+        |told| told.end_frame += 1 << 40,
+        |told| told.points.truncate(7),
+        |told| (told.frames_per_point, told.points) = (1, vec![0; told.points.len() * 50].into()),
+    ];
+    for lie in lies {
+        *desk.peaks_lie.lock().unwrap() = Some(lie);
+        let error = peaks(&*library, id, 0..5_000, 100).await.unwrap_err().to_string();
+        assert!(error.contains("do not fit"), "{error}");
+    }
+    *desk.peaks_lie.lock().unwrap() = None;
+    assert_eq!(peaks(&*library, id, 0..5_000, 100).await.unwrap().points.len(), 200);
     following.abort();
 }
 

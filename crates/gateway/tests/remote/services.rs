@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use livetape_audio::{Entry, Frame, Generation, Mark, RecordingId, Tail};
 use livetape_proto::v1;
 use livetape_proto::v1::watch_catalogue_response::Change;
-use livetape_store::{Query, Recording, TapeReader, TimelineFollower};
+use livetape_store::{PeaksReader, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::Watch;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -152,6 +152,19 @@ impl v1::tape_service_server::TapeService for Tapes {
             lie(&mut blocks);
         }
         Ok(Response::new(futures::stream::iter(blocks.into_iter().map(Ok)).boxed()))
+    }
+
+    async fn get_peaks(&self, request: Request<v1::GetPeaksRequest>) -> Answer<v1::GetPeaksResponse> {
+        let request = request.into_inner();
+        let recording = self.0.find(&request.recording_id)?;
+        let frames = Frame::new(request.first_frame)..Frame::new(request.end_frame);
+        let peaks = PeaksReader::open(&self.0.data, recording).read(frames, request.width);
+        let peaks = peaks.map_err(|e| Status::data_loss(e.to_string()))?;
+        let mut told = v1::GetPeaksResponse::new(peaks.first, peaks.end, peaks.frames_per_point, &peaks.points);
+        if let Some(lie) = *self.0.peaks_lie.lock().unwrap() {
+            lie(&mut told);
+        }
+        Ok(Response::new(told))
     }
 
     async fn export(&self, _: Request<v1::ExportRequest>) -> Answer<Self::ExportStream> {

@@ -1,0 +1,71 @@
+//! A part of a recording as a file to keep: a broadcast WAV, whose `bext` chunk (EBU Tech 3285) says when it was captured, with
+//! true sizes, and RF64 if it is longer than 4 GiB. It is another file than `audio.wav`: in that, no audio ever moves.
+
+use super::{Asking, asked, known, unattended};
+use crate::answer::{self, Facts};
+use crate::context::Context;
+use crate::listing;
+use crate::mode::Mode;
+use crate::problem::Problem;
+use crate::query::{ClipAddress, Query, RecordingAddress};
+use crate::reply::{Reply, set_text};
+use crate::representation::Representation;
+use crate::request::{Path, Request, file};
+use axum::extract::State;
+use http::header;
+use livetape_audio::bext::Bext;
+use livetape_audio::{Container, End, Frame, RecordingId, Timeline, View};
+use livetape_store::Recording;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `GET /recordings/{id}/clip.wav`: as far as is recorded now, if no end is said.
+pub(crate) async fn clip(
+    State(context): State<Arc<Context>>,
+    Path(id): Path<RecordingId>,
+    Query(ClipAddress(address)): Query<ClipAddress>,
+    request: Request,
+) -> Reply {
+    let recording = known(&context, id)?;
+    let tail = context.library.tail(id).ok_or_else(unattended)?.current();
+    let timeline = listing::timeline(&context, &recording, tail).await?;
+    let view = address.resolve(recording.spec, &timeline, &tail, Duration::ZERO)?;
+    let known_end = view.known_end(&timeline, &tail);
+    let end = match (known_end, address.to) {
+        (Some(end), _) => end,
+        (None, None) => tail.end.max(view.first),
+        (None, Some(to)) => {
+            let error = format!("the clip ends at {to}, which is not recorded yet");
+            return Err(Problem::later(error, "ask again then, or leave `to` out", Duration::from_secs(1)));
+        }
+    };
+    if view.first >= end {
+        return Err(Problem::later("nothing of the clip is recorded yet", "ask again", Duration::from_secs(1)));
+    }
+    // One whose end is said stays what it is.
+    let mode = if known_end.is_some() { Mode::Huge } else { Mode::Now };
+    let view = View { first: view.first, end: End::At(end) };
+    let chunk = bext(&recording, &timeline, view.first).chunk(recording.spec);
+    let representation = Representation::clip(id, recording.spec, view.first..end, &chunk);
+    let asked = asked(&request);
+    let etag = representation.etag();
+    let answer = answer::decide(asked, Facts { bytes: representation.bytes(end), growth: None, etag: &etag });
+    let name = format!("attachment; filename=\"{}\"", file(Container::Wav, &recording, view.first));
+    let address = RecordingAddress { view: address, len: Some(mode) };
+    let (container, may_hold) = (Container::Wav, false);
+    let asking = Asking { context: &context, recording, container, mode, address, asked, may_hold, view: Some(view) };
+    let mut reply = asking.reply(&request, &representation, &etag, answer, end)?;
+    set_text(reply.headers_mut(), header::CONTENT_DISPOSITION, &name);
+    Ok(reply)
+}
+
+/// What never changes about the clip: its title may.
+fn bext(recording: &Recording, timeline: &Timeline, first: Frame) -> Bext {
+    Bext {
+        description: format!("{} recording {} frame {first}", recording.stream, recording.id),
+        originator: "livetape".into(),
+        // As long as the field.
+        reference: recording.id.to_string().replace('-', ""),
+        time: timeline.time_of(first),
+    }
+}
