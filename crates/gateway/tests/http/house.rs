@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use livetape_audio::{
-    Anchor, Entry, Epoch, Frame, FrameCount, Gap, GapReason, Instance, RecordingId, SampleFormat, SealReason, Spec,
-    StreamName, Tail, WallTime,
+    Anchor, Entry, Epoch, Frame, FrameCount, Gap, GapReason, Instance, Mark, RecordingId, SampleFormat, SealReason,
+    Spec, StreamName, Tail, WallTime,
 };
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_store::{Catalogue, DataDir, Disk, PeaksWriter, Recording, TapeWriter};
@@ -204,6 +204,13 @@ impl Deck {
         self.catalogue.insert(sealed);
         self.tails.forget(self.id);
         self.id
+    }
+
+    /// Puts a mark on the timeline.
+    pub fn mark(&mut self, frame: u64, text: &str) {
+        let mark = Mark { frame: Frame::new(frame), text: text.parse().unwrap() };
+        self.writer.note(Entry::Mark(mark)).unwrap();
+        self.writer.sync().unwrap();
     }
 
     /// Makes the peaks of what is recorded, as the recorder does beside it.

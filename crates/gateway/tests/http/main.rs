@@ -11,11 +11,13 @@
 
 mod addresses;
 mod client;
+mod clips;
 mod connections;
 mod events;
 mod house;
 mod listings;
 mod live;
+mod marks;
 mod metrics;
 mod peaks;
 mod ranges;
