@@ -41,7 +41,7 @@ async fn json_as_audiowaveform_writes_it_and_more() {
     let at = deck.time().earlier(Duration::from_millis(500));
     for from in ["0.125".to_owned(), at.to_string()] {
         let to = if from == "0.125" { "0.1255".to_owned() } else { at.later(Duration::from_micros(500)).to_string() };
-        let first = if from == "0.125" { 6_000 } else { 6_000_u64 };
+        let first = 6_000_u64;
         let (_, part) = json(house.addr, &format!("/recordings/{}/peaks?from={from}&to={to}", deck.id)).await;
         assert_eq!((&part["samples_per_pixel"], &part["length"]), (&1.into(), &24.into()), "{part}");
         assert_eq!((&part["first_frame"], &part["end_frame"]), (&first.into(), &(first + 24).into()));
