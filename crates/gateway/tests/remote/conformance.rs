@@ -222,7 +222,7 @@ async fn what_was_not_asked_for_is_not_passed_on() {
         |told| told.frames_per_point = 0,
         |told| told.end_frame += 1 << 40,
         |told| told.points.truncate(7),
-        |told| (told.frames_per_point, told.points) = (1, vec![0; told.points.len() * 50].into()),
+        |told| (told.frames_per_point, told.points) = (1, vec![0; told.points.len() * 50]),
     ];
     for lie in lies {
         *desk.peaks_lie.lock().unwrap() = Some(lie);
