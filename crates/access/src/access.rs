@@ -34,6 +34,17 @@ pub struct Access {
     passwords: Passwords,
 }
 
+/// Who counts what proves nothing, for each client.
+pub trait Tries {
+    /// Something proved nothing, or is about to be checked that takes long.
+    ///
+    /// # Errors
+    /// If that happened too often: when it may again.
+    fn failed(&self) -> Result<(), Duration>;
+    /// What was checked did prove something.
+    fn held(&self);
+}
+
 /// Why something in progress ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
@@ -116,7 +127,33 @@ impl Access {
         Ok(identity.unwrap_or_else(|| Identity::anonymous(self.anonymous.clone())))
     }
 
-    /// Allows something that goes on, if it is allowed now.
+    /// The same for somebody who may be guessing. What is checked at once is always checked, so that nobody who can prove who they
+    /// are is shut out by others; a password is not, once too much has failed, unless it is known to be right.
+    ///
+    /// # Errors
+    /// As [`Access::identify`], and [`Unproven::TooOften`].
+    pub async fn identify_by(&self, shown: &Shown, tries: &impl Tries, now: WallTime) -> Result<Identity, Unproven> {
+        let is_slow = self.book.borrow().is_slow(shown, &self.passwords);
+        if is_slow {
+            tries.failed().map_err(|again| Unproven::TooOften { why: None, again })?;
+        }
+        match self.identify(shown, now).await {
+            Err(why) if why.is_guess() && is_slow => Err(why),
+            Err(why) if why.is_guess() => match tries.failed() {
+                Ok(()) => Err(why),
+                Err(again) => Err(Unproven::TooOften { why: Some(Box::new(why)), again }),
+            },
+            other => {
+                if is_slow {
+                    tries.held();
+                }
+                other
+            }
+        }
+    }
+
+    /// Allows something that goes on, if it is allowed now: what was proved is looked up once more, because it may have been taken
+    /// back since.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -127,11 +164,9 @@ impl Access {
         stream: Option<StreamName>,
         now: WallTime,
     ) -> Result<Permit, Refusal> {
-        let book = self.book.subscribe();
-        match decide(&identity, right, stream.as_ref(), now) {
-            Decision::Allowed { .. } => Ok(Permit { book, identity, right, stream }),
-            Decision::Refused(why) => Err(why),
-        }
+        let mut permit = Permit { book: self.book.subscribe(), identity, right, stream };
+        permit.look(now)?;
+        Ok(permit)
     }
 
     /// Reads the file again whenever it changes. Never ends.
@@ -198,6 +233,21 @@ impl Permit {
         }
     }
 
+    /// Whether what the file says now still allows it.
+    fn look(&mut self, now: WallTime) -> Result<(), Refusal> {
+        let book = Arc::clone(&self.book.borrow_and_update());
+        let identity = book.again(&self.identity).ok_or(Refusal::Revoked)?;
+        // What is about every stream was chosen by the grants of the beginning.
+        if self.stream.is_none() && identity.grants != self.identity.grants {
+            return Err(Refusal::Revoked);
+        }
+        self.identity = identity;
+        match decide(&self.identity, self.right, self.stream.as_ref(), now) {
+            Decision::Allowed { .. } => Ok(()),
+            Decision::Refused(why) => Err(why),
+        }
+    }
+
     /// Waits until it ends.
     pub async fn ended(mut self) -> Ended {
         loop {
@@ -212,17 +262,10 @@ impl Permit {
                         // Nobody reads the file any more: what was allowed stays so until it expires.
                         return self.expiry().await;
                     }
-                    let book = Arc::clone(&self.book.borrow_and_update());
-                    let Some(identity) = book.again(&self.identity) else { return Ended::Revoked };
-                    // What is about every stream was chosen by the grants of the beginning.
-                    if self.stream.is_none() && identity.grants != self.identity.grants {
-                        return Ended::Revoked;
-                    }
-                    self.identity = identity;
-                    match decide(&self.identity, self.right, self.stream.as_ref(), wall_clock()) {
-                        Decision::Allowed { .. } => {}
-                        Decision::Refused(Refusal::Expired { .. }) => return Ended::Expired,
-                        Decision::Refused(_) => return Ended::Revoked,
+                    match self.look(wall_clock()) {
+                        Ok(()) => {}
+                        Err(Refusal::Expired { .. }) => return Ended::Expired,
+                        Err(_) => return Ended::Revoked,
                     }
                 }
                 () = nap(until) => {}

@@ -1,15 +1,16 @@
 //! Everything that the file says, in memory: what is shown becomes an identity. Pure, but for passwords.
 
-use crate::grant::Grants;
+use crate::grant::{Grants, Right, Rights};
 use crate::identity::{Identity, Proof, plain};
 use crate::jwt::JwtRules;
 use crate::password::{Checked, Passwords};
 use crate::secret::Secret;
 use crate::shown::Shown;
 use crate::signed::{Signature, UrlKey};
-use crate::token::{PREFIX, TokenHash};
+use crate::token::{PREFIX, TokenHash, sha256};
 use livetape_audio::WallTime;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 /// What was shown proves nothing. The text says nothing about what would.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +39,24 @@ pub enum Unproven {
     /// Somebody revoked it.
     #[error("what was shown has been revoked")]
     Revoked,
+    /// Too much from there proved nothing. Says what this proves, if that was looked at.
+    #[error("{}too much from this address has proved nothing; try again in a while", .why.as_ref().map(|why| format!("{why}; and ")).unwrap_or_default())]
+    TooOften {
+        /// What is wrong with what was shown.
+        why: Option<Box<Unproven>>,
+        /// When it is looked at again.
+        again: Duration,
+    },
     /// Too many passwords are being checked.
     #[error("too many passwords are being checked at once; try again in a moment")]
     Busy,
+}
+
+impl Unproven {
+    /// Whether it may have been a guess: what was valid once is none.
+    pub(crate) const fn is_guess(&self) -> bool {
+        matches!(self, Self::Token | Self::Password | Self::Jwt(_) | Self::Url | Self::Certificate)
+    }
 }
 
 /// What a token or certificate stands for.
@@ -75,8 +91,10 @@ impl Entry {
     }
 }
 
-fn signer(key: &UrlKey, grants: Grants, until: Option<WallTime>) -> Identity {
-    Identity { name: key.id().into(), proof: Proof::Url(key.fingerprint), grants, until }
+/// Whoever has an address that this key signed, for these rights.
+fn signer(key: &UrlKey, most: &Grants, rights: Rights, signature: [u8; 32], until: Option<WallTime>) -> Identity {
+    let proof = Proof::Url { key: key.fingerprint, rights, signature };
+    Identity { name: key.id().into(), proof, grants: most.only(rights), until }
 }
 
 impl Book {
@@ -129,20 +147,27 @@ impl Book {
         }
     }
 
-    fn url(&self, path: &str, signature: &str, now: WallTime) -> Result<Identity, Unproven> {
-        let signature = Signature::parse(signature).ok_or(Unproven::Url)?;
+    fn url(&self, path: &str, text: &str, now: WallTime) -> Result<Identity, Unproven> {
+        let signature = Signature::parse(text).ok_or(Unproven::Url)?;
         let known = self.url_keys.iter().find(|(key, _)| key.id() == signature.key);
         let (key, grants) = known.filter(|(key, _)| key.checks(&signature, path)).ok_or(Unproven::Url)?;
         if now >= signature.start_by {
             return Err(Unproven::Late(signature.start_by));
         }
-        Ok(signer(key, grants.only(signature.rights), Some(signature.until)))
+        Ok(signer(key, grants, signature.rights, sha256(text.as_bytes()), Some(signature.until)))
     }
 
     fn certificate(&self, names: &[String]) -> Result<Identity, Unproven> {
         let known = names.iter().find_map(|name| Some((name, self.certificates.get(name)?)));
         let (name, entry) = known.ok_or(Unproven::Certificate)?;
         Ok(entry.proved(Proof::Certificate(name.clone())))
+    }
+
+    /// Whether it takes long to find out whose this is: a password that is not known to be right.
+    pub(crate) fn is_slow(&self, shown: &Shown, passwords: &Passwords) -> bool {
+        let Shown::Basic { user, password } = shown else { return false };
+        let is_known = || self.users.get(user).is_some_and(|user| passwords.know(password, &user.hash));
+        !password.reveal().starts_with(PREFIX) && !self.users.is_empty() && !is_known()
     }
 
     /// Everybody who is named here.
@@ -154,7 +179,9 @@ impl Book {
         let certificates = self.certificates.iter();
         let mut certificates: Vec<_> =
             certificates.map(|(name, entry)| entry.proved(Proof::Certificate(name.clone()))).collect();
-        let mut keys: Vec<_> = self.url_keys.iter().map(|(key, grants)| signer(key, grants.clone(), None)).collect();
+        let keys = self.url_keys.iter();
+        let mut keys: Vec<_> =
+            keys.map(|(key, grants)| signer(key, grants, Rights::of(Right::ALL), key.fingerprint, None)).collect();
         for of_a_kind in [&mut tokens, &mut users, &mut certificates, &mut keys] {
             of_a_kind.sort_by(|a, b| a.name.cmp(&b.name));
         }
@@ -175,8 +202,9 @@ impl Book {
                 let is_revoked = id.as_ref().is_some_and(|id| self.revoked.contains(id));
                 return (is_known && !is_revoked).then(|| identity.clone());
             }
-            Proof::Url(key) => {
-                return self.url_keys.iter().any(|(k, _)| k.fingerprint == *key).then(|| identity.clone());
+            Proof::Url { key, rights, signature } => {
+                let (key, most) = self.url_keys.iter().find(|(known, _)| known.fingerprint == *key)?;
+                return Some(signer(key, most, *rights, *signature, identity.until));
             }
             Proof::Anonymous | Proof::Insider(_) => return Some(identity.clone()),
         };

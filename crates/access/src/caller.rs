@@ -1,6 +1,6 @@
 //! Whoever makes a request, and the right that the request needs: handlers ask it about the streams that they find.
 
-use crate::access::{Access, Permit};
+use crate::access::{Access, Permit, Tries};
 use crate::book::Unproven;
 use crate::endpoints::Needs;
 use crate::grant::Right;
@@ -34,7 +34,24 @@ impl Caller {
     /// # Errors
     /// [`Denied`].
     pub async fn admit(access: &Arc<Access>, shown: &Shown, needs: Needs, now: WallTime) -> Result<Self, Denied> {
-        let identity = access.identify(shown, now).await?;
+        Self::known(access, access.identify(shown, now).await?, needs, now)
+    }
+
+    /// The same for somebody who may be guessing.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn admit_by(
+        access: &Arc<Access>,
+        shown: &Shown,
+        tries: &impl Tries,
+        needs: Needs,
+        now: WallTime,
+    ) -> Result<Self, Denied> {
+        Self::known(access, access.identify_by(shown, tries, now).await?, needs, now)
+    }
+
+    fn known(access: &Arc<Access>, identity: Identity, needs: Needs, now: WallTime) -> Result<Self, Denied> {
         let right = match needs {
             Needs::Nothing => None,
             Needs::On(right) | Needs::Any(right) => Some(right),

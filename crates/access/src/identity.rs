@@ -1,6 +1,6 @@
 //! Who somebody is, as far as it matters, and what follows from it. Pure.
 
-use crate::grant::{Grants, Right};
+use crate::grant::{Grants, Right, Rights};
 use livetape_audio::{StreamName, WallTime};
 use std::fmt;
 
@@ -48,10 +48,30 @@ pub(crate) enum Proof {
     Password(String, String),
     /// The key that signed, and the id, if it has one.
     Jwt([u8; 32], Option<String>),
-    /// The key that signed.
-    Url([u8; 32]),
+    /// The key that signed, what rights the address is for, and the hash of its signature.
+    Url {
+        key: [u8; 32],
+        rights: Rights,
+        signature: [u8; 32],
+    },
     /// The name in the certificate.
     Certificate(String),
+}
+
+/// Whoever may be limited in what it takes, however many addresses it has. Opaque: to be hashed and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Account<'a>(AccountOf<'a>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum AccountOf<'a> {
+    Hash(&'a [u8; 32]),
+    Name(Way, &'a str),
+}
+
+impl fmt::Debug for AccountOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Somebody who proved something.
@@ -81,7 +101,7 @@ impl Identity {
             Proof::Insider(_) => Way::Insider,
             Proof::Password(..) => Way::Password,
             Proof::Jwt(..) => Way::Jwt,
-            Proof::Url(_) => Way::Url,
+            Proof::Url { .. } => Way::Url,
             Proof::Certificate(_) => Way::Certificate,
         }
     }
@@ -89,6 +109,17 @@ impl Identity {
     /// What it may do.
     pub const fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// Whose share of what there is it uses: that of a token, a signed address, or a name. Nobody in particular has none, and parts
+    /// of this process need none.
+    pub fn account(&self) -> Option<Account<'_>> {
+        Some(Account(match &self.proof {
+            Proof::Token(hash) | Proof::Url { signature: hash, .. } => AccountOf::Hash(hash),
+            Proof::Password(name, _) | Proof::Certificate(name) => AccountOf::Name(self.way(), name),
+            Proof::Jwt(..) => AccountOf::Name(Way::Jwt, &self.name),
+            Proof::Anonymous | Proof::Insider(_) => return None,
+        }))
     }
 
     /// When it stops being valid, if it does.
@@ -129,6 +160,15 @@ pub enum Refusal {
         /// The right.
         right: Right,
     },
+    /// There may be nothing there, or something that is not theirs to know of.
+    #[error("there is nothing at this address that you may {right}")]
+    Nothing {
+        /// The right.
+        right: Right,
+    },
+    /// It was taken back between the proof and now.
+    #[error("what was shown does not count any more, or for something else now: ask again")]
+    Revoked,
     /// It was valid once.
     #[error("what was shown was valid until {until}")]
     Expired {
@@ -168,7 +208,6 @@ pub fn decide(identity: &Identity, right: Right, stream: Option<&StreamName>, no
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::Rights;
 
     #[test]
     fn decisions() {

@@ -23,13 +23,13 @@ mod shown;
 mod signed;
 mod token;
 
-pub use access::{Access, Ended, Permit, wall_clock};
+pub use access::{Access, Ended, Permit, Tries, wall_clock};
 pub use book::Unproven;
 pub use caller::{Caller, Denied};
 pub use endpoints::{ENDPOINTS, Endpoint, Needs, Protocol};
 pub use file::AccessError;
 pub use grant::{Grant, GrantError, Grants, Pattern, Right, Rights};
-pub use identity::{Decision, Identity, Refusal, Way, decide};
+pub use identity::{Account, Decision, Identity, Refusal, Way, decide};
 pub use jwt::{Claims, IssueError, JwtAlgorithm, issue};
 pub use keys::{KeyPair, pair};
 pub use password::{PasswordError, hash as hash_password};

@@ -124,6 +124,11 @@ impl Passwords {
         Checked::Right
     }
 
+    /// Whether it is the password of this hash, which was found out before.
+    pub(crate) fn know(&self, password: &Secret, hash: &str) -> bool {
+        password.reveal().len() <= MAX_PASSWORD && self.known().contains(&self.mark(password, hash))
+    }
+
     fn mark(&self, password: &Secret, hash: &str) -> [u8; 32] {
         let mut mark = [0; 32];
         let both = [hash.as_bytes(), &[0], password.reveal().as_bytes()].concat();

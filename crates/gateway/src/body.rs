@@ -2,6 +2,7 @@
 //! chunk and resets an HTTP/2 stream; a body that HTTP/1.0 ends by closing gets a TCP reset.
 
 use crate::connection::{Connection, Progress};
+use crate::context::Room;
 use crate::library::{Block, blocking};
 use crate::listener::{Listener, Stop};
 use crate::metrics::Listening;
@@ -16,7 +17,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Less than this is read and sent with the head.
 const SMALL: usize = 8 * 1024;
@@ -30,7 +30,7 @@ const DISCARD: Duration = Duration::from_secs(5);
 pub(crate) struct Media {
     bytes: BoxStream<'static, Result<Bytes, Stop>>,
     left: Option<u64>,
-    _permit: OwnedSemaphorePermit,
+    _room: Room,
     sent: Counter,
     _listening: Held,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Delivery {
     /// Whether the connection has one body at a time, which its socket may send from the disk.
     pub(crate) from_disk: bool,
     /// Its place among the bodies that there may be.
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) room: Room,
 }
 
 /// Notes since when a body has handed something over without being asked for more.
@@ -93,7 +93,7 @@ pub(crate) async fn discard(mut body: Incoming) {
 
 impl Media {
     pub(crate) fn body(listener: Listener, delivery: Delivery) -> Body {
-        let Delivery { connection, until_closed, live, length, from_disk, permit } = delivery;
+        let Delivery { connection, until_closed, live, length, from_disk, room } = delivery;
         let progress = connection.body(live);
         let Listening { listeners, sent } = listener.instruments().listening(live).clone();
         let bytes = unfold(Some(listener), move |listener| {
@@ -121,7 +121,7 @@ impl Media {
         Body::new(Self {
             bytes: watched(bytes.boxed(), progress).boxed(),
             left: length,
-            _permit: permit,
+            _room: room,
             sent,
             _listening: Held::new(&listeners),
         })

@@ -5,8 +5,9 @@ use crate::guard::{Origins, SettingError};
 use crate::health::Watchers;
 use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
-use livetape_service::TlsFiles;
+use livetape_service::limits::Names;
 use livetape_service::tls::TlsError;
+use livetape_service::{ClientLimits, Networks, Proxies, TlsFiles};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct GatewayConfig {
     pub hosts: Vec<String>,
     /// Origins whose pages may read replies (`https://radio.example`), or `*`. None by default.
     pub cors_origins: Vec<String>,
+    /// Proxies that are believed when they say for whom they ask. None by default.
+    pub proxies: Proxies,
     /// Who may what. Without it everybody may everything on a loopback address, and no other address is taken.
     pub access: Option<Arc<Access>>,
     /// Certificate and key for HTTPS; HTTP without them.
@@ -35,6 +38,8 @@ pub struct GatewayConfig {
     pub goes_on: bool,
     /// Bounds.
     pub limits: Limits,
+    /// What each client may take.
+    pub clients: ClientLimits,
 }
 
 /// Bounds on what clients may use, and how long anything is waited for.
@@ -46,6 +51,12 @@ pub struct Limits {
     pub bodies: usize,
     /// Event streams at once.
     pub event_streams: usize,
+    /// Bytes of a request's head: 8 KiB to 1 MiB.
+    pub head: usize,
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// How long a request's body may take.
+    pub body_time: Duration,
     /// How long clients may take.
     pub patience: Patience,
     /// How long a request for a range that is about to come is held.
@@ -66,7 +77,10 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             bodies: 10_000,
-            event_streams: 256,
+            event_streams: 1_000,
+            head: 32 << 10,
+            body: 64 << 10,
+            body_time: s(5),
             patience: Patience { idle: s(15), live: s(10), recording: s(60) },
             hold: s(10),
             live_silence: s(30),
@@ -87,6 +101,7 @@ impl GatewayConfig {
             addr,
             hosts: Vec::new(),
             cors_origins: Vec::new(),
+            proxies: Proxies::default(),
             access: None,
             tls: None,
             operations_url: None,
@@ -94,6 +109,20 @@ impl GatewayConfig {
             drain: Self::DRAIN,
             goes_on: false,
             limits: Limits::default(),
+            clients: Self::clients(),
+        }
+    }
+
+    /// What each client may take, unless it is said: an office full of listeners behind one address does not notice it.
+    pub fn clients() -> ClientLimits {
+        ClientLimits {
+            connections: 500,
+            lasting_per_address: 500,
+            lasting_per_identity: 5_000,
+            rate_per_address: 200,
+            rate_per_identity: 1_000,
+            failed_proofs: 30,
+            unlimited: Networks::loopback(),
         }
     }
 
@@ -119,6 +148,18 @@ impl GatewayConfig {
         Ok((Origins::new(&self.hosts, &self.cors_origins, !is_local)?, access))
     }
 }
+
+/// What limits are called.
+pub(crate) const NAMES: Names = Names {
+    connections: "connections_per_address",
+    lasting_per_address: "listeners_per_address",
+    lasting_per_identity: "listeners_per_identity",
+    rate_per_address: "request_rate_per_address",
+    rate_per_identity: "request_rate_per_identity",
+    failed_proofs: "failed_proofs",
+    lasting: "listeners and event streams",
+    often: "requests",
+};
 
 /// Why a gateway cannot be started.
 #[derive(Debug, thiserror::Error)]

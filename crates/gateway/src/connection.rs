@@ -8,6 +8,7 @@ use crate::wire::Outgoing;
 use axum::body::Body;
 use livetape_audio::RecordingId;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -38,12 +39,15 @@ impl Since {
     pub(crate) fn clear(&self) {
         self.0.store(0, Relaxed);
     }
-    /// How long ago; zero for never.
-    pub(crate) fn elapsed(&self) -> Duration {
+    /// How long ago; `None` for never.
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
         match self.0.load(Relaxed) {
-            0 => Duration::ZERO,
-            then => Duration::from_millis(millis().saturating_sub(then)),
+            0 => None,
+            then => Some(Duration::from_millis(millis().saturating_sub(then))),
         }
+    }
+    fn is_longer_than(&self, patience: Duration) -> bool {
+        self.elapsed().is_some_and(|elapsed| elapsed > patience)
     }
 }
 
@@ -65,6 +69,8 @@ pub struct Patience {
 /// What is known about a connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// Who is at its other end: the client, or a proxy.
+    pub(crate) peer: IpAddr,
     /// Requests whose reply is not yet handed over whole.
     in_flight: AtomicUsize,
     idle: Since,
@@ -105,8 +111,9 @@ pub(crate) struct Progress {
 }
 
 impl Connection {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(peer: IpAddr) -> Self {
         Self {
+            peer,
             in_flight: AtomicUsize::new(0),
             idle: Since::now(),
             blocked: Since::default(),
@@ -174,7 +181,13 @@ impl Connection {
 
     /// The socket takes nothing now, or takes something again.
     pub(crate) fn note_blocked(&self, blocked: bool) {
-        if blocked { self.blocked.set_first() } else { self.blocked.clear() }
+        if blocked {
+            self.blocked.set_first();
+        } else if self.blocked.elapsed().is_some() {
+            // What was handed over whole may take a while to leave.
+            self.idle.set();
+            self.blocked.clear();
+        }
     }
 
     /// Whether the connection is to end by a reset.
@@ -204,8 +217,8 @@ impl Connection {
         if self.end.is_cancelled() {
             return false;
         }
-        if self.in_flight.load(Relaxed) == 0 && self.blocked.elapsed().is_zero() {
-            if self.idle.elapsed() > patience.idle {
+        if self.in_flight.load(Relaxed) == 0 && self.blocked.elapsed().is_none() {
+            if self.idle.is_longer_than(patience.idle) {
                 self.end.cancel();
             }
             return false;
@@ -223,8 +236,8 @@ impl Connection {
         let bodies: Vec<_> = bodies.iter().filter_map(Weak::upgrade).collect();
         let limit = |live| if live { patience.live } else { patience.recording };
         // Of several bodies on one connection each has its own flow control; else only the socket counts.
-        let starved = |b: &Arc<Progress>| b.unasked.elapsed() > limit(b.live);
-        self.blocked.elapsed() > limit(bodies.iter().any(|b| b.live))
+        let starved = |b: &Arc<Progress>| b.unasked.is_longer_than(limit(b.live));
+        self.blocked.is_longer_than(limit(bodies.iter().any(|b| b.live)))
             || (self.multiplexed.load(Relaxed) && bodies.iter().any(starved))
     }
 }
@@ -237,5 +250,35 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.idle.set();
         self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::thread::sleep;
+
+    #[test]
+    fn who_still_takes_what_was_sent_is_not_idle() {
+        let (tick, long) = (Duration::from_millis(100), Duration::from_secs(60));
+        let patience = Patience { idle: tick, live: long, recording: long };
+        let connection = Arc::new(Connection::new(Ipv4Addr::LOCALHOST.into()));
+        // The reply has been handed over whole, and lies in buffers.
+        drop(connection.request(http::Version::HTTP_11));
+        let is_over = |connection: &Connection| {
+            connection.sweep(&patience);
+            connection.end.is_cancelled()
+        };
+        for _ in 0..3 {
+            connection.note_blocked(true);
+            assert!(!is_over(&connection), "it has only just begun to wait");
+            sleep(tick * 2);
+            assert!(!is_over(&connection));
+            connection.note_blocked(false);
+            assert!(!is_over(&connection), "it has just taken something");
+        }
+        sleep(tick * 2);
+        assert!(is_over(&connection));
     }
 }

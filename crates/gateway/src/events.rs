@@ -1,11 +1,10 @@
 //! Event streams: how far recordings are, for pages and scripts that would otherwise ask all the time.
 
 use crate::body::watched;
-use crate::context::Context;
+use crate::context::{Context, Room};
 use crate::gate::Asker;
 use crate::listing::seconds;
 use crate::live;
-use crate::problem::Problem;
 use crate::pulse::{Status, StreamState};
 use crate::query::{Plain, Query};
 use crate::reply::{Reply, empty};
@@ -24,7 +23,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// How often something is sent when nothing happens, so that a dead connection is noticed.
@@ -61,10 +60,7 @@ fn events(context: &Context, request: &Request, caller: Caller, only: Option<Str
     if request.head {
         return Ok((headers, empty()).into_response());
     }
-    let permit = context.event_streams.clone().try_acquire_owned().map_err(|_| {
-        let hint = "close some, or ask /streams from time to time";
-        Problem::later("there are as many event streams as the gateway may have", hint, Duration::from_secs(10))
-    })?;
+    let room = request.room_for_events(context)?;
     let feed = EventFeed {
         news: context.pulses.news(),
         only,
@@ -72,7 +68,7 @@ fn events(context: &Context, request: &Request, caller: Caller, only: Option<Str
         told: HashMap::new(),
         queue: VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]),
         drain: context.drain.clone(),
-        _permit: permit,
+        _room: room,
     };
     let events = unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
@@ -89,7 +85,7 @@ struct EventFeed {
     told: HashMap<StreamName, (RecordingId, Frame, StreamState)>,
     queue: VecDeque<Bytes>,
     drain: tokio_util::sync::CancellationToken,
-    _permit: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl EventFeed {

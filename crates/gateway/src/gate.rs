@@ -9,6 +9,8 @@ use crate::context::Context;
 use crate::metrics::Instruments;
 use crate::problem::Problem;
 use crate::query::decode;
+use crate::reached::Reached;
+use crate::receive::{Sent, receive};
 use crate::reply::Reply;
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
@@ -19,15 +21,41 @@ use futures::future::{BoxFuture, FutureExt};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri, Version};
 use http_body::{Frame, SizeHint};
-use livetape_access::{Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Right, Shown, Unproven, wall_clock};
+use livetape_access::{
+    Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Right, Shown, Tries, Unproven, wall_clock,
+};
 use livetape_audio::{RecordingId, StreamName};
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The cookie of the page's session.
 pub(crate) const COOKIE: &str = "livetape";
+
+/// Most bytes of a body that is with the socket at once.
+const SHORT: u64 = 64 << 10;
+/// How long a body whose right has ended may take to notice.
+const LATE: Duration = Duration::from_secs(1);
+/// Nobody: no request comes from there.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// What one client has shown that proves nothing.
+pub(crate) struct Guesses<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) client: IpAddr,
+}
+
+impl Tries for Guesses<'_> {
+    fn failed(&self) -> Result<(), Duration> {
+        self.context.limiter.proof_failed(self.client).map_err(|exceeded| exceeded.again)
+    }
+    fn held(&self) {
+        self.context.limiter.proof_held(self.client);
+    }
+}
 
 /// What a request shows. Takes the signature out of its address, so that nobody after sees it.
 pub(crate) fn take_shown(request: &mut Request) -> Result<Shown, Problem> {
@@ -84,6 +112,8 @@ pub(crate) struct Gate {
     stream: Option<StreamName>,
     /// Method and route.
     what: String,
+    /// The connection, where it has one body at a time.
+    connection: Option<Arc<Connection>>,
     old: Option<Arc<Connection>>,
 }
 
@@ -102,25 +132,32 @@ impl Gate {
         let now = wall_clock();
         let browser = is_browser(request.headers());
         let refused = |denied| refuse(context, browser, denied);
-        let caller = Caller::admit(&context.access, &shown, row.needs, now).await.map_err(refused)?;
+        let client = request.extensions().get::<Reached>().map_or(UNKNOWN, |reached| reached.client);
+        let guesses = Guesses { context, client };
+        let caller = Caller::admit_by(&context.access, &shown, &guesses, row.needs, now).await.map_err(refused)?;
+        let counted = context.limiter.request_of(client, caller.identity().account());
+        counted.map_err(|exceeded| Problem::from(exceeded).into_response())?;
         let stream =
             matches!(row.needs, Needs::On(_)).then(|| stream(context, route.as_str(), request.uri())).flatten();
         match &stream {
-            Some(stream) => caller.may(stream, now).map_err(|why| refused(why.into()))?,
-            // A recording that is not known here may be known to the recorder, and be another stream's.
-            None if row.needs == Needs::On(Right::Manage) && !caller.sees_all() => {
-                let error = "there is nothing at this address that you may manage";
-                return Err(Problem::not_found(error, "see /streams and /recordings for what there is").into_response());
+            Some(stream) => {
+                if let Err(why) = caller.may(stream, now) {
+                    let named = route.as_str().starts_with("/streams/");
+                    return Err(if named { refused(why.into()) } else { refused(hidden(&caller)) });
+                }
             }
+            // A recording that is not known here may be known to the recorder, and be another stream's.
+            None if matches!(row.needs, Needs::On(_)) && !caller.sees_all() => return Err(refused(hidden(&caller))),
             None => {}
         }
         let old = (request.version() <= Version::HTTP_10).then(|| request.extensions().get().cloned()).flatten();
         request.extensions_mut().insert(caller.clone());
         let what = format!("{} {}", row.method, row.path);
-        Ok(Some(Self { caller, stream, what, old }))
+        let connection = (request.version() <= Version::HTTP_11).then(|| request.extensions().get().cloned()).flatten();
+        Ok(Some(Self { caller, stream, what, connection, old }))
     }
 
-    /// Has the body of a reply end with the right to it. Who manages and exports is written down.
+    /// Has the body of a reply end with the right to it: at once, also where most of it is with the socket already. Who manages and exports is written down.
     pub(crate) fn watch(self, context: &Context, reply: Response) -> Response {
         if let (Some(right), Some(stream)) = (self.caller.right().filter(|right| *right != Right::Listen), &self.stream)
         {
@@ -133,9 +170,32 @@ impl Gate {
         }
         match self.caller.permit(self.stream, wall_clock()) {
             Ok(None) => reply,
-            Ok(Some(permit)) => reply.map(|body| Body::new(Permitted::new(body, permit, context, self.old))),
+            Ok(Some(permit)) => {
+                // What is short is gone before anybody could want it back.
+                let is_long = reply.body().size_hint().upper().is_none_or(|bytes| bytes > SHORT);
+                let over = self.connection.filter(|_| is_long).map(|connection| cut_late(permit.clone(), connection));
+                reply.map(|body| Body::new(Permitted::new(body, permit, context, self.old, over)))
+            }
             Err(why) => refuse(context, true, why.into()),
         }
+    }
+}
+
+/// Resets a connection whose body has not been asked for more since the right to it ended.
+fn cut_late(permit: Permit, connection: Arc<Connection>) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        permit.ended().await;
+        tokio::time::sleep(LATE).await;
+        connection.abort();
+    }))
+}
+
+/// What is said of a recording that one may not have, and of one that there is not: the same.
+fn hidden(caller: &Caller) -> Denied {
+    let right = caller.right().unwrap_or(Right::Listen);
+    match caller.identity().way() {
+        livetape_access::Way::Anonymous => Refusal::Unproven { right }.into(),
+        _ => Denied::Refused(Refusal::Nothing { right }),
     }
 }
 
@@ -176,6 +236,7 @@ pub(crate) fn refuse(context: &Context, browser: bool, why: Denied) -> Response 
     let access = &context.access;
     context.instruments.denied(match &why {
         Denied::Unproven(Unproven::Busy) => "busy",
+        Denied::Unproven(Unproven::TooOften { .. }) => "too_often",
         Denied::Unproven(_) => "unproven",
         Denied::Refused(Refusal::Unproven { .. }) => "nothing_shown",
         Denied::Refused(_) => "no_right",
@@ -183,6 +244,12 @@ pub(crate) fn refuse(context: &Context, browser: bool, why: Denied) -> Response 
     let text = why.to_string();
     match why {
         Denied::Unproven(Unproven::Busy) => Problem::later(text, "try again", Duration::from_secs(1)).into_response(),
+        Denied::Unproven(Unproven::TooOften { again, .. }) => {
+            Problem::too_many(text, "show what is right, once", again).into_response()
+        }
+        Denied::Refused(Refusal::Nothing { .. }) => {
+            Problem::not_found(text, "see /streams and /recordings for what there is").into_response()
+        }
         Denied::Refused(Refusal::NoRight { .. }) => {
             Problem::new(StatusCode::FORBIDDEN, text, "whoever looks after this gateway can allow it").into_response()
         }
@@ -216,11 +283,18 @@ struct Permitted {
     instruments: Instruments,
     /// The connection, where only closing it ends a body.
     old: Option<Arc<Connection>>,
+    _over: Option<AbortOnDropHandle<()>>,
 }
 
 impl Permitted {
-    fn new(body: Body, permit: Permit, context: &Context, old: Option<Arc<Connection>>) -> Self {
-        Self { body, ended: permit.ended().boxed(), instruments: context.instruments.clone(), old }
+    fn new(
+        body: Body,
+        permit: Permit,
+        context: &Context,
+        old: Option<Arc<Connection>>,
+        over: Option<AbortOnDropHandle<()>>,
+    ) -> Self {
+        Self { body, ended: permit.ended().boxed(), instruments: context.instruments.clone(), old, _over: over }
     }
 }
 
@@ -277,6 +351,12 @@ pub(crate) async fn guarded(context: &Context, mut request: Request, next: Next)
     match Gate::enter(context, &mut request, shown).await {
         Err(refusal) => Ok(refusal),
         Ok(None) => Ok(next.run(request).await),
-        Ok(Some(gate)) => Ok(gate.watch(context, next.run(request).await)),
+        Ok(Some(gate)) => {
+            if let Some(body) = request.extensions_mut().remove::<Sent>().and_then(|sent| sent.take()) {
+                let received = receive(body, context).await;
+                request.extensions_mut().insert(received);
+            }
+            Ok(gate.watch(context, next.run(request).await))
+        }
     }
 }

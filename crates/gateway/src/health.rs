@@ -3,11 +3,11 @@
 
 use crate::context::Context;
 use crate::problem::Problem;
+use crate::reached::ReachedBy;
 use crate::reply::{Reply, text};
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{HOST, HeaderMap};
 use livetape_service::ops::{exposition, is_local};
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watchers {
     Anyone,
-    /// Whoever asks by a loopback name. A proxy on this machine that asks for others should pass their `Host` on.
+    /// Whoever asks from here by a loopback name. A proxy on this machine that asks for others has to be a named one, or to pass
+    /// their `Host` on.
     ThisMachine,
     Nobody,
 }
@@ -28,9 +29,9 @@ pub(crate) async fn ready(State(context): State<Arc<Context>>) -> Response {
     context.readiness.answer()
 }
 
-pub(crate) async fn metrics(State(context): State<Arc<Context>>, headers: HeaderMap) -> Reply {
+pub(crate) async fn metrics(State(context): State<Arc<Context>>, ReachedBy(reached): ReachedBy) -> Reply {
     // HTTP/1.0 has no Host, and no browser speaks it.
-    let local = || headers.get(HOST).is_none_or(|host| host.to_str().is_ok_and(is_local));
+    let local = || reached.client.is_loopback() && reached.host.as_deref().is_none_or(is_local);
     match context.watchers {
         Watchers::Anyone => {}
         Watchers::ThisMachine if local() => {}

@@ -32,6 +32,7 @@ mod problem;
 mod pulse;
 mod query;
 mod range;
+mod reached;
 mod receive;
 mod recording;
 mod remote;

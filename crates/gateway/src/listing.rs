@@ -152,10 +152,11 @@ pub(crate) async fn recordings(
     Asker(caller): Asker,
     Query(ListAddress { stream, from, to, after, limit }): Query<ListAddress>,
 ) -> Reply {
-    let page = context.library.catalogue().list(&livetape_store::Query { stream, from, to, after, limit });
+    let query = livetape_store::Query { stream, from, to, after, limit };
+    let page = context.library.catalogue().list_of(&query, |stream| caller.sees(stream));
     let mut items = Vec::with_capacity(page.recordings.len());
     // A page may have fewer than were asked for; `next` says whether there are more.
-    for recording in page.recordings.iter().filter(|recording| caller.sees(&recording.stream)) {
+    for recording in &page.recordings {
         if begins_before(&context, recording, to).await {
             items.push(item(&context, recording).await);
         }

@@ -2,6 +2,7 @@
 
 use crate::listener::Stop;
 use http::StatusCode;
+use livetape_service::Rejections;
 use livetape_service::metrics::{Counter, Counters, Gauge, Metrics, MetricsError};
 
 /// Why replies are broken off. All are shown from the start, so that the first one of a kind is seen as an increase.
@@ -17,12 +18,15 @@ const RESETS: [&str; 9] = [
     "tail_lost",
 ];
 
+/// Limits on all clients together.
+const OF_ALL: [&str; 6] = ["connections", "listeners", "event_streams", "bodies", "body_size", "body_time"];
+
 /// The instruments of one gateway.
 #[derive(Clone)]
 pub(crate) struct Instruments {
     pub(crate) metrics: Metrics,
     pub(crate) connections: Gauge,
-    pub(crate) refused: Counter,
+    pub(crate) rejections: Rejections,
     requests: Counters<2>,
     resets: Counters<1>,
     denied: Counters<1>,
@@ -47,11 +51,12 @@ impl Instruments {
         let broken_off = "Replies that the gateway broke off, by reason.";
         let resets = metrics.counters("livetape_gateway_resets_total", broken_off, ["reason"])?;
         RESETS.iter().for_each(|reason| drop(resets.with([reason])));
+        let rejections = Rejections::new(&metrics, "livetape_gateway_limit_rejections_total")?;
+        OF_ALL.iter().for_each(|limit| drop(rejections.of(limit)));
         let listening = |kind| Listening { listeners: listeners.with([kind]), sent: sent.with([kind]) };
         Ok(Self {
             connections: metrics.gauge("livetape_gateway_connections", "Open connections.")?,
-            refused: metrics
-                .counter("livetape_gateway_refused_connections_total", "Connections for which there was no room.")?,
+            rejections,
             requests: metrics.counters(
                 "livetape_gateway_requests_total",
                 "Requests that were answered, by route and status.",

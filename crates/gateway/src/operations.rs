@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 /// How long the gateway's own view may lag behind what the recorder has answered.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -249,6 +250,11 @@ async fn settled(context: &Context, is_known: impl Fn(&dyn Library) -> bool) {
     _ = tokio::time::timeout(CATCH_UP, looking).await;
 }
 
+/// Whether the recorder refused because somebody came to one of its limits.
+fn is_limit(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == "LIMIT_REACHED")
+}
+
 /// What the recorder said, as HTTP says it.
 fn refused(status: Status) -> Problem {
     let said = match status.message() {
@@ -263,6 +269,9 @@ fn refused(status: Status) -> Problem {
             Problem::new(StatusCode::CONFLICT, said, "do what the text says first, then try again")
         }
         Code::InvalidArgument | Code::OutOfRange => Problem::bad_request(said, "correct it and send it again"),
+        Code::ResourceExhausted if is_limit(&status) => {
+            Problem::later(said, "the recorder is asked too much; try again", again)
+        }
         Code::ResourceExhausted => Problem::new(StatusCode::INSUFFICIENT_STORAGE, said, "make room, then try again"),
         Code::Unavailable => Problem::later(said, "the recorder cannot be reached now; try again", again),
         // A connection that broke in the middle is "unknown".

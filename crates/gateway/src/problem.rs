@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use livetape_audio::ViewError;
+use livetape_service::Exceeded;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
@@ -45,6 +46,11 @@ impl Problem {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint) }
     }
 
+    /// 429: come back after `wait`.
+    pub(crate) fn too_many(error: impl Into<String>, hint: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, error, hint) }
+    }
+
     /// Something of a recording could not be read: because of its recorder elsewhere, or of the disk.
     pub(crate) fn unread(error: &ReadError) -> Self {
         let status = error.source.as_deref().and_then(|source| source.downcast_ref::<Status>());
@@ -69,6 +75,12 @@ impl Problem {
         tracing::error!(%error, "a request failed");
         let what = "the recording could not be read";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, what, "try again; the gateway's log says why")
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::too_many(exceeded.to_string(), exceeded.hint(), exceeded.again)
     }
 }
 

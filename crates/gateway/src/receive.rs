@@ -1,7 +1,8 @@
-//! Bodies of requests. Almost none has one: it is taken within bounds before its request is answered, or taken and thrown
-//! away while it is.
+//! Bodies of requests. Almost none has one: it is taken within bounds once it is known that whoever sends it may, or taken and
+//! thrown away.
 
 use crate::body::discard;
+use crate::context::Context;
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
 use bytes::{Bytes, BytesMut};
@@ -11,47 +12,66 @@ use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
-/// Largest body, in bytes, and how long it may take.
-const MAX_BODY: usize = 64 << 10;
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Bodies that are taken at once.
 pub(crate) const AT_ONCE: usize = 64;
+
+/// A body that is on its way, in the extensions of its request, until somebody takes it.
+#[derive(Clone)]
+pub(crate) struct Sent(Arc<Mutex<Option<Incoming>>>);
+
+impl Sent {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self(Arc::new(Mutex::new(Some(body))))
+    }
+
+    /// The body, if nobody has taken it yet.
+    pub(crate) fn take(&self) -> Option<Incoming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// A body as it came, in the extensions of its request.
 #[derive(Clone, Debug)]
 pub(crate) enum Received {
     /// All of it.
     Whole(Bytes),
-    /// It was longer than it may be.
-    TooLong,
-    /// It did not come in time, or not to its end.
-    Broken,
+    /// It was longer than it may be: more than so many bytes.
+    TooLong(usize),
+    /// It did not come within this time, or not to its end.
+    Broken(Duration),
     /// There is no room to take it.
     NoRoom,
 }
 
 /// Takes a body in.
-pub(crate) async fn receive(body: Incoming, room: &Semaphore) -> Received {
-    let Ok(_permit) = room.try_acquire() else {
+pub(crate) async fn receive(body: Incoming, context: &Context) -> Received {
+    let (most, patience, rejections) = (context.limits.body, context.limits.body_time, &context.instruments.rejections);
+    let Ok(_permit) = context.receiving.try_acquire() else {
+        rejections.of("bodies").inc();
         tokio::spawn(discard(body));
         return Received::NoRoom;
     };
     let (mut body, mut bytes) = (body, BytesMut::new());
     let all = async {
         while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return Received::Broken };
+            let Ok(frame) = frame else { return Received::Broken(patience) };
             let data = frame.data_ref().map_or(&[][..], |data| data);
-            if bytes.len() + data.len() > MAX_BODY {
-                return Received::TooLong;
+            if bytes.len() + data.len() > most {
+                rejections.of("body_size").inc();
+                return Received::TooLong(most);
             }
             bytes.extend_from_slice(data);
         }
         Received::Whole(Bytes::new())
     };
-    match tokio::time::timeout(PATIENCE, all).await.unwrap_or(Received::Broken) {
+    let late = |_| {
+        rejections.of("body_time").inc();
+        Received::Broken(patience)
+    };
+    match tokio::time::timeout(patience, all).await.unwrap_or_else(late) {
         Received::Whole(_) => Received::Whole(bytes.freeze()),
         refused => {
             tokio::spawn(discard(body));
@@ -69,12 +89,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Json<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let bytes = match parts.extensions.get::<Received>() {
             Some(Received::Whole(bytes)) => bytes.clone(),
-            Some(Received::TooLong) => {
-                let error = format!("the body is longer than {MAX_BODY} bytes");
+            Some(Received::TooLong(most)) => {
+                let error = format!("the body is longer than {most} bytes");
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, "say less"));
             }
-            Some(Received::Broken) => {
-                let error = format!("the body did not come within {PATIENCE:?}");
+            Some(Received::Broken(patience)) => {
+                let error = format!("the body did not come within {patience:?}");
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, error, "send it again"));
             }
             Some(Received::NoRoom) => {

@@ -2,16 +2,19 @@
 
 use crate::body::Delivery;
 use crate::connection::Connection;
-use crate::context::Context;
+use crate::context::{Context, Room};
 use crate::problem::{Problem, quoted};
+use crate::reached::ReachedBy;
 use crate::reply::set_text;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
 use axum::{Extension, RequestExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
+use livetape_access::Caller;
 use livetape_audio::{Container, Frame, RecordingId, StreamName};
 use livetape_store::Recording;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) const FIRST_FRAME: HeaderName = HeaderName::from_static("x-livetape-first-frame");
@@ -110,6 +113,8 @@ pub(crate) struct Request {
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) connection: Arc<Connection>,
+    client: IpAddr,
+    caller: Option<Caller>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Request {
@@ -117,9 +122,12 @@ impl<S: Send + Sync> FromRequest<S> for Request {
 
     async fn from_request(mut request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
         let connection = request.extract_parts::<Extension<_>>().await.map_err(|e| Problem::internal(&e))?;
-        let (parts, _) = request.into_parts();
+        let ReachedBy(reached) = request.extract_parts().await?;
+        let (mut parts, _) = request.into_parts();
+        let caller = parts.extensions.remove();
         let head = parts.method == Method::HEAD;
-        Ok(Self { head, version: parts.version, headers: parts.headers, connection: connection.0 })
+        let (version, headers, client) = (parts.version, parts.headers, reached.client);
+        Ok(Self { head, version, headers, connection: connection.0, client, caller })
     }
 }
 
@@ -139,9 +147,14 @@ impl Request {
     /// How to send a body of media, if there is room for one more.
     pub(crate) fn delivery(&self, context: &Context, live: bool, length: Option<u64>) -> Result<Delivery, Problem> {
         let until_closed = self.version <= Version::HTTP_10 && length.is_none();
-        let permit = context.room_for_body()?;
+        let room = context.room_for_body(self.client, self.caller.as_ref())?;
         let from_disk = self.version <= Version::HTTP_11 && context.tls.is_none();
-        Ok(Delivery { connection: self.connection.clone(), until_closed, live, length, from_disk, permit })
+        Ok(Delivery { connection: self.connection.clone(), until_closed, live, length, from_disk, room })
+    }
+
+    /// Room for an event stream, if there is some.
+    pub(crate) fn room_for_events(&self, context: &Context) -> Result<Room, Problem> {
+        context.room_for_events(self.client, self.caller.as_ref())
     }
 }
 

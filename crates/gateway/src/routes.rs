@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::problem::{Problem, quoted};
 use crate::query::decode;
+use crate::reached::{self, Reached};
 use crate::reply::{Reply, empty};
 use crate::{events, gate, health, listing, live, marks, openapi, operations, page, peaks, recording, session, trace};
 use axum::Router;
@@ -52,12 +53,23 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with_state(context)
 }
 
-async fn every_request(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+async fn every_request(State(context): State<Arc<Context>>, mut request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = trace::begin(&request, route.as_ref().map(MatchedPath::as_str));
-    let mut reply = answer(&context, request, next).instrument(span.clone()).await.into_response();
+    let reached = match request.uri().path() {
+        // Whoever checks whether this process is well asks by whatever address it has.
+        "/healthz" | "/readyz" => Ok(reached::nameless(&context, &request)),
+        _ => reached::of(&context, &request),
+    };
+    let client = reached.as_ref().map(|reached| reached.client).ok();
+    let span = trace::begin(&request, route.as_ref().map(MatchedPath::as_str), client);
+    let answering = async {
+        let reached = reached?;
+        request.extensions_mut().insert(reached.clone());
+        answer(&context, &reached, request, next).await
+    };
+    let mut reply = answering.instrument(span.clone()).await.into_response();
     if reply.status() == StatusCode::METHOD_NOT_ALLOWED && !reply.headers().contains_key(header::CONTENT_TYPE) {
         reply = not_so().into_response();
     }
@@ -75,12 +87,12 @@ async fn every_request(State(context): State<Arc<Context>>, request: Request, ne
     trace::until_last_byte(span, reply)
 }
 
-async fn answer(context: &Context, request: Request, next: Next) -> Reply {
+async fn answer(context: &Context, reached: &Reached, request: Request, next: Next) -> Reply {
     let path = request.uri().path();
-    // Whoever checks whether this process is well asks by whatever address it has.
     if !matches!(path, "/healthz" | "/readyz") {
+        context.limiter.request(reached.client)?;
         let is_http_1_1 = request.version() > Version::HTTP_10;
-        context.origins.admit(request.method(), request.uri(), request.headers(), is_http_1_1)?;
+        context.origins.admit(request.method(), reached.host.as_deref(), request.headers(), is_http_1_1)?;
     }
     match *request.method() {
         Method::GET | Method::HEAD => {}

@@ -1,15 +1,16 @@
 //! The server: takes connections, gives each its own task, cuts off who stalls, and ends in good order.
 
 use crate::body::discard;
-use crate::config::{GatewayConfig, GatewayError};
+use crate::config::{GatewayConfig, GatewayError, NAMES};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::edge::Edges;
 use crate::endless::Endless;
 use crate::library::Library;
 use crate::metrics::Instruments;
+use crate::problem::retry_seconds;
 use crate::pulse::{self, Pulses};
-use crate::receive::{AT_ONCE, receive};
+use crate::receive::{AT_ONCE, Sent};
 use crate::remote::{Operations, Remote};
 use crate::routes;
 use crate::socket::Socket;
@@ -27,7 +28,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use livetape_service::metrics::{Held, Metrics};
-use livetape_service::{Clients, Readiness, Tls};
+use livetape_service::{Clients, Exceeded, Limiter, Readiness, Tls};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -42,7 +43,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 const SWEEP: Duration = Duration::from_millis(500);
 /// After a failed accept, as when there are no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
-/// Bytes of a request's head, and of a reply that wait for the socket beyond one block.
+/// Bytes of a reply that wait for the socket beyond one block.
 const BUFFER: usize = 32 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 64;
@@ -104,7 +105,9 @@ impl Gateway {
             edges: Edges::default(),
             pulses: Pulses::new(limits.away),
             origins,
+            proxies: config.proxies,
             limits,
+            limiter: Limiter::new(config.clients, NAMES, &instruments.rejections),
             instruments,
             event_streams: semaphore(limits.event_streams),
             bodies: semaphore(limits.bodies.min(room)),
@@ -214,16 +217,20 @@ impl Connections {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
         let Ok(permit) = self.room.clone().try_acquire_owned() else {
-            context.instruments.refused.inc();
-            // A new socket has room for this; if not, closing says enough.
-            _ = stream.try_write(full().as_bytes());
-            return;
+            context.instruments.rejections.of("connections").inc();
+            return say(&stream, context, &full());
         };
-        let connection = Arc::new(Connection::new());
+        // A proxy's connections are many clients'.
+        let is_proxy = context.proxies.trust(peer.ip());
+        let place = match if is_proxy { Ok(None) } else { context.limiter.connection(peer.ip()) } {
+            Ok(place) => place,
+            Err(exceeded) => return say(&stream, context, &too_many(&exceeded)),
+        };
+        let connection = Arc::new(Connection::new(peer.ip()));
         self.known.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&connection));
         let (router, context, tasks) = (self.router.clone(), context.clone(), self.tasks.clone());
         let counted = Held::new(&context.instruments.connections);
-        let held = (permit, counted);
+        let held = (permit, place, counted);
         self.tasks.spawn(async move {
             match serve(stream, &connection, &router, &context).await {
                 // In a task of its own, which is small.
@@ -282,11 +289,33 @@ fn semaphore(permits: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
 }
 
+/// Says something to somebody who has not asked yet. A new socket has room for it; if not, or if only encrypted words would be
+/// understood, closing says enough.
+fn say(stream: &TcpStream, context: &Context, reply: &str) {
+    if context.tls.is_none() {
+        _ = stream.try_write(reply.as_bytes());
+    }
+}
+
 /// What somebody gets for whom there is no room.
 fn full() -> String {
-    let body = r#"{"error":"there are as many connections as the gateway may have","hint":"try again in a while"}"#;
+    refusal(
+        "503 Service Unavailable",
+        "there are as many connections as the gateway may have",
+        "try again in a while",
+        5,
+    )
+}
+
+/// What somebody gets who has as many connections as it may.
+fn too_many(exceeded: &Exceeded) -> String {
+    refusal("429 Too Many Requests", &exceeded.to_string(), &exceeded.hint(), retry_seconds(exceeded.again))
+}
+
+fn refusal(status: &str, error: &str, hint: &str, seconds: u64) -> String {
+    let body = serde_json::json!({ "error": error, "hint": hint }).to_string();
     let head =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close";
+        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nRetry-After: {seconds}\r\nConnection: close");
     format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -298,9 +327,12 @@ async fn serve(
     context: &Context,
 ) -> Result<Option<Endless>, Box<dyn std::error::Error + Send + Sync>> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(context.limits.patience.idle).max_buf_size(BUFFER);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(context.limits.patience.idle);
+    builder.http1().max_buf_size(context.limits.head);
     let mut two = builder.http2();
-    two.timer(TokioTimer::new()).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);
+    two.timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(context.limits.head).unwrap_or(u32::MAX))
+        .max_send_buf_size(BUFFER);
     two.max_concurrent_streams(STREAMS);
     let plain = context.tls.is_none();
     let service = service_fn(|request: http::Request<Incoming>| {
@@ -311,7 +343,7 @@ async fn serve(
         let wanted = if body.is_end_stream() {
             None
         } else if context.takes(&parts.method) {
-            Some((body, context.receiving.clone()))
+            Some(Sent::new(body))
         } else {
             // Who waits to be asked for a body is not asked.
             if !parts.headers.contains_key(EXPECT) {
@@ -321,10 +353,14 @@ async fn serve(
         };
         let router = router.clone();
         let reply = async move {
-            if let Some((body, room)) = wanted {
-                parts.extensions.insert(receive(body, &room).await);
+            let is_asked_for = !parts.headers.contains_key(EXPECT);
+            wanted.clone().map(|sent| parts.extensions.insert(sent));
+            let reply = router.call(http::Request::from_parts(parts, Body::empty())).await;
+            // Nobody took it, because whoever sent it may not.
+            if let Some(body) = wanted.and_then(|sent| sent.take()).filter(|_| is_asked_for) {
+                tokio::spawn(discard(body));
             }
-            router.call(http::Request::from_parts(parts, Body::empty())).await
+            reply
         };
         // Held by the body, so that its request counts until all of it is handed over.
         let hold = move |error: axum::Error| {

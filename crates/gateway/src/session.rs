@@ -4,16 +4,17 @@
 //! other site's page has it sent, and it is forgotten with the browser's session.
 
 use crate::context::Context;
-use crate::gate::{COOKIE, Offered, is_browser, refuse};
+use crate::gate::{COOKIE, Guesses, Offered, is_browser, refuse};
 use crate::problem::Problem;
 use crate::query::{Plain, Query};
+use crate::reached::ReachedBy;
 use crate::reply::{Reply, empty, json};
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
-use livetape_access::{Identity, Right, Shown, wall_clock};
+use livetape_access::{Identity, Right, Shown, Unproven, wall_clock};
 use livetape_audio::WallTime;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -23,9 +24,16 @@ type Here = State<Arc<Context>>;
 type Shows = Extension<Offered>;
 
 /// `GET /session`: who one is, whatever that allows.
-pub(crate) async fn who(State(context): Here, _: Query<Plain>, Extension(Offered(shown)): Shows) -> Reply {
-    match context.access.identify(&shown, wall_clock()).await {
+pub(crate) async fn who(
+    State(context): Here,
+    _: Query<Plain>,
+    ReachedBy(reached): ReachedBy,
+    Extension(Offered(shown)): Shows,
+) -> Reply {
+    let guesses = Guesses { context: &context, client: reached.client };
+    match context.access.identify_by(&shown, &guesses, wall_clock()).await {
         Ok(identity) => json(&described(&identity)),
+        Err(why @ Unproven::TooOften { .. }) => Ok(refuse(&context, true, why.into())),
         // A cookie that counts no more is no reason to show nothing to whoever may see something without.
         Err(_) => {
             let nobody = context.access.identify(&Shown::Nothing, wall_clock()).await;
@@ -39,13 +47,15 @@ pub(crate) async fn who(State(context): Here, _: Query<Plain>, Extension(Offered
 pub(crate) async fn begin(
     State(context): Here,
     _: Query<Plain>,
+    ReachedBy(reached): ReachedBy,
     headers: HeaderMap,
     Extension(Offered(shown)): Shows,
 ) -> Reply {
     let (Shown::Bearer(token) | Shown::Basic { password: token, .. }) = &shown else {
         return Err(Problem::bad_request("no token is shown", "send it as Authorization: Bearer TOKEN"));
     };
-    let identity = match context.access.identify(&shown, wall_clock()).await {
+    let guesses = Guesses { context: &context, client: reached.client };
+    let identity = match context.access.identify_by(&shown, &guesses, wall_clock()).await {
         Ok(identity) => identity,
         Err(why) => return Ok(refuse(&context, is_browser(&headers), why.into())),
     };
@@ -56,7 +66,7 @@ pub(crate) async fn begin(
     let cookie = format!(
         "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{}",
         token.reveal(),
-        if context.tls.is_some() { "; Secure" } else { "" }
+        if reached.is_https { "; Secure" } else { "" }
     );
     let mut cookie = HeaderValue::from_str(&cookie).map_err(|error| Problem::internal(&error))?;
     cookie.set_sensitive(true);

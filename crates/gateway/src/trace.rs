@@ -7,13 +7,14 @@ use livetape_service::TraceContext;
 pub(crate) use livetape_service::reply::until_last_byte;
 use livetape_service::traces::{self, TARGET};
 use livetape_tail::TailWatch;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
 /// The span of a request. It goes on in the trace of whoever asks, if that is recorded.
-pub(crate) fn begin(request: &Request, route: Option<&str>) -> Span {
+pub(crate) fn begin(request: &Request, route: Option<&str>, client: Option<IpAddr>) -> Span {
     // Whoever checks whether this process is well does so all the time.
     if !traces::is_active() || matches!(route, Some("/healthz" | "/readyz" | "/metrics")) {
         return Span::none();
@@ -26,6 +27,7 @@ pub(crate) fn begin(request: &Request, route: Option<&str>) -> Span {
         otel.status_code = Empty,
         http.request.method = request.method().as_str(),
         http.route = route.unwrap_or("none"),
+        client.address = client.map(tracing::field::display),
         http.response.status_code = Empty,
         http.response.body.size = Empty,
     );

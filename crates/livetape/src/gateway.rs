@@ -2,6 +2,7 @@
 
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
+use crate::settings::clients::{LimitFlags, ProxyFlags};
 use crate::settings::gateway::{GatewayFlags, ReadFlag};
 use crate::settings::tls::TlsFlags;
 use crate::settings::{DataFlag, FileFlag, OpsFlag, RecorderUrlFlag, RedisFlag};
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct GatewayArgs {
     #[command(flatten)]
     gateway: GatewayFlags,
+    #[command(flatten)]
+    proxies: ProxyFlags,
     #[command(flatten)]
     read: ReadFlag,
     #[command(flatten)]
@@ -31,6 +34,8 @@ pub(crate) struct GatewayArgs {
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// Serves until `stop`.
@@ -38,9 +43,10 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
     let recorder_url = args.recorder.address(&file)?;
-    let config = args.gateway.config(&policy, &file)?;
+    let config = args.limits.gateway(args.gateway.config(&policy, &file)?, &file)?;
     let (tls, to) = (args.tls.files(&file)?, Some(recorder_url.clone()));
-    let config = GatewayConfig { operations_url: to, tls, goes_on: true, ..config };
+    let proxies = args.proxies.proxies(&file);
+    let config = GatewayConfig { operations_url: to, tls, proxies, goes_on: true, ..config };
     let remote =
         RemoteConfig { recorder_url, reading: args.read.reading(&args.data, &file), redis: args.redis.config(&file)? };
     let remote = Remote::new(remote).context("gateway")?;

@@ -2,6 +2,7 @@
 
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
+use crate::settings::clients::{LimitFlags, ProxyFlags};
 use crate::settings::recorder::RecorderFlags;
 use crate::settings::tls::TlsFlags;
 use crate::settings::{DataFlag, FileFlag, OpsFlag, RedisFlag};
@@ -18,6 +19,8 @@ pub(crate) struct RecorderArgs {
     #[command(flatten)]
     recorder: RecorderFlags,
     #[command(flatten)]
+    proxies: ProxyFlags,
+    #[command(flatten)]
     data: DataFlag,
     #[command(flatten)]
     redis: RedisFlag,
@@ -29,13 +32,17 @@ pub(crate) struct RecorderArgs {
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// Records until `stop`.
 pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let config = RecorderConfig { tls: args.tls.mutual(&file)?, ..args.recorder.config(&args.data, &policy, &file)? };
+    let (tls, proxies) = (args.tls.mutual(&file)?, args.proxies.proxies(&file));
+    let config = args.limits.recorder(args.recorder.config(&args.data, &policy, &file)?, &file)?;
+    let config = RecorderConfig { tls, proxies, ..config };
     let metrics = Metrics::default();
     let redis = role::publish_to(args.redis.config(&file)?, &metrics)?;
     let tails: Arc<dyn Publisher> = Arc::new(MemoryTails::default());

@@ -3,6 +3,7 @@
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
 use crate::settings::capture::{CaptureFlags, IntakeFlags};
+use crate::settings::clients::{LimitFlags, ProxyFlags};
 use crate::settings::gateway::GatewayFlags;
 use crate::settings::recorder::RecorderFlags;
 use crate::settings::tls::TlsFlags;
@@ -27,6 +28,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     gateway: GatewayFlags,
     #[command(flatten)]
+    proxies: ProxyFlags,
+    #[command(flatten)]
     recorder: RecorderFlags,
     #[command(flatten)]
     data: DataFlag,
@@ -40,15 +43,20 @@ pub(crate) struct RunArgs {
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// Records and serves until `stop`.
 pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let file = args.file.load()?;
     let policy = args.access.policy(&file)?;
-    let recorder = RecorderConfig { tls: args.tls.mutual(&file)?, ..args.recorder.config(&args.data, &policy, &file)? };
+    let (tls, proxies) = (args.tls.mutual(&file)?, args.proxies.proxies(&file));
+    let recorder = args.limits.recorder(args.recorder.config(&args.data, &policy, &file)?, &file)?;
+    let recorder = RecorderConfig { tls, proxies: proxies.clone(), ..recorder };
     let insider = recorder.access.as_ref().map(|access| access.insider().clone()).context("access")?;
-    let gateway = GatewayConfig { tls: args.tls.files(&file)?, ..args.gateway.config(&policy, &file)? };
+    let gateway = args.limits.gateway(args.gateway.config(&policy, &file)?, &file)?;
+    let gateway = GatewayConfig { tls: args.tls.files(&file)?, proxies, ..gateway };
     let intake = args.intake.config(&policy, args.tls.files(&file)?, args.recorder.allowed(&file), &file)?;
     let capture = args.capture.config(RecorderAddress::new(""), &file)?;
     let metrics = Metrics::default();

@@ -74,7 +74,10 @@ impl From<OpenError> for Verdict {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Full(text) => Self::Full(text),
-            OpenError::Unavailable(text) | OpenError::TooMany(text) | OpenError::Forbidden(text) => Self::Failed(text),
+            OpenError::Unavailable(text)
+            | OpenError::TooMany(text)
+            | OpenError::TooManyRecordings(text)
+            | OpenError::Forbidden(text) => Self::Failed(text),
         }
     }
 }

@@ -113,10 +113,9 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
             after: maybe("after_id", request.after_id.as_deref().unwrap_or_default())?,
             limit: limit(request.limit, 100, 1000)?,
         };
-        let found = self.shared.archive.all.list(&query);
-        // A page may have fewer than were asked for; `next` says whether there are more.
-        let seen = found.recordings.iter().filter(|recording| caller.sees(&recording.stream));
-        let (recordings, more) = page(seen.map(|recording| describe::recording(recording)), query.limit);
+        let found = self.shared.archive.all.list_of(&query, |stream| caller.sees(stream));
+        let described = found.recordings.iter().map(|recording| describe::recording(recording));
+        let (recordings, more) = page(described, query.limit);
         let last = recordings.last().filter(|_| more).map(|recording| recording.id.clone());
         let next = last.or_else(|| found.next.map(Into::into));
         Ok(Response::new(v1::ListRecordingsResponse { recordings, next }))
@@ -290,7 +289,8 @@ mod tests {
     async fn a_watcher_that_lags_knows_everything_all_the_same() {
         let archive = Arc::new(Archive { changes: Changes::keeping(4), ..Archive::default() });
         (0..600).for_each(|n| archive.insert(recording(n, "first")));
-        let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new());
+        let full = livetape_service::Metrics::default().counter("livetape_test_total", "In a test.").unwrap();
+        let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new(), full);
         let (watched, mut known) = (Arc::clone(&archive), Known::new());
         let answers = outlets
             .answer(&MetadataMap::new(), Right::lasting(), |outlet| watch(watched, Generation(1), |_| true, outlet));

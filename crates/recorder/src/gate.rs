@@ -7,11 +7,18 @@ use crate::metrics::Instruments;
 use crate::status;
 use futures::future::{BoxFuture, FutureExt};
 use http::header::AUTHORIZATION;
+use http_body_util::BodyExt;
 use livetape_access::Right::Listen;
-use livetape_access::{Access, Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Unproven, wall_clock};
+use livetape_access::{
+    Access, Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Tries, Unproven, Way, wall_clock,
+};
 use livetape_audio::StreamName;
+use livetape_service::limits::Places;
+use livetape_service::{Limiter, Proxies, Reached};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tonic::body::Body;
 use tonic::{Code, Extensions, Status};
 use tower::{Layer, Service};
@@ -21,6 +28,8 @@ use tower::{Layer, Service};
 pub(crate) struct GateLayer {
     pub(crate) access: Arc<Access>,
     pub(crate) instruments: Arc<Instruments>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) proxies: Arc<Proxies>,
 }
 
 impl<S> Layer<S> for GateLayer {
@@ -56,12 +65,18 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
-        let (path, shown) = (request.uri().path().to_owned(), shown(&request));
+        let (path, shown, client) = (request.uri().path().to_owned(), shown(&request), layer.client(&request));
         async move {
-            match layer.admit(&path, shown).await {
-                Ok(caller) => {
+            match layer.admit(&path, shown, client).await {
+                Ok((caller, places)) => {
                     request.extensions_mut().insert(caller);
-                    inner.call(request).await
+                    let reply = inner.call(request).await?;
+                    // Held for as long as the call lasts.
+                    let held = move |frame| {
+                        let _ = &places;
+                        frame
+                    };
+                    Ok(reply.map(|body| Body::new(body.map_frame(held))))
                 }
                 Err(status) => Ok(status.into_http()),
             }
@@ -90,22 +105,66 @@ fn unreadable(text: &str) -> Status {
 }
 
 impl GateLayer {
-    async fn admit(&self, path: &str, shown: Result<Shown, Status>) -> Result<Caller, Status> {
+    /// Who calls, or has a proxy call.
+    fn client<B>(&self, request: &http::Request<B>) -> IpAddr {
+        let peer = request.extensions().get::<Client>().and_then(|client| client.peer);
+        let direct = Reached::directly(peer.unwrap_or(UNKNOWN), false, None);
+        self.proxies.reached(direct, request.headers()).client
+    }
+
+    async fn admit(
+        &self,
+        path: &str,
+        shown: Result<Shown, Status>,
+        client: IpAddr,
+    ) -> Result<(Caller, Places), Status> {
+        // Whoever checks whether this process is well is answered in any case.
+        let is_limited = !path.starts_with("/grpc.health.");
+        if is_limited {
+            self.limiter.request(client).map_err(|exceeded| status::limited(&exceeded))?;
+        }
         let row = Endpoint::grpc(path);
         let row =
             row.ok_or_else(|| status::refused(Code::Unimplemented, "NO_SUCH_CALL", [], "there is no such call"))?;
         // What needs nothing is answered whatever is shown.
         let shown = if row.needs == Needs::Nothing { Shown::Nothing } else { shown? };
-        let admitted = Caller::admit(&self.access, &shown, row.needs, wall_clock()).await;
-        admitted.map_err(|why| {
+        let guesses = Guesses { limiter: &self.limiter, client };
+        let admitted = Caller::admit_by(&self.access, &shown, &guesses, row.needs, wall_clock()).await;
+        let caller = admitted.map_err(|why| {
             self.instruments.refused(match &why {
                 Denied::Unproven(Unproven::Busy) => "access_busy",
+                Denied::Unproven(Unproven::TooOften { .. }) => "access_too_often",
                 Denied::Unproven(_) => "access_unproven",
                 Denied::Refused(Refusal::Unproven { .. }) => "access_nothing_shown",
                 Denied::Refused(_) => "access_no_right",
             });
             denied(why)
-        })
+        })?;
+        let account = caller.identity().account().filter(|_| is_limited);
+        self.limiter.request_of(client, account).map_err(|exceeded| status::limited(&exceeded))?;
+        let places = match is_limited {
+            true => self.limiter.lasting(client, account).map_err(|exceeded| status::limited(&exceeded))?,
+            false => [None, None],
+        };
+        Ok((caller, places))
+    }
+}
+
+/// Nobody: no call comes from there.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// What one client has shown that proves nothing.
+struct Guesses<'a> {
+    limiter: &'a Limiter,
+    client: IpAddr,
+}
+
+impl Tries for Guesses<'_> {
+    fn failed(&self) -> Result<(), Duration> {
+        self.limiter.proof_failed(self.client).map_err(|exceeded| exceeded.again)
+    }
+    fn held(&self) {
+        self.limiter.proof_held(self.client);
     }
 }
 
@@ -152,15 +211,27 @@ impl Right {
     }
 }
 
+/// What is said to somebody who has shown nothing, and who may not know whether there is what was asked for.
+pub(crate) fn nothing_shown(caller: &Caller) -> Option<Status> {
+    let is_nobody = caller.identity().way() == Way::Anonymous && !caller.sees_all();
+    let right = caller.right().filter(|_| is_nobody)?;
+    Some(denied(Refusal::Unproven { right }.into()))
+}
+
 fn denied(why: Denied) -> Status {
     let text = why.to_string();
     match why {
         Denied::Unproven(Unproven::Busy) => status::later(Code::Unavailable, "BUSY", text),
-        Denied::Refused(Refusal::NoRight { .. }) => status::refused(Code::PermissionDenied, "NO_RIGHT", [], text),
+        Denied::Unproven(Unproven::TooOften { again, .. }) => status::limit("failed_proofs", text, again),
+        Denied::Refused(Refusal::NoRight { .. } | Refusal::Nothing { .. }) => {
+            status::refused(Code::PermissionDenied, "NO_RIGHT", [], text)
+        }
         Denied::Refused(Refusal::Unproven { .. }) => status::refused(Code::Unauthenticated, "NOTHING_SHOWN", [], text),
         Denied::Refused(Refusal::Expired { .. }) | Denied::Unproven(Unproven::Expired(_)) => {
             status::refused(Code::Unauthenticated, "RIGHT_EXPIRED", [], text)
         }
-        Denied::Unproven(_) => status::refused(Code::Unauthenticated, "NOT_PROVED", [], text),
+        Denied::Unproven(_) | Denied::Refused(Refusal::Revoked) => {
+            status::refused(Code::Unauthenticated, "NOT_PROVED", [], text)
+        }
     }
 }

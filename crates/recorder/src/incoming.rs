@@ -1,32 +1,34 @@
-//! Connections of sources, before gRPC sees them: a bound on their number, and a limit on how long one may be silent
-//! before it speaks HTTP/2. What speaks anything else is closed at once.
+//! Connections of sources, before gRPC sees them: a bound on their number, of all and of each address, and a limit on how long
+//! one may be silent before it speaks HTTP/2. What speaks anything else is closed at once.
 //!
 //! Who has not spoken yet takes no place from who does: of many that are silent, the one that has been so for longest
 //! has to go when another one comes.
 
-use livetape_service::Clients;
+use livetape_service::limits::Place;
+use livetape_service::metrics::Counter;
 use livetape_service::tls::{Tls, client_names};
+use livetape_service::{Clients, Limiter, Proxies};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-/// Most connections at once.
-const MAX_CONNECTIONS: usize = 2048;
 /// Most connections that have not spoken yet: an eighth of those that may have.
 const SILENT_SHARE: usize = 8;
 /// How long a connection may take to say that it speaks HTTP/2, and then to find a place.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
+const PLACE_TIME: Duration = Duration::from_secs(5);
 /// How often a beginning that is too short is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed accept, as when there are no more file descriptors.
@@ -37,16 +39,26 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
+/// A frame of settings that sets nothing, with which a server begins (RFC 9113, sections 3.4 and 6.5).
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// The code by which a server asks a client to take less (RFC 9113, section 7); gRPC says RESOURCE_EXHAUSTED of it.
+const ENHANCE_YOUR_CALM: u8 = 0x0b;
+/// How many are told at once why they have to go, and how long each may take to listen.
+const FAREWELLS: usize = 32;
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A connection that speaks HTTP/2.
 pub(crate) struct Connection {
     socket: Socket,
     client: Client,
     _room: OwnedSemaphorePermit,
+    _place: Option<Place>,
 }
 
 enum Socket {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    /// With what was read of it already.
+    Tls(Box<TlsStream<TcpStream>>, &'static [u8]),
 }
 
 /// What a connection tells of its client.
@@ -54,20 +66,35 @@ enum Socket {
 pub(crate) struct Client {
     /// The names in its certificate, which was checked; none if it showed none.
     pub(crate) names: Vec<String>,
+    /// Where it is, or its proxy.
+    pub(crate) peer: Option<IpAddr>,
 }
 
-/// Takes connections for as long as the stream is held. With `tls`, only connections from this machine may do without.
-pub(crate) fn incoming(listener: TcpListener, tls: Option<Arc<Tls>>) -> ReceiverStream<io::Result<Connection>> {
+/// Who is let in, and how.
+pub(crate) struct Doors {
+    /// With it, only connections from this machine may do without.
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) proxies: Arc<Proxies>,
+    /// Most connections at once.
+    pub(crate) most: usize,
+    /// Counts those for which there is no place.
+    pub(crate) full: Counter,
+}
+
+/// Takes connections for as long as the stream is held.
+pub(crate) fn incoming(listener: TcpListener, doors: Doors) -> ReceiverStream<io::Result<Connection>> {
     let (ready, stream) = mpsc::channel(16);
     tokio::spawn(async move {
+        let doors = Arc::new(doors);
         let following = async {
-            match &tls {
+            match &doors.tls {
                 Some(tls) => tls.follow().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = accept(listener, tls.as_ref(), Clients::Callers.affordable(MAX_CONNECTIONS), &ready) => {}
+            () = accept(listener, &doors, &ready) => {}
             () = following => {}
             () = ready.closed() => {}
         }
@@ -75,18 +102,29 @@ pub(crate) fn incoming(listener: TcpListener, tls: Option<Arc<Tls>>) -> Receiver
     ReceiverStream::new(stream)
 }
 
-async fn accept(
-    listener: TcpListener,
-    tls: Option<&Arc<Tls>>,
-    most: usize,
-    ready: &mpsc::Sender<io::Result<Connection>>,
-) {
+async fn accept(listener: TcpListener, doors: &Arc<Doors>, ready: &mpsc::Sender<io::Result<Connection>>) {
+    let most = Clients::Callers.affordable(doors.most);
     let silent = (most / SILENT_SHARE).max(1);
     let room = Arc::new(Semaphore::new((most - silent).max(1)));
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let mut waiting: VecDeque<AbortHandle> = VecDeque::with_capacity(silent);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // A proxy's connections are many clients'.
+                let is_proxy = doors.proxies.trust(peer.ip());
+                let place = match if is_proxy { Ok(None) } else { doors.limiter.connection(peer.ip()) } {
+                    Ok(place) => place,
+                    Err(exceeded) => {
+                        if doors.tls.is_none()
+                            && let Ok(turn) = Arc::clone(&farewells).try_acquire_owned()
+                        {
+                            let why = format!("{exceeded}: {}", exceeded.hint());
+                            tokio::spawn(async move { (turn_away(stream, &why).await, turn) });
+                        }
+                        continue;
+                    }
+                };
                 if waiting.len() >= silent {
                     waiting.retain(|greeting| !greeting.is_finished());
                 }
@@ -95,8 +133,8 @@ async fn accept(
                 {
                     oldest.abort();
                 }
-                let greeting = greet(stream, peer, tls.cloned(), Arc::clone(&room), ready.clone());
-                waiting.push_back(tokio::spawn(tokio::time::timeout(PREFACE_TIME, greeting)).abort_handle());
+                let greeting = greet(stream, peer, place, Arc::clone(doors), Arc::clone(&room), ready.clone());
+                waiting.push_back(tokio::spawn(greeting).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -110,31 +148,66 @@ async fn accept(
 async fn greet(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<Arc<Tls>>,
+    place: Option<Place>,
+    doors: Arc<Doors>,
     room: Arc<Semaphore>,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
     // Not worth refusing a source for.
     drop(stream.set_nodelay(true));
-    let is_local =
-        peer.ip().to_canonical().is_loopback() || stream.local_addr().is_ok_and(|here| here.ip() == peer.ip());
-    let Some((socket, client)) = introduced(stream, is_local, tls).await else { return };
-    let Ok(room) = room.acquire_owned().await else { return };
-    drop(ready.send(Ok(Connection { socket, client, _room: room })).await);
+    let ip = peer.ip().to_canonical();
+    let is_local = ip.is_loopback() || stream.local_addr().is_ok_and(|here| here.ip() == peer.ip());
+    let introduction = timeout(PREFACE_TIME, introduced(stream, is_local, doors.tls.clone()));
+    let Ok(Some((socket, names))) = introduction.await else { return };
+    match timeout(PLACE_TIME, room.acquire_owned()).await {
+        Ok(Ok(room)) => {
+            let client = Client { names, peer: Some(ip) };
+            drop(ready.send(Ok(Connection { socket, client, _room: room, _place: place })).await);
+        }
+        Ok(Err(_)) => {}
+        Err(_) => {
+            doors.full.inc();
+            let why =
+                "the recorder has as many connections as it may (LIVETAPE_LIMIT_GRPC_CONNECTIONS): come back later";
+            match socket {
+                Socket::Plain(stream) => turn_away(stream, why).await,
+                Socket::Tls(stream, _) => turn_away(stream, why).await,
+            }
+        }
+    }
 }
 
-/// What the connection is to be read through, if its client speaks HTTP/2, and as it has to.
-async fn introduced(stream: TcpStream, is_local: bool, tls: Option<Arc<Tls>>) -> Option<(Socket, Client)> {
+/// Says why a connection has to end, and waits a moment for the other side to hear it: closing what was not read resets it.
+async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin, why: &str) {
+    // No stream was looked at, and why not.
+    let mut goaway = [&[0; 7][..], &[ENHANCE_YOUR_CALM], why.as_bytes()].concat();
+    let length = u32::try_from(goaway.len()).unwrap_or_default().to_be_bytes();
+    let head = [&length[1..], &[7, 0, 0, 0, 0, 0]].concat();
+    goaway.splice(0..0, head);
+    let telling = async {
+        stream.write_all(&[&SETTINGS[..], &goaway].concat()).await?;
+        stream.shutdown().await?;
+        while stream.read(&mut [0; 1024]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    drop(timeout(FAREWELL, telling).await);
+}
+
+/// What the connection is to be read through, and the names of its client, if that speaks HTTP/2, and as it has to.
+async fn introduced(stream: TcpStream, is_local: bool, tls: Option<Arc<Tls>>) -> Option<(Socket, Vec<String>)> {
     match (beginning(&stream).await, tls) {
-        (Beginning::Http2, tls) if tls.is_none() || is_local => Some((Socket::Plain(stream), Client::default())),
+        (Beginning::Http2, tls) if tls.is_none() || is_local => Some((Socket::Plain(stream), Vec::new())),
         (Beginning::Tls, Some(tls)) => {
-            let stream =
-                tls.accept(stream).await.inspect_err(|error| tracing::debug!(%error, "this is no TLS")).ok()?;
+            let stream = tls.accept(stream).await;
+            let mut stream = stream.inspect_err(|error| tracing::debug!(%error, "this is no TLS")).ok()?;
             if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return None;
             }
-            let client = Client { names: client_names(&stream) };
-            Some((Socket::Tls(Box::new(stream)), client))
+            // Who says nothing after the handshake has not spoken, either.
+            let mut said = [0; PREFACE.len()];
+            stream.read_exact(&mut said).await.ok()?;
+            let names = client_names(&stream);
+            (said == *PREFACE).then(|| (Socket::Tls(Box::new(stream), PREFACE), names))
         }
         _ => None,
     }
@@ -172,7 +245,13 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Tls(_, said) if !said.is_empty() => {
+                let (now, later) = said.split_at(said.len().min(buf.remaining()));
+                buf.put_slice(now);
+                *said = later;
+                Poll::Ready(Ok(()))
+            }
+            Socket::Tls(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -181,19 +260,19 @@ impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Tls(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Tls(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -26,6 +26,7 @@ mod gate;
 mod incoming;
 pub mod ingest;
 mod keeper;
+mod limits;
 mod lookup;
 mod metrics;
 mod open_tape;
@@ -46,5 +47,6 @@ mod trace;
 mod waveforms;
 mod wish;
 
+pub use limits::Limits;
 pub use recorder::{Recorder, RecorderConfig};
 pub use retention::Retention;

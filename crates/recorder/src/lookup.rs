@@ -13,7 +13,11 @@ use tonic::{Code, Status};
 /// A recording by its id as it came, if the caller may ask about it.
 pub(crate) fn recording(shared: &Shared, caller: &Caller, id: &str) -> Result<Arc<Recording>, Status> {
     let id: RecordingId = id.parse().map_err(|e: NameError| status::invalid("recording_id", e.to_string()))?;
-    let recording = shared.archive.get(id).ok_or_else(|| gone(id))?;
+    let recording = shared.archive.get(id);
+    // Of one that is not theirs to know of the same is said as of one that there is not.
+    let Some(recording) = recording.filter(|recording| caller.sees(&recording.stream)) else {
+        return Err(gate::nothing_shown(caller).unwrap_or_else(|| gone(id)));
+    };
     gate::may(caller, &recording.stream)?;
     Ok(recording)
 }

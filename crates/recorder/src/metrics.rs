@@ -2,14 +2,16 @@
 
 use crate::call::Verdict;
 use crate::ingest::Refusal;
+use crate::limits::OF_ALL;
 use crate::tape::OpenError;
 use livetape_audio::{Entry, FrameCount, SealReason, Spec, StreamName};
+use livetape_service::Rejections;
 use livetape_service::metrics::{Counters, Gauge, Gauges, Histogram, Metrics, MetricsError, SECONDS};
 use livetape_store::Space;
 use std::time::Duration;
 
 /// Why opens and calls are refused. All are shown from the start, so that the first one of a kind is seen as an increase.
-const REFUSALS: [&str; 11] = [
+const REFUSALS: [&str; 12] = [
     "hole",
     "past",
     "half_frame",
@@ -17,6 +19,7 @@ const REFUSALS: [&str; 11] = [
     "unknown_epoch",
     "invalid",
     "too_many_streams",
+    "too_many_recordings",
     "stream_not_allowed",
     "unavailable",
     "storage_full",
@@ -36,6 +39,8 @@ pub(crate) struct Instruments {
     frames: Counters<1>,
     bytes: Counters<1>,
     refusals: Counters<1>,
+    /// What was refused because of a limit.
+    pub(crate) rejections: Rejections,
     storage_full: Gauge,
     gaps: Counters<1>,
     seals: Counters<1>,
@@ -60,6 +65,8 @@ impl Instruments {
         let refusals = m.counters("livetape_recorder_refusals_total", "Refused opens and calls, by kind.", ["kind"])?;
         let seals =
             m.counters("livetape_recorder_sealed_recordings_total", "Sealed recordings, by reason.", ["reason"])?;
+        let rejections = Rejections::new(&m, "livetape_recorder_limit_rejections_total")?;
+        OF_ALL.iter().for_each(|limit| drop(rejections.of(limit)));
         REFUSALS.iter().for_each(|kind| drop(refusals.with([kind])));
         SealReason::ALL.iter().for_each(|reason| drop(seals.with([reason.as_str()])));
         let connected = "1 while a source has the stream open, 0 while its open recording waits for one.";
@@ -83,6 +90,7 @@ impl Instruments {
             frames: m.counters("livetape_recorder_durable_frames_total", "Frames that became durable.", ["stream"])?,
             bytes: m.counters("livetape_recorder_durable_bytes_total", "Audio that became durable.", ["stream"])?,
             refusals,
+            rejections,
             seals,
             gaps: m.counters("livetape_recorder_gaps_total", "Gaps on timelines.", ["stream"])?,
             connected: m.gauges("livetape_recorder_source_connected", connected, ["stream"])?,
@@ -159,7 +167,14 @@ impl Instruments {
         match why {
             OpenError::Full(_) => self.full(),
             OpenError::Unavailable(_) => self.refused("unavailable"),
-            OpenError::TooMany(_) => self.refused("too_many_streams"),
+            OpenError::TooMany(_) => {
+                self.rejections.of("streams").inc();
+                self.refused("too_many_streams");
+            }
+            OpenError::TooManyRecordings(_) => {
+                self.rejections.of("recordings").inc();
+                self.refused("too_many_recordings");
+            }
             OpenError::Forbidden(_) => self.refused("stream_not_allowed"),
         }
     }

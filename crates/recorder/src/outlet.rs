@@ -9,6 +9,7 @@ use crate::gate::Right;
 use crate::status;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use livetape_service::metrics::Counter;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -105,12 +106,13 @@ pub(crate) struct Outlets {
     shutdown: CancellationToken,
     stall: Duration,
     rooms: Arc<Semaphore>,
+    full: Counter,
 }
 
 impl Outlets {
-    /// Calls are tracked by `calls` and end with `shutdown`.
-    pub(crate) fn new(calls: TaskTracker, shutdown: CancellationToken) -> Self {
-        Self { calls, shutdown, stall: STALL, rooms: Arc::new(Semaphore::new(MAX_CALLS)) }
+    /// Calls are tracked by `calls` and end with `shutdown`; those for which there is no room are counted by `full`.
+    pub(crate) fn new(calls: TaskTracker, shutdown: CancellationToken, full: Counter) -> Self {
+        Self { calls, shutdown, stall: STALL, rooms: Arc::new(Semaphore::new(MAX_CALLS)), full }
     }
 
     /// Answers a call by `work`, until the deadline that its `metadata` names, or the end of the right to it.
@@ -129,6 +131,7 @@ impl Outlets {
     {
         let room = Arc::clone(&self.rooms).try_acquire_owned();
         let full = |_| {
+            self.full.inc();
             status::later(Code::ResourceExhausted, "TOO_MANY_CALLS", "too many calls read at once; ask again later")
         };
         let room = room.map_err(full)?;
@@ -164,7 +167,8 @@ mod tests {
     use super::*;
 
     fn outlets(stall: Duration) -> Outlets {
-        Outlets { stall, ..Outlets::new(TaskTracker::new(), CancellationToken::new()) }
+        let full = livetape_service::Metrics::default().counter("livetape_test_total", "In a test.").unwrap();
+        Outlets { stall, ..Outlets::new(TaskTracker::new(), CancellationToken::new(), full) }
     }
 
     fn counting(outlets: &Outlets, limit: Option<&'static str>) -> Answers<u32> {

@@ -3,9 +3,10 @@
 use crate::archive::Archive;
 use crate::board::Board;
 use crate::committer::Committer;
-use crate::incoming::incoming;
+use crate::incoming::{Doors, incoming};
 use crate::ingest::Position;
 use crate::keeper::Keeper;
+use crate::limits::{Limits, NAMES};
 use crate::metrics::Instruments;
 use crate::open_tape::OpenTape;
 use crate::retention::{self, Retention};
@@ -17,7 +18,7 @@ use crate::waveforms::{self, Waveforms};
 use anyhow::Context;
 use livetape_access::{Access, Grants};
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, StreamRules, Tail};
-use livetape_service::{Metrics, Readiness, Tasks, Tls, TlsFiles};
+use livetape_service::{Limiter, Metrics, Proxies, Readiness, Tasks, Tls, TlsFiles};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
 use livetape_tail::Publisher;
 use std::collections::BTreeMap;
@@ -56,6 +57,10 @@ pub struct RecorderConfig {
     pub rules: StreamRules,
     /// How much is kept.
     pub retention: Retention,
+    /// Bounds.
+    pub limits: Limits,
+    /// Proxies that are believed when they say for whom they call. None by default.
+    pub proxies: Proxies,
     /// The disk, which tests let fail.
     pub disk: Disk,
 }
@@ -68,7 +73,7 @@ pub struct Recorder {
     open: Vec<OpenTape>,
     unsealed: Vec<Unsealed>,
     retention: Retention,
-    tls: Option<Arc<Tls>>,
+    doors: Doors,
 }
 
 /// A recording that has ended, and that the disk has not let be sealed.
@@ -112,6 +117,13 @@ impl Recorder {
         let addr = listener.local_addr()?;
         let instruments = Arc::new(Instruments::new()?);
         let committer = Committer::start(&dir, config.sync_interval, Arc::clone(&instruments))?;
+        let doors = Doors {
+            tls,
+            limiter: Arc::new(Limiter::new(config.limits.clients.clone(), NAMES, &instruments.rejections)),
+            proxies: Arc::new(config.proxies),
+            most: config.limits.connections,
+            full: instruments.rejections.of("grpc_connections"),
+        };
         let shared = Arc::new(Shared {
             dir,
             access,
@@ -121,12 +133,13 @@ impl Recorder {
             resume_window: config.resume_window,
             roll_after: config.roll_after,
             rules: config.rules,
+            limits: config.limits,
             instruments,
             waveforms: Waveforms::default(),
         });
         let recovering = Arc::clone(&shared);
         let (open, unsealed) = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;
-        Ok(Self { listener, addr, shared, open, unsealed, retention: config.retention, tls })
+        Ok(Self { listener, addr, shared, open, unsealed, retention: config.retention, doors })
     }
 
     /// Where sources connect.
@@ -169,8 +182,8 @@ impl Recorder {
         }
         let calls = TaskTracker::new();
         let keeper = Keeper::new(Arc::clone(&self.shared), Arc::clone(&streams));
-        let server = server::router(&self.shared, &streams, &keeper, &calls, &shutdown).await?;
-        let incoming = incoming(self.listener, self.tls);
+        let server = server::router(&self.shared, &streams, &keeper, &calls, &shutdown, &self.doors).await?;
+        let incoming = incoming(self.listener, self.doors);
         let (stopping, all_ended) = (shutdown.clone(), CancellationToken::new());
         let ended = all_ended.clone();
         tasks.spawn("grpc", async move {

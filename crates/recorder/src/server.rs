@@ -2,6 +2,7 @@
 
 use crate::catalogue_service::Catalogues;
 use crate::gate::GateLayer;
+use crate::incoming::Doors;
 use crate::keeper::Keeper;
 use crate::operation_service::Operations;
 use crate::outlet::Outlets;
@@ -35,14 +36,20 @@ pub(crate) async fn router(
     keeper: &Keeper,
     calls: &TaskTracker,
     shutdown: &CancellationToken,
+    doors: &Doors,
 ) -> anyhow::Result<Router<Stack<GateLayer, Identity>>> {
-    let outlets = Outlets::new(calls.clone(), shutdown.clone());
     let instruments = Arc::clone(&shared.instruments);
+    let outlets = Outlets::new(calls.clone(), shutdown.clone(), instruments.rejections.of("calls"));
     let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
     let tapes = Tapes::new(Arc::clone(shared), outlets);
     let operations = Operations::new(Arc::clone(shared), keeper.clone());
-    let gate = GateLayer { access: Arc::clone(&shared.access), instruments: Arc::clone(&shared.instruments) };
+    let gate = GateLayer {
+        access: Arc::clone(&shared.access),
+        instruments: Arc::clone(&shared.instruments),
+        limiter: Arc::clone(&doors.limiter),
+        proxies: Arc::clone(&doors.proxies),
+    };
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<IngestServiceServer<Ingest>>().await;
     reporter.set_serving::<CatalogueServiceServer<Catalogues>>().await;

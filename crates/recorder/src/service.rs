@@ -249,6 +249,7 @@ fn open_status(error: OpenError) -> Status {
     match error {
         OpenError::Full(text) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
         OpenError::TooMany(text) => status::later(Code::ResourceExhausted, "TOO_MANY_STREAMS", text),
+        OpenError::TooManyRecordings(text) => status::later(Code::ResourceExhausted, "TOO_MANY_RECORDINGS", text),
         OpenError::Unavailable(text) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
         OpenError::Forbidden(text) => status::refused(Code::PermissionDenied, "STREAM_NOT_ALLOWED", [], text),
     }

@@ -4,6 +4,7 @@
 //! and the numbers that matter; `BadRequest` for a field that is wrong; `RetryInfo` where the same may go well later.
 //! docs/grpc.md lists the reasons.
 
+use livetape_service::Exceeded;
 use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -41,6 +42,18 @@ pub(crate) fn later(code: Code, reason: &str, text: impl Into<String>) -> Status
     let mut details = details(reason, []);
     details.set_retry_info(Some(AGAIN));
     Status::with_error_details(code, text, details)
+}
+
+/// A client has come to a limit.
+pub(crate) fn limited(exceeded: &Exceeded) -> Status {
+    limit(exceeded.limit, format!("{exceeded}: {}", exceeded.hint()), exceeded.again)
+}
+
+/// There is no more of something, by the name of its limit.
+pub(crate) fn limit(name: &str, text: impl Into<String>, again: Duration) -> Status {
+    let mut details = details("LIMIT_REACHED", [("limit", name.to_owned())]);
+    details.set_retry_info(Some(again));
+    Status::with_error_details(Code::ResourceExhausted, text, details)
 }
 
 /// The recorder is stopping.

@@ -14,6 +14,7 @@ use crate::board::Board;
 use crate::call::{Call, CallId, Command, Granted, Progress, Verdict};
 use crate::committer::{Committed, Committer};
 use crate::ingest::{Decision, Message, Position, Refusal};
+use crate::limits::Limits;
 use crate::metrics::{Instruments, OnAir};
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) resume_window: Duration,
     pub(crate) roll_after: Duration,
     pub(crate) rules: StreamRules,
+    pub(crate) limits: Limits,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) waveforms: Waveforms,
 }
@@ -260,6 +262,9 @@ impl Stream {
         match self.open.as_ref().map(|open| open.recording.spec == opening.spec) {
             Some(true) => self.reopen(opening).await,
             Some(false) => {
+                if let Err(error) = self.has_room() {
+                    return Ok(Err(error));
+                }
                 let epoch = self.next_epoch();
                 let next = Next::Wanted(Box::new(opening.clone()), epoch);
                 self.end_recording(SealReason::SpecChanged, Some(next)).await
@@ -290,8 +295,23 @@ impl Stream {
         Ok(Ok(()))
     }
 
+    /// Whether a source may have a new recording. What is open rolls in any case.
+    fn has_room(&self) -> Result<(), OpenError> {
+        let most = self.shared.limits.recordings;
+        if self.shared.archive.all.len() < most {
+            return Ok(());
+        }
+        let text = format!(
+            "this recorder keeps {most} recordings, which is the most (LIVETAPE_LIMIT_RECORDINGS): delete some"
+        );
+        Err(OpenError::TooManyRecordings(text))
+    }
+
     /// The stream's first recording, or the first after one that was sealed.
     async fn begin(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
+        if let Err(error) = self.has_room() {
+            return Ok(Err(error));
+        }
         let epoch = self.next_epoch();
         match tape::create(&self.shared, opening.clone(), epoch).await? {
             Ok(tape) => {

@@ -17,8 +17,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Messages that wait for one stream's task.
 const QUEUE: usize = 8;
-/// Most streams of one recorder that have a source, or had one a minute ago.
-const MAX_STREAMS: usize = 4096;
 /// How long an open may take: it waits for a sync.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -66,8 +64,11 @@ impl Streams {
                 return Ok(queue.clone());
             }
             queues.retain(|_, queue| !queue.is_closed());
-            if queues.len() >= MAX_STREAMS {
-                let text = format!("this recorder has {MAX_STREAMS} streams, which is the most; open again later");
+            let most = self.shared.limits.streams;
+            if queues.len() >= most {
+                let text = format!(
+                    "this recorder has {most} streams, which is the most (LIVETAPE_LIMIT_STREAMS); open again later"
+                );
                 return Err(OpenError::TooMany(text));
             }
             let queue = self.start(name.clone(), None);

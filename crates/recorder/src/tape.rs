@@ -23,6 +23,9 @@ pub(crate) enum OpenError {
     /// The recorder has as many streams as it may.
     #[error("{0}")]
     TooMany(String),
+    /// The recorder keeps as many recordings as it may.
+    #[error("{0}")]
+    TooManyRecordings(String),
     /// Sources may not open this stream.
     #[error("{0}")]
     Forbidden(String),

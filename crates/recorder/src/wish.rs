@@ -75,9 +75,10 @@ impl From<OpenError> for Refused {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Full(text) => Self::Full(text),
-            OpenError::Unavailable(text) | OpenError::TooMany(text) | OpenError::Forbidden(text) => {
-                Self::Unavailable(text)
-            }
+            OpenError::Unavailable(text)
+            | OpenError::TooMany(text)
+            | OpenError::TooManyRecordings(text)
+            | OpenError::Forbidden(text) => Self::Unavailable(text),
         }
     }
 }

@@ -48,6 +48,8 @@ impl Guarded {
         let access = Access::load(&dir.path().join("access.toml"), Grants::default()).unwrap();
         let mut config = config(&data);
         config.access = Some(access);
+        // There are more rows than one may guess.
+        config.limits.clients.failed_proofs = 10_000;
         Self { recorder: start(config).await, mine, theirs, token, other, dir }
     }
 
@@ -138,7 +140,10 @@ async fn each_row_with_and_without_the_right() {
         );
         if let Needs::On(_) = row.needs {
             let elsewhere = house.call(row, Some(&house.other), stream, id).await;
-            assert_eq!(elsewhere, Code::PermissionDenied, "{row:?} with a right on another stream");
+            // Who names the stream learns nothing by being refused; who names a recording is told nothing of it.
+            let named = ["/Ingest", "BeginRecording", "DeleteStream"].iter().any(|name| row.path.ends_with(name));
+            let refused = if named { Code::PermissionDenied } else { Code::NotFound };
+            assert_eq!(elsewhere, refused, "{row:?} with a right on another stream");
         }
     }
     // Changes last, and the end of the stream at the very end.
@@ -172,8 +177,18 @@ async fn lists_show_what_one_may_hear() {
         }
     }
     assert_eq!(seen.join(" "), house.mine);
-    let theirs = v1::GetRecordingRequest { recording_id: house.theirs.clone() };
-    assert_eq!(catalogue.get_recording(theirs).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(recordings.next, None, "that there are others is not told");
+    let one = v1::ListRecordingsRequest { limit: 1, ..Default::default() };
+    assert_eq!(catalogue.list_recordings(one).await.unwrap().into_inner().next, None);
+    // One that is theirs looks like one that there is not.
+    let asked = async |id: &str| {
+        let request = v1::GetRecordingRequest { recording_id: id.into() };
+        let refused = catalogue.clone().get_recording(request).await.unwrap_err();
+        (refused.code(), refused.message().replace(id, "ID"))
+    };
+    let nowhere = house.theirs.replace(&house.theirs[30..], &"f".repeat(6));
+    assert_eq!(asked(&house.theirs).await, asked(&nowhere).await);
+    assert_eq!(asked(&house.theirs).await.0, Code::NotFound);
     drop(changes);
     house.recorder.stop().await;
 }

@@ -6,10 +6,13 @@
 
 pub mod config;
 pub mod descriptors;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
+pub mod networks;
 pub mod ops;
 pub mod propagation;
+pub mod proxies;
 pub mod reply;
 pub mod signals;
 pub mod systemd;
@@ -19,8 +22,11 @@ pub mod traces;
 
 pub use config::ConfigError;
 pub use descriptors::Clients;
+pub use limits::{ClientLimits, Exceeded, Limiter, Rejections};
 pub use metrics::Metrics;
+pub use networks::{Network, Networks};
 pub use ops::{OpsListener, Readiness};
 pub use propagation::TraceContext;
+pub use proxies::{Proxies, ProxyHeader, Reached};
 pub use tasks::Tasks;
 pub use tls::{Tls, TlsFiles};

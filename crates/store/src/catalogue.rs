@@ -255,12 +255,27 @@ impl Catalogue {
         shelf.recordings.get(before).cloned()
     }
 
+    /// How many recordings there are.
+    pub fn len(&self) -> usize {
+        self.read().by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// A page of recordings.
     pub fn list(&self, query: &Query) -> Page {
+        self.list_of(query, |_| true)
+    }
+
+    /// A page of recordings of those streams that `wanted` takes, as if there were no others.
+    pub fn list_of(&self, query: &Query, wanted: impl Fn(&StreamName) -> bool) -> Page {
         let (shelves, limit) = (self.read(), query.limit.max(1));
         let asked: Vec<&Shelf> = match &query.stream {
-            Some(stream) => shelves.by_stream.get(stream).into_iter().collect(),
-            None => shelves.by_stream.values().collect(),
+            Some(stream) => shelves.by_stream.get(stream).filter(|_| wanted(stream)).into_iter().collect(),
+            None => shelves.by_stream.iter().filter(|(name, _)| wanted(name)).map(|(_, shelf)| shelf).collect(),
         };
         // The next recording of each stream, the oldest of them on top.
         let next = |shelf: usize, from: usize| {

@@ -152,11 +152,13 @@ impl Stored {
         Ok(self.file.read_now(block.room(), self.offset)?.then(|| block.filled()))
     }
 
-    /// Whether [`Stored::send`] will hardly have to wait for the disk, as far as the ends of these bytes say.
+    /// Whether [`Stored::send`] will hardly have to wait for the disk, as far as one byte of each piece says that the kernel reads
+    /// at a time.
     pub fn is_at_hand(&self) -> bool {
-        let last = self.offset.saturating_add(self.len.saturating_sub(1) as u64);
-        let is_here = |at| self.file.read_now(&mut [0], at).unwrap_or(false);
-        is_here(last) && (self.len <= READ_AHEAD || is_here(self.offset))
+        let last = self.len.saturating_sub(1);
+        let is_here = |at: usize| self.file.read_now(&mut [0], self.offset.saturating_add(at as u64)).unwrap_or(false);
+        // The end first: of what was not read at all that is missing, too.
+        is_here(last) && (0..last).step_by(READ_AHEAD).skip(usize::from(last < READ_AHEAD)).all(is_here)
     }
 
     /// Hands some of the bytes from the `from`th on to a socket, without copying them, and says how many.
@@ -166,5 +168,30 @@ impl Stored {
     pub fn send(&self, socket: &impl AsFd, from: usize) -> io::Result<usize> {
         let rest = self.slice(from..self.len);
         self.file.send(socket.as_fd(), rest.offset, rest.len)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::fs::{Advice, fadvise};
+    use std::num::NonZeroU64;
+
+    #[test]
+    fn what_is_missing_in_the_middle_is_not_at_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audio");
+        std::fs::write(&path, vec![1; 8 * READ_AHEAD]).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        file.sync_all().unwrap();
+        let disk_file = Arc::new(Disk::default().open(&path).unwrap());
+        let stored = Stored { file: Arc::clone(&disk_file), offset: 0, len: 8 * READ_AHEAD };
+        stored.read().unwrap();
+        assert!(stored.is_at_hand() && stored.slice(5..10).is_at_hand());
+        fadvise(&file, 3 * READ_AHEAD as u64, NonZeroU64::new(2 * READ_AHEAD as u64), Advice::DontNeed).unwrap();
+        // A file system in memory keeps it.
+        let is_kept = disk_file.read_now(&mut [0], 4 * READ_AHEAD as u64).unwrap();
+        assert_eq!(stored.is_at_hand(), is_kept);
+        assert!(stored.slice(0..2 * READ_AHEAD).is_at_hand());
     }
 }

@@ -263,7 +263,7 @@ impl Livetape {
                     anyhow::bail!("{} did not say {prefix:?}: {why}, {end:?}; its log:\n{}", self.role, self.log());
                 }
             };
-            if let Some(address) = line.strip_prefix(prefix) {
+            if let Some(address) = line.replacen("https://", "http://", 1).strip_prefix(prefix) {
                 let address = address.trim_end_matches('/');
                 return address.parse().with_context(|| format!("{line:?} has no address"));
             }

@@ -185,3 +185,78 @@ async fn without_a_file_everybody_is_anonymous() {
     assert!(!access.is_configured() && !access.look());
     assert!(!format!("{access:?}").contains(access.insider().reveal()));
 }
+
+#[tokio::test]
+async fn what_was_taken_back_between_proof_and_permit_is_not_allowed() {
+    let house = house();
+    let who = house.who(Shown::Bearer(house.token.clone())).await.unwrap();
+    let good = toml(house.hash, &house.password, "");
+    let permit = |who: &Identity, stream: Option<&str>| {
+        let stream = stream.map(|name| name.parse().unwrap());
+        house.access.permit(who.clone(), Right::Listen, stream, wall_clock()).err()
+    };
+    house.write(&good.replacen("grants = [\"listen:a\"]", "grants = [\"listen:a\", \"export:b\"]", 1));
+    assert!(house.access.look());
+    assert_eq!(permit(&who, Some("a")), None, "it still may this");
+    assert_eq!(permit(&who, None), Some(Refusal::Revoked), "what it sees was chosen by what it might then");
+    house.write(&good.replacen("grants = [\"listen:a\"]", "grants = [\"listen:b\"]", 1));
+    assert!(house.access.look());
+    assert!(matches!(permit(&who, Some("a")), Some(Refusal::NoRight { .. })));
+    house.write(&good.replacen(&house.hash.to_string(), &"0".repeat(64), 1));
+    assert!(house.access.look());
+    assert_eq!(permit(&who, Some("a")), Some(Refusal::Revoked));
+}
+
+#[tokio::test]
+async fn an_address_allows_what_its_key_allows_now() {
+    let house = house();
+    let key = UrlKey::new("k", house.url_key.reveal()).unwrap();
+    let signature = key.sign("/x", Rights::of([Right::Listen]), soon(), soon()).unwrap().to_string();
+    let permit = house.permit(Shown::Url { path: "/x".into(), signature }).await;
+    let account = permit.identity().account().map(|account| format!("{account:?}"));
+    assert!(account.is_some_and(|shown| !shown.contains("[")), "says nothing of the signature");
+    let ended = tokio::spawn(permit.ended());
+    let good = toml(house.hash, &house.password, "");
+    house.write(&good.replacen("[\"listen:a\", \"manage:*\"]", "[\"listen:a\"]", 1));
+    assert!(house.access.look());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!ended.is_finished(), "the address was not for what is gone");
+    house.write(&good.replacen("[\"listen:a\", \"manage:*\"]", "[\"listen:b\", \"manage:*\"]", 1));
+    assert!(house.access.look());
+    assert_eq!(ended.await.unwrap(), Ended::Revoked);
+}
+
+/// So many tries are left.
+struct Few(std::sync::atomic::AtomicI32);
+
+impl Tries for Few {
+    fn failed(&self) -> Result<(), Duration> {
+        let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if left > 0 { Ok(()) } else { Err(Duration::from_secs(7)) }
+    }
+    fn held(&self) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_is_told_to_stop_and_who_is_right_is_let_in() {
+    let (house, few) = (house(), Few(3.into()));
+    let shows = async |shown: Shown| house.access.identify_by(&shown, &few, wall_clock()).await;
+    let basic = |password: &str| Shown::Basic { user: "u".into(), password: Secret::new(password) };
+    let again = Duration::from_secs(7);
+    assert!(shows(basic("password")).await.is_ok(), "which takes none away");
+    assert_eq!(shows(basic("passwort")).await.unwrap_err(), Unproven::Password);
+    for _ in 0..2 {
+        assert_eq!(shows(Shown::Bearer(mint().unwrap())).await.unwrap_err(), Unproven::Token);
+    }
+    // What takes long is not looked at any more; what does not is, so that nobody is shut out.
+    assert_eq!(shows(basic("passworz")).await.unwrap_err(), Unproven::TooOften { why: None, again });
+    let token = shows(Shown::Bearer(mint().unwrap())).await.unwrap_err();
+    assert_eq!(token, Unproven::TooOften { why: Some(Box::new(Unproven::Token)), again });
+    assert!(token.to_string().starts_with("the token is not known here; and too much"), "{token}");
+    assert!(shows(Shown::Bearer(house.token.clone())).await.is_ok());
+    assert!(shows(basic("password")).await.is_ok(), "known to be right");
+    assert!(shows(Shown::Nothing).await.is_ok());
+    assert_eq!(shows(Shown::Bearer(house.jwt(60, "x"))).await.unwrap().way(), Way::Jwt);
+}

@@ -107,6 +107,16 @@ const REFUSALS: &[Refusal] = &[
         None,
     ),
     refusal(
+        429,
+        "TooManyRequests",
+        "A client has taken as much as it may at once, or has failed too often to prove who it is.",
+        (
+            "there are at most 200 requests in a second from one address",
+            "come back later; whoever looks after this service can allow more with LIVETAPE_LIMIT_REQUEST_RATE_PER_ADDRESS",
+        ),
+        Some("Retry-After"),
+    ),
+    refusal(
         500,
         "InternalServerError",
         "Nobody's fault outside; details are in the gateway's log.",
@@ -165,7 +175,7 @@ pub(super) fn components() -> Map<String, Value> {
 fn component(refusal: &Refusal) -> Value {
     let (error, hint) = refusal.example;
     let mut headers = with_headers(refusal.header);
-    if refusal.status == 503
+    if matches!(refusal.status, 429 | 503)
         && let Some(headers) = headers.as_object_mut()
     {
         // Who is turned away at the door gets only what matters.
@@ -195,7 +205,7 @@ pub(super) fn refusals(operation: &Operation, row: &Endpoint) -> Map<String, Val
         404 | 414 => has_names,
         405 | 408 | 409 | 413 | 415 | 502 | 507 => by_recorder,
         500 | 501 => needs_right,
-        503 => true,
+        429 | 503 => true,
         _ => false,
     };
     let refer = |refusal: &Refusal| {
@@ -222,6 +232,7 @@ pub(super) fn preflight() -> Value {
         "400": { "$ref": "#/components/responses/BadRequest" },
         "421": { "$ref": "#/components/responses/MisdirectedRequest" },
         "431": { "$ref": "#/components/responses/HeaderFieldsTooLarge" },
+        "429": { "$ref": "#/components/responses/TooManyRequests" },
         "503": { "$ref": "#/components/responses/ServiceUnavailable" },
     })
 }

@@ -9,17 +9,20 @@
     reason = "a test that unwraps says all there is to say"
 )]
 
+mod access;
 mod addresses;
 mod client;
 mod clips;
 mod connections;
 mod events;
 mod house;
+mod limits;
 mod listings;
 mod live;
 mod marks;
 mod metrics;
 mod peaks;
+mod proxies;
 mod ranges;
 mod sending;
 mod tls;

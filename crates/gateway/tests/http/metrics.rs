@@ -57,7 +57,7 @@ async fn listeners_bytes_requests_and_resets() {
     let others = [Client::connect(house.addr).await, Client::connect(house.addr).await];
     let mut third = Client::connect(house.addr).await;
     assert_eq!(third.head(false).await.status, 503);
-    assert_eq!(house.count("livetape_gateway_refused_connections_total"), 1);
+    assert_eq!(house.count("livetape_gateway_limit_rejections_total{limit=\"connections\"}"), 1);
     drop(others);
     // Nothing more is recorded.
     assert_eq!(client.rest(&mut reply).await.1, Ending::Cut);

@@ -71,3 +71,58 @@ async fn what_is_not_in_the_file_any_more_is_not_made_up() {
     assert!((heard.len() as u64) < 60 * SECOND, "it was cut");
     assert!(heard == expected(0, heard.len() as u64), "what came was right");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_fails_is_no_end_where_closing_is_one() {
+    let house = House::new().await;
+    let mut deck = house.record("live", MINUTE);
+    deck.play(40 * RATE);
+    let mut client = Client::connect(house.addr).await;
+    client.send(&format!("GET /recordings/{}/audio.pcm HTTP/1.0\r\n\r\n", deck.id)).await;
+    let mut reply = client.head(false).await;
+    assert_eq!((reply.status, reply.header("content-length")), (200, None));
+    let (first, _) = client.take(&mut reply, 100).await;
+    let folder = house.data.path().join("live").join(deck.id.to_string());
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "pcm") {
+            std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(0).unwrap();
+        }
+    }
+    let (rest, ending) = client.rest(&mut reply).await;
+    assert_eq!(ending, Ending::Reset, "after {} bytes", rest.len());
+    let heard = [first, rest].concat();
+    assert!(heard == expected(0, heard.len() as u64), "what came was right");
+}
+
+/// Bytes that the kernel holds for the client at this port, as the gateway's side of the connection says.
+#[cfg(target_os = "linux")]
+fn held_for(port: u16, server: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = (format!(":{server:04X}"), format!(":{port:04X}"));
+    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row =
+        row.into_iter().find(|row| row[1].ends_with(&ends.0) && row[2].ends_with(&ends.1)).expect("the connection");
+    u64::from_str_radix(row[4].split(':').next().unwrap(), 16).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn little_lies_with_the_kernel_for_a_live_listener() {
+    let house = House::new().await;
+    let mut deck = house.record("live", MINUTE);
+    deck.play(40 * RATE);
+    let finished = house.finished("other", MINUTE, 40 * RATE);
+    let mut held = Vec::new();
+    for target in ["/streams/live/live.pcm?offset=30".to_owned(), format!("/recordings/{finished}/audio.pcm")] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let mut stream = socket.connect(house.addr).await.unwrap();
+        let text = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, text.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        held.push(held_for(stream.local_addr().unwrap().port(), house.addr.port()));
+    }
+    // Half of 64 KiB has to leave before more is written; a write may go past it by what the kernel takes at once.
+    assert!(held[0] <= 192 * KIB, "{held:?} bytes, live and not");
+    assert!(held[0] >= 16 * KIB && held[1] > held[0], "{held:?} bytes, live and not");
+}

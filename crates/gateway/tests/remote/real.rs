@@ -29,6 +29,8 @@ async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationTok
         roll_after: Duration::from_secs(86_400),
         rules: Default::default(),
         retention: Default::default(),
+        limits: Default::default(),
+        proxies: Default::default(),
         disk: Disk::default(),
     };
     let recorder = Recorder::bind(config, Arc::new(MemoryTails::default())).await.unwrap();

@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod capture;
+pub(crate) mod clients;
 pub(crate) mod gateway;
 pub(crate) mod recorder;
 pub(crate) mod tls;
@@ -86,6 +87,11 @@ pub(crate) struct File {
     read: Option<gateway::Read>,
     hosts: Option<Vec<String>>,
     cors_origins: Option<Vec<String>>,
+    trusted_proxies: Option<Vec<livetape_service::Network>>,
+    proxy_header: Option<livetape_service::ProxyHeader>,
+    unlimited: Option<Vec<livetape_service::Network>>,
+    #[serde(default)]
+    limits: clients::FileLimits,
     access: Option<PathBuf>,
     anonymous: Option<Vec<access::Anonymous>>,
     sync_interval: Option<Span>,

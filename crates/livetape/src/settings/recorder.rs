@@ -94,6 +94,8 @@ impl RecorderFlags {
                 max_bytes: size(self.keep_size, file.keep_size),
                 min_free_bytes: size(self.keep_free, file.keep_free),
             },
+            limits: Default::default(),
+            proxies: Default::default(),
             disk: Disk::default(),
         })
     }

@@ -1,6 +1,7 @@
 //! Layers of settings, and what is refused.
 
 use super::capture::CaptureFlags;
+use super::clients::{LimitFlags, ProxyFlags};
 use super::gateway::GatewayFlags;
 use super::recorder::RecorderFlags;
 use super::*;
@@ -23,6 +24,10 @@ struct Line {
     gateway: GatewayFlags,
     #[command(flatten)]
     capture: CaptureFlags,
+    #[command(flatten)]
+    proxies: ProxyFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 struct Settings {
@@ -39,8 +44,17 @@ fn merged(line: &[&str], file: &str) -> Result<Settings, String> {
     let policy = line.access.policy(&file).map_err(text)?;
     Ok(Settings {
         sources: line.capture.sources(&file).map_err(text)?,
-        recorder: line.recorder.config(&line.data, &policy, &file).map_err(text)?,
-        gateway: line.gateway.config(&policy, &file).map_err(text)?,
+        recorder: line
+            .recorder
+            .config(&line.data, &policy, &file)
+            .and_then(|config| line.limits.recorder(config, &file))
+            .map_err(text)?,
+        gateway: line
+            .gateway
+            .config(&policy, &file)
+            .and_then(|config| line.limits.gateway(config, &file))
+            .map(|config| GatewayConfig { proxies: line.proxies.proxies(&file), ..config })
+            .map_err(text)?,
     })
 }
 
@@ -70,7 +84,7 @@ fn flags_come_before_the_file() {
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let cases: [(&[&str], &str, &str); 7] = [
+    let cases: [(&[&str], &str, &str); 13] = [
         (&["--rate", "1"], "", "1 Hz"),
         (&["--channels", "9"], "", "9 channels"),
         (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "1 times --stream and 2 times --source"),
@@ -78,6 +92,12 @@ fn what_cannot_be_is_refused_by_name() {
         (&["--sync-interval", "2s"], "", "sync_interval"),
         (&["--sync-interval", "1ms"], "", "sync_interval"),
         (&[], "[[source]]\nstream = \"a\"\nsource = \"gramophone\"", "stream a"),
+        (&["--limit-listeners", "0"], "", "limits.listeners (LIVETAPE_LIMIT_LISTENERS)"),
+        (&[], "[limits]\nrecordings = 4000000000", "1 to 10000000 are possible"),
+        (&["--limit-head-size", "1KB"], "", "LIVETAPE_LIMIT_HEAD_SIZE"),
+        (&["--limit-stall", "1ms"], "", "LIVETAPE_LIMIT_STALL"),
+        (&[], "[limits]\nlisteners_per_adress = 1", "listeners_per_adress"),
+        (&[], "trusted_proxies = [\"proxy.example\"]", "192.0.2.7 or 10.0.0.0/8"),
     ];
     for (line, file, word) in cases {
         let error = merged(line, file).err().unwrap_or_default();
@@ -90,11 +110,32 @@ fn what_cannot_be_is_refused_by_name() {
 }
 
 #[test]
+fn limits_and_proxies_of_flags_and_file() {
+    let file = "trusted_proxies = [\"10.0.0.0/8\"]\nproxy_header = \"forwarded\"\nunlimited = []\n\
+                [limits]\nlisteners = 5\nfailed_proofs = 6\nstreams = 7\nhead_size = \"16KiB\"";
+    let settings = merged(&["--limit-listeners", "8", "--unlimited", "192.0.2.1,::/0"], file).unwrap();
+    let Settings { gateway, recorder, .. } = settings;
+    assert_eq!((gateway.limits.bodies, gateway.limits.head, recorder.limits.streams), (8, 16 << 10, 7));
+    assert_eq!((gateway.clients.failed_proofs, recorder.limits.clients.failed_proofs), (6, 6));
+    let is_in = |networks: &livetape_service::Networks, ip: &str| networks.contain(ip.parse().unwrap());
+    assert!(is_in(&gateway.clients.unlimited, "192.0.2.1") && !is_in(&gateway.clients.unlimited, "127.0.0.1"));
+    assert!(is_in(&recorder.limits.clients.unlimited, "2001:db8::1") && is_in(&gateway.proxies.trusted, "10.1.2.3"));
+    assert_eq!(gateway.proxies.header, livetape_service::ProxyHeader::Forwarded);
+    let none = merged(&["--unlimited", "none"], "").unwrap().gateway.clients.unlimited;
+    assert!(none.is_empty() && merged(&[], "unlimited = []").unwrap().gateway.clients.unlimited.is_empty());
+    for bad in [["--unlimited", "everybody"], ["--trusted-proxies", "10.0.0.0/40"], ["--proxy-header", "x-real-ip"]] {
+        assert!(merged(&bad, "").is_err(), "{bad:?}");
+    }
+}
+
+#[test]
 fn the_documented_file_says_what_is_built_in() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/livetape.toml")).unwrap();
     let [documented, built_in] = [text.as_str(), ""].map(|file| merged(&[], file).unwrap());
     assert_eq!(format!("{:?}", documented.gateway), format!("{:?}", built_in.gateway));
-    let of = |r: &RecorderConfig| (r.data_dir.clone(), r.grpc_addr, r.sync_interval, r.resume_window, r.roll_after);
+    let of = |r: &RecorderConfig| {
+        (r.data_dir.clone(), r.grpc_addr, r.sync_interval, r.resume_window, r.roll_after, r.limits.clone())
+    };
     assert_eq!(of(&documented.recorder), of(&built_in.recorder));
     assert_eq!(streams(&documented), streams(&built_in));
     // The commented source is a valid one.

@@ -32,6 +32,8 @@ pub fn config(folder: &Path) -> RecorderConfig {
         roll_after: Duration::from_secs(86_400),
         rules: Default::default(),
         retention: Retention::default(),
+        limits: Default::default(),
+        proxies: Default::default(),
         disk: Disk::default(),
     }
 }
