@@ -30,7 +30,7 @@ help:
 	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
 	@echo 'make clients  Firefox, Chromium, VLC, mpv, GStreamer, ffmpeg and curl on a recording that grows; writes'
 	@echo '              docs/players.md (CLIENT= only one)'
-	@echo 'make check    formatting, lints, documentation, the gRPC contract, scripts'
+	@echo 'make check    formatting, lints, documentation, licences, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte; send $(CASES) random requests to each operation of HTTP (KILLS= FAULTS= CASES=)'
 	@echo 'make fuzz     feed garbage to what reads files, a minute for each target (SECONDS=)'
@@ -61,6 +61,7 @@ check:
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(LOCKED) -p livetape-tests --test clients -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
+	scripts/deny.py
 	scripts/proto.sh check
 	scripts/k8s.sh
 	scripts/units.sh
