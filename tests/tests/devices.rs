@@ -8,12 +8,15 @@ use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http;
 use livetape_testkit::process::{Livetape, Start, command};
+use livetape_testkit::proxy::{Cut, Proxy};
 use livetape_testkit::spawn::{self, Finished};
 use livetape_testkit::wait;
 use livetape_tests::counting;
 use livetape_tests::growing::{SECOND, SOON};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -96,10 +99,10 @@ fn a_card_that_gives_nothing_is_waited_for() -> Result<()> {
     recorder.stop()
 }
 
-/// What a card plays of it, without silence, and what was said about it.
-fn played(alsa: &Alsa, livetape: &Livetape, args: &[&str]) -> Result<(Vec<u8>, String)> {
+/// What the card `out0` plays of it, without silence, and what was said about it.
+fn played(alsa: &Alsa, gateway: SocketAddr, args: &[&str]) -> Result<(Vec<u8>, String)> {
     let mut speaker = alsa.speaker("out0")?;
-    let mut play = command(["play", "--url", livetape.url("").as_str(), "--buffer-frames", "480"])?;
+    let mut play = command(["play", "--url", &format!("http://{gateway}"), "--buffer-frames", "480"])?;
     let said = tempfile::NamedTempFile::new()?;
     play.args(args).env("ALSA_CONFIG_PATH", alsa.config()).stderr(said.as_file().try_clone()?);
     let mut play = spawn::spawn(play)?;
@@ -125,15 +128,73 @@ fn a_recording_is_played_bit_by_bit_to_its_end() -> Result<()> {
         let live = http::get(livetape.http(), "/streams/live/live.pcm").send().ok()?;
         (live.status == 200).then_some(())
     })?;
-    let (live, said) = played(&alsa, &livetape, &["live"])?;
+    let (live, said) = played(&alsa, livetape.http(), &["live"])?;
     ensure!(live.len() as u64 > SECOND && whole.ends_with(&live), "{} bytes: {said}", live.len());
     ensure!(said.contains("live: the end"), "{said}");
 
     let list = http::json(livetape.http(), "/recordings?stream=live")?;
     let id = list["recordings"][0]["id"].as_str().context("an id")?;
     for (pos, from) in [("0", 1), ("3.25", 156_000)] {
-        let (all, said) = played(&alsa, &livetape, &[id, "--pos", pos, "--device", "out0"])?;
+        let (all, said) = played(&alsa, livetape.http(), &[id, "--pos", pos, "--device", "out0"])?;
         ensure!(all == whole[from * 4..], "{} bytes from {pos} s on: {said}", all.len());
+    }
+    livetape.stop()
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_again_at_the_very_frame() -> Result<()> {
+    let alsa = Alsa::new(&[], &["out0"])?;
+    let data = tempfile::tempdir()?;
+    let mut livetape = Start::new(data.path()).source("stdin").with_stdin().spawn()?;
+    let mut stdin = livetape.stdin().context("a pipe")?;
+    let whole = counting(Frame::ZERO, FrameCount::new(8 * 48_000), stereo());
+    let input = whole.clone();
+    std::thread::spawn(move || stdin.write_all(&input));
+    wait::until("the stream", SOON, || {
+        let live = http::get(livetape.http(), "/streams/live/live.pcm").send().ok()?;
+        (live.status == 200).then_some(())
+    })?;
+    let line = Proxy::start(livetape.http())?;
+    let heard = |args: &[&str]| -> Result<(Vec<u8>, String)> {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for how in [Cut::Reset, Cut::Close].into_iter().cycle().take_while(|_| !over.load(Relaxed)) {
+                    std::thread::sleep(Duration::from_millis(700));
+                    line.cut(how);
+                }
+            });
+            let heard = played(&alsa, line.address(), args);
+            over.store(true, Relaxed);
+            heard
+        })
+    };
+    let (live, said) = heard(&["live"])?;
+    ensure!(live.len() as u64 > SECOND && whole.ends_with(&live), "{} bytes: {said}", live.len());
+    ensure!(said.contains("has broken off") && said.contains("live: goes on") && said.contains("the end"), "{said}");
+    let list = http::json(livetape.http(), "/recordings?stream=live")?;
+    let id = list["recordings"][0]["id"].as_str().context("an id")?;
+    let (all, said) = heard(&[id, "--pos", "0.25"])?;
+    // Sockets may have had room for all of it before the first cut.
+    ensure!(all == whole[12_000 * 4..], "{} bytes: {said}", all.len());
+    livetape.stop()
+}
+
+#[test]
+fn a_card_that_has_not_the_channels_gets_them() -> Result<()> {
+    let (alsa, data) = (Alsa::new(&[], &[])?, tempfile::tempdir()?);
+    let mut livetape = Start::new(data.path()).source("stdin").args(["--channels", "1"]).with_stdin().spawn()?;
+    livetape.stdin().context("a pipe")?.write_all(&[1; 96_000])?;
+    let id = wait::until("the recording", LIMIT, || {
+        let list = http::json(livetape.http(), "/recordings?stream=live").ok()?;
+        let recording = &list["recordings"][0];
+        (recording["state"] == "sealed").then(|| recording["id"].as_str().map(str::to_owned)).flatten()
+    })?;
+    let mut play = command(["play", &id, "--device", "two", "--url", livetape.url("").as_str()])?;
+    play.env("ALSA_CONFIG_PATH", alsa.config());
+    let said = spawn::run(play, LIMIT)?.ok()?.stderr;
+    for part in ["channels=1 on two, converted to", "channels=2", "the end"] {
+        ensure!(said.contains(part), "{part:?} is not in {said}");
     }
     livetape.stop()
 }
@@ -156,7 +217,10 @@ fn what_cannot_be_played_is_said() -> Result<()> {
         (&["live", "--pos", "3"], &["--offset"]),
         (&["Not/a stream"], &["no stream and no recording"]),
         (&["live", "--device", "mic7"], &["no such sound card", "alsa:out0"]),
-        (&["live", "--device", "two"], &["does not offer 1 channel", "it offers 2 channels"]),
+        (
+            &["live", "--device", "two", "--buffer-frames", "4294967295"],
+            &["does not offer", "blocks of 4294967295 frames", "it offers 2 channels"],
+        ),
     ] {
         let mut play = command(["play"])?;
         play.args(args).env("ALSA_CONFIG_PATH", alsa.config()).env("LIVETAPE_URL", &url);

@@ -52,7 +52,7 @@ pub enum GapReason {
     DeviceChanged,
     /// The machine slept.
     Suspended,
-    /// Several of these in one place, or something that the source did not name.
+    /// Several of these in one place, none of them a restart, or something that the source did not name.
     Other,
 }
 

@@ -55,8 +55,10 @@ impl fmt::Display for Drift {
 struct Point {
     /// Audio since the stretch began.
     audio: f64,
-    /// How much later it arrived than at the nominal rate.
+    /// How much later it was captured than at the nominal rate.
     late: f64,
+    /// How much later it arrived: later by the latency that the host knows of.
+    arrived: f64,
 }
 
 /// How late audio is by the card's clock: `late` at `audio`, and `slope` more for each second.
@@ -123,7 +125,7 @@ impl CardClock {
         self.counted = self.counted + frames;
         let audio = self.seconds(self.counted);
         let elapsed = now.saturating_duration_since(origin).as_secs_f64();
-        let point = Point { audio, late: elapsed - audio };
+        let point = Point { audio, late: elapsed - audio, arrived: elapsed - audio };
         let open = self.open.get_or_insert(point);
         if point.late < open.late {
             *open = point;
@@ -150,7 +152,7 @@ impl CardClock {
         let off = self.line.map_or(0.0, |line| point.late - line.late(point.audio));
         self.slipping = if off > SLIP { self.slipping + 1 } else { 0 };
         if off < -SLIP || self.slipping >= PERSISTENT {
-            return Some(Slip(off));
+            return Some(Slip(off.min(self.delayed(point))));
         }
         self.points.push_back(point);
         if self.points.len() > BINS {
@@ -158,6 +160,13 @@ impl CardClock {
         }
         self.line = self.fitted();
         None
+    }
+
+    /// How much later a point arrived than those before the slip. A host that only finds out how late it is has lost nothing.
+    fn delayed(&self, point: Point) -> f64 {
+        let before = self.points.iter().rev().skip(self.slipping.saturating_sub(1)).take(FLAT);
+        let before = before.map(|p| p.arrived - self.slope.unwrap_or_default() * (p.audio - point.audio));
+        point.arrived - before.min_by(f64::total_cmp).unwrap_or(point.arrived)
     }
 
     fn fitted(&mut self) -> Option<Line> {

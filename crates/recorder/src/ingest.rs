@@ -488,7 +488,12 @@ fn midnight_after(anchor: Anchor, frame: Frame, spec: Spec) -> WallTime {
 fn merged(before: Option<PendingGap>, new: PendingGap) -> PendingGap {
     let Some(old) = before else { return new };
     let lost = old.lost.zip(new.lost).map(|(a, b)| a + b);
-    let reason = if old.reason == new.reason { new.reason } else { GapReason::Other };
+    let reason = match (old.reason, new.reason) {
+        (a, b) if a == b => a,
+        // Whatever else the process before has said may be a repetition: the one after it cannot know what is recorded.
+        (GapReason::SourceRestarted, _) | (_, GapReason::SourceRestarted) => GapReason::SourceRestarted,
+        _ => GapReason::Other,
+    };
     PendingGap { lost, reason }
 }
 

@@ -142,11 +142,28 @@ fn the_least_latency_that_the_host_knows_of_counts() {
     assert!(error(&clock, &card).abs() < 0.002);
 }
 
+#[test]
+fn a_host_that_finds_out_how_late_it_is_has_lost_nothing() {
+    for least in [230, 0] {
+        let mut card = Card::new(0.0);
+        let mut clock = CardClock::new(card.spec);
+        let mut slips = Vec::new();
+        for n in 0..50 * 100 {
+            let at = card.block() + Duration::from_millis(30);
+            // As PulseAudio does when its source has just begun: wrong, all of the first second.
+            let latency = Duration::from_millis(if n < 50 { least } else { 30 });
+            slips.extend(clock.arrived(FrameCount::new(BLOCK), at, latency));
+        }
+        assert_eq!(slips.iter().filter_map(|slip| slip.lost()).max().unwrap_or_default(), Duration::ZERO, "{slips:?}");
+        assert!(error(&clock, &card).abs() < 0.002);
+    }
+}
+
 proptest! {
     /// The edge of the hull is the best of all lines through two points that have no point below them.
     #[test]
     fn the_line_is_the_nearest_below_all_points(late in prop::collection::vec(0.0_f64..1.0, 2..30)) {
-        let points: VecDeque<Point> = late.iter().enumerate().map(|(n, &late)| Point { audio: n as f64, late }).collect();
+        let points: VecDeque<Point> = late.iter().enumerate().map(|(n, &late)| Point { audio: n as f64, late, arrived: late }).collect();
         let cost = |line: Line| points.iter().map(|p| p.late - line.late(p.audio)).sum::<f64>();
         let below = |line: Line| points.iter().all(|p| line.late(p.audio) <= p.late + 1e-9);
         let found = support(&points).unwrap();

@@ -36,6 +36,7 @@ use crate::status::{CardStatus, Status};
 use cpal::ErrorKind;
 use livetape_audio::{Frame, GapReason, Spec};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 use stream::Opened;
 use tap::Outcome;
@@ -44,6 +45,8 @@ use tokio::time::{Instant, sleep};
 
 /// The rings are looked at this often.
 const LOOK: Duration = Duration::from_millis(10);
+/// Most blocks in one look.
+const AT_ONCE: usize = 4096;
 /// A card that gives nothing for longer hangs.
 const HANGS: Duration = Duration::from_secs(5);
 /// Between two looks for a card that is away: the first wait and the longest.
@@ -58,6 +61,8 @@ pub struct Device {
     spec: Spec,
     flow: Flow,
     state: State,
+    /// Held by each thread that has to do with the card.
+    threads: Arc<()>,
     backoff: Backoff,
     /// What was said last about its being away.
     told: Option<CardError>,
@@ -84,7 +89,8 @@ impl Device {
         wish: Wish,
         status: watch::Sender<Status>,
     ) -> Result<Self, CardError> {
-        let opened = Opened::open(cards.clone(), card.clone(), wish).await?;
+        let threads = Arc::new(());
+        let opened = Opened::open(cards.clone(), card.clone(), wish, &threads).await?;
         let spec = opened.choice.spec;
         let flow = Flow::new(spec, opened.choice.format, Reading::now(), slept());
         let unknown = || CardError::Failed { card: card.clone(), error: "it gives no PCM".into() };
@@ -92,7 +98,8 @@ impl Device {
         tracing::info!(%card, %spec, from = %opened.choice.format, blocks = ?opened.choice.config.buffer_size, "sound card");
         let wish = Wish { shape: spec.into(), ..wish };
         let backoff = Backoff::new(BACKOFF, Random::seeded());
-        let mut new = Self { cards, card, wish, spec, flow, state: State::Ready(opened), backoff, told: None, status };
+        let state = State::Ready(opened);
+        let mut new = Self { cards, card, wish, spec, flow, state, threads, backoff, told: None, status };
         new.show(|_| {});
         Ok(new)
     }
@@ -112,7 +119,8 @@ impl Device {
         self.flow.observe(Reading::now(), slept());
         let State::Running(opened, last) = &mut self.state else { return };
         let (mut lost, mut xruns) = (None, 0);
-        while let Some(outcome) = opened.outlet.next() {
+        // No more than there may be at once: a PCM that gives audio faster than it sounds must not keep this task for itself.
+        for outcome in std::iter::from_fn(|| opened.outlet.next()).take(AT_ONCE) {
             match outcome {
                 Outcome::Block(mark, pcm) => {
                     *last = Instant::now();
@@ -180,7 +188,7 @@ impl Device {
         sleep(self.backoff.wait()).await;
         // The clock goes on meanwhile.
         self.flow.observe(Reading::now(), slept());
-        match Opened::open(self.cards.clone(), self.card.clone(), self.wish).await {
+        match Opened::open(self.cards.clone(), self.card.clone(), self.wish, &self.threads).await {
             Ok(opened) => {
                 self.flow.reopened(opened.choice.format);
                 self.state = State::Ready(opened);

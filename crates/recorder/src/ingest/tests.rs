@@ -191,6 +191,27 @@ fn gaps_at_one_frame_are_one_gap() {
 }
 
 #[test]
+fn a_restart_is_the_reason_whatever_is_said_again_with_it() {
+    use GapReason::{Overflow, SourceRestarted, Xrun};
+    for (reasons, reason) in [
+        ([Xrun, SourceRestarted], SourceRestarted),
+        ([SourceRestarted, Xrun], SourceRestarted),
+        ([Xrun, Overflow], GapReason::Other),
+    ] {
+        let mut ingest = fresh(DAY);
+        go_on(&mut ingest, 1, noon());
+        for reason in reasons {
+            let (at, lost) = (ingest.next(), (reason != SourceRestarted).then_some(FrameCount::new(8)));
+            ingest.decide(Message::Gap { epoch: Epoch(1), at, lost, reason }, noon()).unwrap();
+        }
+        let entries = go_on(&mut ingest, 1, noon().later(Duration::from_secs(2)));
+        let [Entry::Gap(gap)] = entries.as_slice() else { panic!("{entries:?}") };
+        assert_eq!(gap.reason, reason, "{reasons:?}");
+        assert_eq!(gap.lost.is_none(), reason == SourceRestarted, "how much a restart has cost is not known");
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_is_an_event_and_cuts_nothing() {
     for step in [3_600_i64, -3_600] {
         let mut ingest = fresh(DAY);

@@ -1,7 +1,8 @@
 //! A sound card that is open: the thread that owns the host's stream.
 //!
 //! Opening a card, starting and closing it may take long or, with a bad driver, never end. So each has a thread of its own
-//! that is not waited for any longer than is good, and that closes the card when nobody wants it any more.
+//! that is not waited for any longer than is good, and that closes the card when nobody wants it any more. Of threads that
+//! never come back there are few: then the driver has to let go of one first.
 
 use super::card_id::CardId;
 use super::cards::{CardError, Cards, Way};
@@ -10,12 +11,14 @@ use super::quiet::Quiet;
 use super::tap::{Alarm, Outlet, Tap, tap};
 use cpal::traits::{DeviceTrait, StreamTrait};
 use livetape_audio::Spec;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How long opening and starting may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Threads for one card that may be busy with its driver.
+const MOST_THREADS: usize = 4;
 /// Audio that waits for the source to be looked at.
 const ROOM: Duration = Duration::from_secs(4);
 
@@ -33,14 +36,31 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Opens a card. It gives nothing until it is started.
-    pub(crate) async fn open(cards: Cards, card: CardId, wish: Wish) -> Result<Self, CardError> {
+    /// Opens a card. It gives nothing until it is started. Each thread for this card holds one of `threads`.
+    pub(crate) async fn open(cards: Cards, card: CardId, wish: Wish, threads: &Arc<()>) -> Result<Self, CardError> {
+        Self::open_within(PATIENCE, cards, card, wish, threads).await
+    }
+
+    async fn open_within(
+        patience: Duration,
+        cards: Cards,
+        card: CardId,
+        wish: Wish,
+        threads: &Arc<()>,
+    ) -> Result<Self, CardError> {
+        if Arc::strong_count(threads) > MOST_THREADS {
+            return Err(CardError::Silent(card));
+        }
         let (ready, opened) = oneshot::channel();
-        let name = card.clone();
+        let (name, held) = (card.clone(), Arc::clone(threads));
         let thread = std::thread::Builder::new().name("sound card".into());
         let failed = |error: std::io::Error| CardError::Failed { card: card.clone(), error: error.to_string() };
-        thread.spawn(move || own(&cards, &name, wish, ready)).map_err(failed)?;
-        match tokio::time::timeout(PATIENCE, opened).await {
+        let work = move || {
+            own(&cards, &name, wish, ready);
+            drop(held);
+        };
+        thread.spawn(work).map_err(failed)?;
+        match tokio::time::timeout(patience, opened).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(_)) | Err(_) => Err(CardError::Silent(card)),
         }
@@ -119,5 +139,33 @@ fn explained(card: &CardId, error: &cpal::Error, quiet: &Quiet) -> CardError {
             CardError::Failed { card, error }
         }
         error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_driver_that_never_answers_costs_few_threads() {
+        let (let_go, hangs) = mpsc::channel::<()>();
+        let hangs = std::sync::Mutex::new(hangs);
+        let cards = Cards::of(move || {
+            let _ = hangs.lock().unwrap().recv();
+            Err(cpal::ErrorKind::DeviceNotAvailable.into())
+        });
+        let (card, threads) = (CardId::default_card(), Arc::new(()));
+        for _ in 0..3 * MOST_THREADS {
+            let short = Duration::from_millis(20);
+            let opened = Opened::open_within(short, cards.clone(), card.clone(), Wish::default(), &threads).await;
+            assert!(matches!(opened, Err(CardError::Silent(_))));
+        }
+        assert_eq!(Arc::strong_count(&threads), MOST_THREADS + 1);
+        drop(let_go);
+        while Arc::strong_count(&threads) > 1 {
+            std::thread::yield_now();
+        }
+        let opened = Opened::open(cards, card, Wish::default(), &threads).await;
+        assert!(matches!(opened, Err(CardError::NoDefault)), "it is asked again once it answers");
     }
 }

@@ -48,10 +48,9 @@ pub(crate) struct Tap {
 impl Tap {
     /// Takes a block that came at `at`, whose first frame had been captured `age` before.
     pub(crate) fn take(&mut self, block: &[u8], at: Instant, age: Duration) {
-        let frames = (block.len() / self.frame_bytes) as u64;
-        if frames == 0 {
-            return;
-        }
+        let (frames, half) = ((block.len() / self.frame_bytes) as u64, block.len() % self.frame_bytes);
+        // Half a frame would shift all that follows.
+        let Some(block) = block.get(..block.len() - half).filter(|block| !block.is_empty()) else { return };
         if self.marks.is_full() || self.bytes.push_entire_slice(block).is_err() {
             self.dropped += frames;
             return;
@@ -170,6 +169,8 @@ mod tests {
         alarm.raise(ErrorKind::Xrun, at(2_000));
         tap.take(&bytes(2), at(3_000), Duration::ZERO);
         tap.take(&[], at(4_000), Duration::ZERO);
+        tap.take(&[9; 3], at(5_000), Duration::ZERO);
+        tap.take(&[bytes(3), vec![9; 3]].concat(), at(6_000), Duration::ZERO);
         let kinds: Vec<u8> = std::iter::from_fn(|| outlet.next())
             .map(|outcome| match outcome {
                 Outcome::Block(_, pcm) => {
@@ -179,7 +180,7 @@ mod tests {
                 Outcome::Trouble(_) => 0,
             })
             .collect();
-        assert_eq!(kinds, [1, 0, 2]);
+        assert_eq!(kinds, [1, 0, 2, 3]);
         assert!(!outlet.is_abandoned());
         drop((tap, alarm));
         assert!(outlet.is_abandoned() && outlet.next().is_none());
