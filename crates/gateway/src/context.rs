@@ -4,6 +4,7 @@ use crate::config::Limits;
 use crate::edge::Edges;
 use crate::guard::Origins;
 use crate::health::Watchers;
+use crate::levels::Levels;
 use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::problem::Problem;
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) library: Arc<dyn Library>,
     pub(crate) edges: Edges,
     pub(crate) pulses: Pulses,
+    pub(crate) levels: Levels,
     pub(crate) origins: Origins,
     /// Who may ask for others.
     pub(crate) proxies: Proxies,

@@ -3,10 +3,11 @@
 use crate::body::watched;
 use crate::context::{Context, Room};
 use crate::gate::Asker;
+use crate::levels::{Level, Measured, News};
 use crate::listing::seconds;
 use crate::live;
 use crate::pulse::{Status, StreamState};
-use crate::query::{Plain, Query};
+use crate::query::{EventsAddress, Query};
 use crate::reply::{Reply, empty};
 use crate::request::{Path, Request};
 use axum::body::Body;
@@ -33,10 +34,10 @@ const COMMENT: Duration = Duration::from_secs(15);
 pub(crate) async fn all(
     State(context): State<Arc<Context>>,
     Asker(caller): Asker,
-    _: Query<Plain>,
+    Query(address): Query<EventsAddress>,
     request: Request,
 ) -> Reply {
-    events(&context, &request, caller, None)
+    events(&context, &request, caller, None, address)
 }
 
 /// `GET /streams/{stream}/events`.
@@ -44,14 +45,20 @@ pub(crate) async fn of_stream(
     State(context): State<Arc<Context>>,
     Path(stream): Path<StreamName>,
     Asker(caller): Asker,
-    _: Query<Plain>,
+    Query(address): Query<EventsAddress>,
     request: Request,
 ) -> Reply {
     live::known(&context, &stream)?;
-    events(&context, &request, caller, Some(stream))
+    events(&context, &request, caller, Some(stream), address)
 }
 
-fn events(context: &Context, request: &Request, caller: Caller, only: Option<StreamName>) -> Reply {
+fn events(
+    context: &Context,
+    request: &Request,
+    caller: Caller,
+    only: Option<StreamName>,
+    address: EventsAddress,
+) -> Reply {
     let mut headers = HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -61,6 +68,7 @@ fn events(context: &Context, request: &Request, caller: Caller, only: Option<Str
         return Ok((headers, empty()).into_response());
     }
     let room = request.room_for_events(context)?;
+    let (levels, measured) = address.levels.then(|| context.levels.follow(only.as_ref())).unzip();
     let feed = EventFeed {
         news: context.pulses.news(),
         only,
@@ -68,6 +76,8 @@ fn events(context: &Context, request: &Request, caller: Caller, only: Option<Str
         told: HashMap::new(),
         queue: VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]),
         drain: context.drain.clone(),
+        levels,
+        _measured: measured.flatten(),
         _room: room,
     };
     let events = unfold(feed, |mut feed| async move {
@@ -85,6 +95,8 @@ struct EventFeed {
     told: HashMap<StreamName, (RecordingId, Frame, StreamState)>,
     queue: VecDeque<Bytes>,
     drain: tokio_util::sync::CancellationToken,
+    levels: Option<watch::Receiver<News>>,
+    _measured: Option<Measured>,
     _room: Room,
 }
 
@@ -97,6 +109,11 @@ impl EventFeed {
             }
             tokio::select! {
                 changed = self.news.changed() => changed.ok()?,
+                levels = moved(&mut self.levels) => {
+                    let levels = levels?;
+                    self.tell(&levels);
+                    continue;
+                }
                 () = sleep_until(comment) => return Some(Bytes::from_static(b": still here\n\n")),
                 () = self.drain.cancelled() => return None,
             }
@@ -105,17 +122,36 @@ impl EventFeed {
         }
     }
 
+    fn wants(&self, stream: &StreamName) -> bool {
+        self.only.as_ref().is_none_or(|only| only == stream) && self.caller.sees(stream)
+    }
+
+    fn tell(&mut self, levels: &HashMap<StreamName, Arc<Level>>) {
+        for (stream, level) in levels {
+            if self.wants(stream) {
+                let data = serde_json::to_string(&**level).unwrap_or_default();
+                self.queue.push_back(Bytes::from(format!("event: level\ndata: {data}\n\n")));
+            }
+        }
+    }
+
     fn take_in(&mut self, news: &HashMap<StreamName, Status>) {
         self.told.retain(|stream, _| news.contains_key(stream));
         for (stream, status) in news {
             let now = (status.recording.id, status.end, status.state);
-            let wanted = self.only.as_ref().is_none_or(|only| only == stream) && self.caller.sees(stream);
-            if wanted && self.told.get(stream) != Some(&now) {
+            if self.wants(stream) && self.told.get(stream) != Some(&now) {
                 self.told.insert(stream.clone(), now);
                 self.queue.push_back(event(stream, status));
             }
         }
     }
+}
+
+/// The newest levels; never, where nobody wants them.
+async fn moved(levels: &mut Option<watch::Receiver<News>>) -> Option<News> {
+    let Some(levels) = levels else { return std::future::pending().await };
+    levels.changed().await.ok()?;
+    Some(levels.borrow_and_update().clone())
 }
 
 /// `data` of an event: how far the newest recording of a stream goes.

@@ -123,6 +123,10 @@ pub(crate) const PART: &[Parameter] = &[
     FRESH,
 ];
 
+/// Of event streams.
+pub(crate) const EVENTS: &[Parameter] =
+    &[parameter("levels", Shape::Word(&["on", "off"]), "Whether to tell how loud it is, too; by default not."), FRESH];
+
 /// Of waveform data.
 pub(crate) const PEAKS: &[Parameter] = &[
     parameter("from", Shape::Moment, "Where to start: recorded seconds from the first frame, or a time of day."),
@@ -196,6 +200,12 @@ pub(crate) struct PeaksAddress {
 /// Which part of a recording, as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClipAddress(pub(crate) ViewAddress);
+
+/// Whether an event stream tells levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventsAddress {
+    pub(crate) levels: bool,
+}
 
 /// Nothing: of everything that takes no parameters.
 pub(crate) struct Plain;
@@ -302,6 +312,20 @@ impl FromStr for ClipAddress {
     fn from_str(query: &str) -> Result<Self, Problem> {
         let q = Parameters::parse(query, PART, |_| "a clip takes from and to")?;
         Ok(Self(ViewAddress { from: q.take("from", Moment::from_str)?, to: q.take("to", Moment::from_str)? }))
+    }
+}
+
+/// `levels` of event streams.
+impl FromStr for EventsAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, EVENTS, |_| "event streams take levels")?;
+        let on = |s: &str| match s {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err("levels is on or off"),
+        };
+        Ok(Self { levels: q.take("levels", on)?.unwrap_or(false) })
     }
 }
 

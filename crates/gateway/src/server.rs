@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::context::Context;
 use crate::edge::Edges;
 use crate::endless::Endless;
+use crate::levels::{self, Levels};
 use crate::library::Library;
 use crate::metrics::Instruments;
 use crate::problem::retry_seconds;
@@ -104,6 +105,7 @@ impl Gateway {
             watchers,
             edges: Edges::default(),
             pulses: Pulses::new(limits.away),
+            levels: Levels::default(),
             origins,
             proxies: config.proxies,
             limits,
@@ -171,6 +173,7 @@ impl Gateway {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), GatewayError> {
         let Self { listener, drain, goes_on, connections, context, remote, .. } = self;
         let pulse = tokio::spawn(pulse::watch(context.clone()));
+        let _levels = AbortOnDropHandle::new(tokio::spawn(levels::watch(context.clone())));
         let tls = context.tls.clone();
         let _tls = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(async move { tls.follow().await })));
         let access = Arc::clone(&context.access);

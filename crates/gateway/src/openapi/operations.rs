@@ -3,6 +3,7 @@
 use super::answers::with_headers;
 use super::schemas::{AN_ID, Schemas};
 use crate::events::Told;
+use crate::levels::Level;
 use crate::listing::{RecordingItem, RecordingsPage, StreamItem, StreamsPage, TimelinePage};
 use crate::marks::Marks;
 use crate::operations::{Deleted, NewMark, PutMark, Update};
@@ -349,16 +350,16 @@ fn audio() -> Vec<Operation> {
 
 fn events(schemas: &mut Schemas) -> Vec<Operation> {
     let data = schemas.sent::<Told>();
+    let level = schemas.sent::<Level>();
     let example = format!(
         "id: 4800000\ndata: {}\n\n",
         json!({ "stream": "studio-a", "recording": AN_ID, "frames": 4_800_000, "seconds": 100.0, "state": "live", "time": "2026-11-20T14:31:40Z" })
     );
-    let content =
-        json!({ "text/event-stream": { "schema": { "type": "string" }, "example": example, "x-data": data } });
+    let content = json!({ "text/event-stream": { "schema": { "type": "string" }, "example": example, "x-data": data, "x-level": level } });
     let op = |path, id, summary| {
         Operation::new("events", "GET", path, id, summary)
-            .says("Server-sent events, at most four a second of each stream; `id` is the frame, `data` a StreamEvent.")
-            .query(query::PLAIN)
+            .says("Server-sent events, at most four a second of each stream; `id` is the frame, `data` a StreamEvent. With `levels=on` also events named `level`, whose `data` is a Level.")
+            .query(query::EVENTS)
             .answers_with(200, "Events, until the client leaves.", &["Cache-Control"], &content)
             .endless()
     };

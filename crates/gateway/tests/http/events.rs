@@ -63,6 +63,70 @@ async fn tails_are_told_as_they_move() {
     assert_eq!(streams, ["\"live\"", "\"other\""]);
 }
 
+/// The next `level`.
+async fn level(client: &mut Client, reply: &mut Reply) -> Value {
+    loop {
+        let mut text = String::new();
+        while !text.ends_with("\n\n") {
+            let (byte, ending) = client.take(reply, 1).await;
+            assert_eq!(ending, None);
+            text.push(char::from(byte[0]));
+        }
+        if let Some(data) = text.strip_prefix("event: level\ndata: ") {
+            return serde_json::from_str(data).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn levels_and_loudness_while_somebody_wants_them() {
+    let house = House::new().await;
+    let (mut deck, mut other) =
+        (house.record("live", Duration::from_secs(60)), house.record("other", Duration::from_secs(60)));
+    for deck in [&mut deck, &mut other] {
+        deck.play(RATE / 2);
+        deck.draw();
+    }
+    let mut one = Client::connect(house.addr).await;
+    let mut reply = one.request("GET", "/streams/live/events?levels=on", &[]).await;
+    let first = level(&mut one, &mut reply).await;
+    assert_eq!((&first["stream"], &first["recording"]), (&"live".into(), &deck.id.to_string().into()));
+    assert_eq!((&first["first_frame"], &first["end_frame"]), (&0.into(), &23_808.into()), "as far as the peaks go");
+    let span = first["frames_per_point"].as_u64().unwrap();
+    let (peak, rms) = (first["peak"].as_array().unwrap(), first["rms"].as_array().unwrap());
+    assert_eq!((peak.len() as u64, rms.len()), (23_808_u64.div_ceil(span), peak.len()));
+    assert!(peak.len() <= 5, "at most ten a second: {first}");
+    for (n, peak) in (0..).zip(peak) {
+        let due = ((n + 1) * span).min(23_808) - 1;
+        assert_eq!(peak[0].as_f64().unwrap() as f32, due as f32 / 32_768.0, "point {n}");
+        assert_eq!(peak[1], 0.0);
+    }
+    // Half a second of a rising saw: no short-term loudness yet, but a momentary one.
+    assert!(first["loudness"]["momentary"].is_number() && first["loudness"]["true_peak"].is_number(), "{first}");
+    // Further ones go on where these end, and are told of both streams to whoever watches all, without loudness.
+    let mut all = Client::connect(house.addr).await;
+    let mut both = all.request("GET", "/events?levels=on", &[]).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 2 {
+        for deck in [&mut deck, &mut other] {
+            deck.play(RATE / 10);
+            deck.draw();
+        }
+        let told = level(&mut all, &mut both).await;
+        seen.insert(told["stream"].to_string());
+        assert!(told["stream"] == "live" || told["loudness"].is_null(), "{told}");
+    }
+    let next = level(&mut one, &mut reply).await;
+    assert!(next["first_frame"].as_u64().unwrap() <= 23_808 && next["end_frame"].as_u64().unwrap() > 23_808, "{next}");
+    for wrong in ["/events?levels=1", "/events?level=on", "/streams/live/events?levels="] {
+        assert_eq!(fetch(house.addr, "GET", wrong, &[]).await.0.status, 400, "{wrong}");
+    }
+    // Who does not ask is not told.
+    let mut plain = Client::connect(house.addr).await;
+    let mut reply = plain.request("GET", "/streams/other/events", &[]).await;
+    assert!(event(&mut plain, &mut reply).await.1["state"].is_string());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_only_so_many() {
     let house = House::with(|c| c.limits.event_streams = 1).await;
