@@ -5,7 +5,7 @@
 #   scripts/setup.sh check    to check the code: rustfmt, clippy, buf, kubectl and the schemas of Kubernetes as well
 #   scripts/setup.sh compose  to run the services in containers, as make compose does
 #   scripts/setup.sh bench    to measure: Icecast and nginx, to compare with, as well; neither is started
-#   scripts/setup.sh test     to test: real players, a browser, Redis, buf and a Python with gRPC and one with schemathesis as well
+#   scripts/setup.sh test     to test: real players, a browser, Redis, Icecast, buf and a Python with gRPC and one with schemathesis as well
 #
 # Debian packages are installed through apt-get, with sudo when not root, and only when something is missing. What Debian
 # has not comes from npm and PyPI, in versions that are written down, and lives in target/tools.
@@ -84,6 +84,7 @@ need_players() {
     need chromium have chromium
     need chromium-driver have chromedriver
     need curl have curl
+    need icecast2 have icecast2
     need redis-server have redis-server
     need redis-tools have redis-cli
     need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'
@@ -204,7 +205,7 @@ install_missing() {
     else
         fail "Missing: $missing" "Installing needs root or sudo. As root: apt-get install --no-install-recommends $missing"
     fi
-    [ "$what" != bench ] || start_nothing
+    case $what in bench | test) start_nothing ;; esac
     printf 'setup: installing %s\n' "$missing"
     log=$(mktemp)
     # Package names contain no spaces, and there may be no sudo: both are meant to be split or to vanish.

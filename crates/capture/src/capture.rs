@@ -9,7 +9,9 @@ use crate::session::{Session, SessionError, Timing};
 use crate::shape::Shape;
 use crate::source_spec::{SourceSpec, SourceSpecError};
 use crate::sources::device::{Cards, Device, Wish};
+use crate::sources::fallback::{Backup, Fallback};
 use crate::sources::file::{Files, Playing};
+use crate::sources::relay::{Relay, RelayUrl};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
 use crate::status::{Status, Statuses};
@@ -21,6 +23,7 @@ use livetape_service::metrics::{Metrics, MetricsError};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -77,6 +80,8 @@ pub struct SourceConfig {
     pub shape: Shape,
     /// Frames of a block that a sound card gives at once; without it, 50 ms of audio. Its buffer has two of them.
     pub buffer: Option<u32>,
+    /// What takes over while nothing comes of the source.
+    pub fallback: Option<SourceSpec>,
     /// How files are played.
     pub playing: Playing,
     /// Who measures it, if somebody does.
@@ -219,6 +224,10 @@ impl Capture {
             let stream = &source.stream;
             let checked = source.shape.spec().map_err(SourceSpecError::from).and_then(|spec| source.source.check(spec));
             checked.map_err(|error| CaptureError::Source { stream: stream.clone(), error })?;
+            if let Some(fallback) = &source.fallback {
+                let fits = fallback.stands_in_for(&source.source);
+                fits.map_err(|error| CaptureError::Source { stream: stream.clone(), error })?;
+            }
             if source.source == SourceSpec::Push && config.intake.is_none() {
                 return Err(CaptureError::NoIntake(stream.clone()));
             }
@@ -229,7 +238,10 @@ impl Capture {
         if config.sources.iter().filter(|source| source.source == SourceSpec::Stdin).count() > 1 {
             return Err(CaptureError::StdinTwice);
         }
-        let (pushed, own) = config.sources.into_iter().partition(|source| source.source == SourceSpec::Push);
+        let (pushed, own) = config.sources.into_iter().partition(|source| {
+            // With a fallback there is always something to record.
+            source.source == SourceSpec::Push && source.fallback.is_none()
+        });
         config.sources = own;
         let spools = spools(&config)?;
         let all = Statuses::default();
@@ -289,18 +301,21 @@ impl Capture {
     /// [`CaptureError::Failed`] with every source that failed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), CaptureError> {
         let (mut tasks, mut streams) = (JoinSet::new(), HashMap::new());
-        let taken = self.config.sources.iter().map(|source| source.stream.clone()).collect();
+        let own = |source: &&SourceConfig| source.source != SourceSpec::Push;
+        let taken = self.config.sources.iter().filter(own).map(|source| source.stream.clone()).collect();
+        let most = self.intake.as_ref().map_or(0, Intake::most);
+        let ports = Ports::new(self.launcher.clone(), self.pushed, most, shutdown.clone());
         for ((source, spool), status) in self.config.sources.into_iter().zip(self.spools).zip(self.statuses) {
             let stream = source.stream.clone();
             let Ok(spec) = source.shape.spec() else { continue };
             let session = self.launcher.session(opening(&source, spec), source.ends, spool, status);
             let span = tracing::info_span!("source", %stream, source = %source.source);
-            let task = tasks.spawn(run(session, source, self.config.cards.clone(), shutdown.clone()).instrument(span));
+            let running = run(session, source, self.config.cards.clone(), Arc::clone(&ports), shutdown.clone());
+            let task = tasks.spawn(running.instrument(span));
             streams.insert(task.id(), stream);
         }
         let intake = async {
             let Some(intake) = self.intake else { return };
-            let ports = Ports::new(self.launcher, self.pushed, intake.most(), shutdown.clone());
             intake.run(ports, taken, shutdown).await;
         };
         let ((), outcome) = tokio::join!(intake, outcomes(tasks, streams));
@@ -376,35 +391,83 @@ async fn run(
     session: Session,
     source: SourceConfig,
     cards: Cards,
+    ports: Arc<Ports>,
     shutdown: CancellationToken,
 ) -> Result<(), SessionError> {
-    let (spec, meter) = (session.opening.spec, source.meter);
+    let spec = session.opening.spec;
     if let SourceSpec::File(path) = &source.source {
         let files = tokio::select! {
             files = Files::open(path, source.playing, source.shape) => files.map_err(SourceError::from)?,
             () = shutdown.cancelled() => return Ok(()),
         };
-        return run_source(session, files, meter, shutdown).await;
+        return run_source(session, files, source.meter, shutdown).await;
     }
-    if let SourceSpec::Device(card) = source.source {
+    if let SourceSpec::Device(card) = source.source.clone() {
         let wish = Wish { shape: source.shape, buffer: source.buffer };
         let device = tokio::select! {
             device = Device::open(cards, card, wish, session.status.clone()) => device.map_err(SourceError::from)?,
             () = shutdown.cancelled() => return Ok(()),
         };
-        return run_source(session, device, meter, shutdown).await;
+        return run_backed(session, device, source, shutdown).await;
+    }
+    if let SourceSpec::Relay(url) = source.source.clone() {
+        return run_relay(session, url, source, shutdown).await;
+    }
+    if source.source == SourceSpec::Push {
+        let (stream, (pushed, running)) = (source.stream.clone(), ports.hold(&source.stream, spec));
+        let outcome = run_backed(session, pushed, source, shutdown).await;
+        ports.over(&stream, &running, &outcome);
+        return outcome;
     }
     match voice(&source.source, spec).map_err(SourceError::from)? {
-        Some(voice) => run_source(session, Generator::new(voice, spec), meter, shutdown).await,
+        Some(voice) => run_source(session, Generator::new(voice, spec), source.meter, shutdown).await,
         None => {
             let reader = process_stdin().map_err(SourceError::from)?;
             let stdin = tokio::select! {
                 stdin = Stdin::open(reader, spec) => stdin?,
                 () = shutdown.cancelled() => return Ok(()),
             };
-            run_source(session, stdin, meter, shutdown).await
+            run_backed(session, stdin, source, shutdown).await
         }
     }
+}
+
+async fn run_relay(
+    mut session: Session,
+    url: RelayUrl,
+    source: SourceConfig,
+    shutdown: CancellationToken,
+) -> Result<(), SessionError> {
+    let relay = match source.fallback {
+        Some(_) => Relay::start(url, session.opening.spec),
+        None => tokio::select! {
+            relay = Relay::open(url, source.shape) => relay?,
+            () = shutdown.cancelled() => return Ok(()),
+        },
+    };
+    if session.opening.title.as_str().is_empty() {
+        session.opening.title = relay.name().clone();
+    }
+    run_backed(session, relay, source, shutdown).await
+}
+
+/// With its fallback, if it has one.
+async fn run_backed(
+    session: Session,
+    main: impl Source,
+    source: SourceConfig,
+    shutdown: CancellationToken,
+) -> Result<(), SessionError> {
+    let backup = match source.fallback {
+        None => return run_source(session, main, source.meter, shutdown).await,
+        Some(SourceSpec::File(path)) => {
+            let playing = Playing { repeat: true, ..Playing::default() };
+            let files = Files::open(&path, playing, main.spec().into()).await;
+            Backup::Files(Box::new(files.map_err(SourceError::from)?))
+        }
+        Some(voice) => Backup::Voice(voice, None),
+    };
+    run_source(session, Fallback::new(main, backup), source.meter, shutdown).await
 }
 
 async fn run_source(

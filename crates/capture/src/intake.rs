@@ -9,10 +9,10 @@
 //! sends and that they may. Not here: what becomes of the audio (`sources::pushed`), how the stream's session ends (`ports`).
 
 mod access;
-mod body;
+pub(crate) mod body;
 mod connection;
 pub(crate) mod head;
-mod kind;
+pub(crate) mod kind;
 pub(crate) mod ports;
 mod reply;
 mod request;

@@ -1,6 +1,7 @@
 //! What a person writes after `--source`.
 
 use crate::sources::device::{CardId, CardIdError};
+use crate::sources::relay::{RelayUrl, RelayUrlError};
 use livetape_audio::{SampleFormat, SourceName, Spec, SpecError};
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ pub enum SourceSpec {
     Tone,
     /// White noise.
     Noise,
+    /// Nothing to be heard.
+    Silence,
     /// Every frame carries its own number.
     Counting,
     /// PCM or WAV from the standard input.
@@ -23,6 +26,8 @@ pub enum SourceSpec {
     File(PathBuf),
     /// A sound card.
     Device(CardId),
+    /// A stream elsewhere.
+    Relay(RelayUrl),
     /// Whoever pushes to the address for that.
     Push,
     /// No source: the recorder takes what others push.
@@ -34,7 +39,7 @@ pub enum SourceSpec {
 pub enum SourceSpecError {
     /// Not a source.
     #[error(
-        "source {0:?} is unknown: use time-signal, tone, noise, counting, stdin, file:PATH, device:ID, push or none"
+        "source {0:?} is unknown: use time-signal, tone, noise, silence, counting, stdin, file:PATH, device:ID, relay:URL, push or none"
     )]
     Unknown(String),
     /// `file:` and nothing.
@@ -46,6 +51,14 @@ pub enum SourceSpecError {
     /// Not a sound card's name.
     #[error(transparent)]
     Card(#[from] CardIdError),
+    /// Not the address of a stream.
+    #[error(transparent)]
+    Relay(#[from] RelayUrlError),
+    /// It cannot go away, or cannot take over.
+    #[error(
+        "{0} cannot be a fallback for {1}: device, relay, stdin and push may have one; a generator, a file or a folder may be one"
+    )]
+    Fallback(String, String),
     /// There is no such audio.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -53,8 +66,8 @@ pub enum SourceSpecError {
 
 impl SourceSpec {
     /// Every source that a word says, in the order in which help texts name them.
-    pub const PLAIN: [Self; 7] =
-        [Self::TimeSignal, Self::Tone, Self::Noise, Self::Counting, Self::Stdin, Self::Push, Self::None];
+    pub const PLAIN: [Self; 8] =
+        [Self::TimeSignal, Self::Tone, Self::Noise, Self::Silence, Self::Counting, Self::Stdin, Self::Push, Self::None];
 
     /// The name under which it pushes.
     pub fn name(&self) -> SourceName {
@@ -65,6 +78,19 @@ impl SourceSpec {
         };
         let plain = name.chars().filter(|c| !c.is_control());
         plain.take(SourceName::MAX_CHARS).collect::<String>().parse().unwrap_or_default()
+    }
+
+    /// Whether it can play while `main` is away.
+    ///
+    /// # Errors
+    /// [`SourceSpecError::Fallback`].
+    pub fn stands_in_for(&self, main: &Self) -> Result<(), SourceSpecError> {
+        let plays = matches!(
+            self,
+            Self::TimeSignal | Self::Tone | Self::Noise | Self::Silence | Self::Counting | Self::File(_)
+        );
+        let goes = matches!(main, Self::Device(_) | Self::Relay(_) | Self::Stdin | Self::Push);
+        if plays && goes { Ok(()) } else { Err(SourceSpecError::Fallback(self.to_string(), main.to_string())) }
     }
 
     /// Whether it can make audio of this shape. What stdin carries shows when it begins.
@@ -84,10 +110,12 @@ impl fmt::Display for SourceSpec {
             Self::TimeSignal => "time-signal",
             Self::Tone => "tone",
             Self::Noise => "noise",
+            Self::Silence => "silence",
             Self::Counting => "counting",
             Self::Stdin => "stdin",
             Self::File(path) => return write!(f, "file:{}", path.display()),
             Self::Device(card) => return write!(f, "device:{card}"),
+            Self::Relay(url) => return write!(f, "relay:{url}"),
             Self::Push => "push",
             Self::None => "none",
         })
@@ -103,6 +131,9 @@ impl FromStr for SourceSpec {
         }
         if let Some(card) = s.strip_prefix("device:") {
             return Ok(Self::Device(card.parse()?));
+        }
+        if let Some(url) = s.strip_prefix("relay:") {
+            return Ok(Self::Relay(url.parse()?));
         }
         Self::PLAIN.into_iter().find(|source| source.to_string() == s).ok_or_else(|| SourceSpecError::Unknown(given()))
     }

@@ -4,6 +4,7 @@
 pub(crate) mod decoding;
 pub mod device;
 mod encode;
+pub(crate) mod fallback;
 pub(crate) mod feed;
 pub mod file;
 mod foreign;
@@ -11,6 +12,7 @@ mod generator;
 mod pace;
 mod pieces;
 pub(crate) mod pushed;
+pub mod relay;
 mod stdin;
 mod time_signal;
 mod voice;
@@ -18,7 +20,7 @@ mod voice;
 pub use generator::Generator;
 pub use stdin::{Stdin, process_stdin};
 pub use time_signal::TimeSignal;
-pub use voice::{Counting, Mono, Noise, Tone, Voice, Waveform, voice};
+pub use voice::{Counting, Mono, Noise, Silence, Tone, Voice, Waveform, voice};
 
 use crate::source_spec::SourceSpecError;
 use bytes::Bytes;
@@ -97,6 +99,9 @@ pub enum SourceError {
     /// Files cannot be played.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A relay has ended, which is a bug.
+    #[error("the relay of {0} has ended, which is a bug")]
+    Relay(relay::RelayUrl),
     /// Reading failed.
     #[error("stdin cannot be read: {0}")]
     Read(#[from] std::io::Error),

@@ -15,6 +15,7 @@ fn source(stream: &str, source: SourceSpec) -> SourceConfig {
         source,
         shape: spec.into(),
         buffer: None,
+        fallback: None,
         playing: Playing::default(),
         meter: None,
         ends: false,

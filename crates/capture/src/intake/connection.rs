@@ -250,6 +250,9 @@ async fn receive(
     }
     // The sender has said that this was all: so the recording ends with it, and that is worth waiting for.
     taken.cancelled().await;
+    if !running.may_end {
+        return Ok(());
+    }
     match timeout(SEAL, running.ended()).await {
         Ok(outcome) => said(outcome),
         Err(_) => Err(Reply::new(503, "the recorder has not taken all of it yet")),

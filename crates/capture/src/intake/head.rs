@@ -145,17 +145,18 @@ fn owned(fields: &[httparse::Header<'_>]) -> Vec<(String, Vec<u8>)> {
     fields.iter().filter(|f| !f.name.is_empty()).map(|f| (f.name.to_owned(), f.value.to_vec())).collect()
 }
 
-/// `%41` and `+` as they are meant (application/x-www-form-urlencoded). What is no escape stays.
+/// `%41` and `+` as they are meant in a query (application/x-www-form-urlencoded). What is no escape stays.
 pub(crate) fn unescaped(text: &str) -> Vec<u8> {
+    percent(&text.replace('+', " "))
+}
+
+/// `%41` as it is meant in all of an address (RFC 3986, section 2.1). What is no escape stays.
+pub(crate) fn percent(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((&byte, after)) = rest.split_first() {
         let hex = after.get(..2).filter(|hex| byte == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
         let escaped = hex.and_then(|hex| u8::from_str_radix(str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(match escaped {
-            Some(escaped) => escaped,
-            None if byte == b'+' => b' ',
-            None => byte,
-        });
+        bytes.push(escaped.unwrap_or(byte));
         rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     bytes

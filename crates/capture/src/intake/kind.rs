@@ -63,6 +63,12 @@ const EXTENSIONS: [(&str, &str); 8] = [
     ("pcm", "pcm"),
 ];
 
+/// The extension of files of this type.
+pub(crate) fn extension(content_type: &str) -> Option<&'static str> {
+    let name = content_type.split(';').next().unwrap_or_default().trim();
+    TYPES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, extension)| *extension)
+}
+
 /// A name without the extension that says what comes.
 pub(crate) fn split(name: &str) -> (&str, Option<&'static str>) {
     let Some((stem, extension)) = name.rsplit_once('.') else { return (name, None) };
@@ -89,8 +95,8 @@ impl Content {
         match name.as_str() {
             "audio/pcm" | "audio/x-pcm" => pcm(parameters).map(Self::Pcm),
             "audio/l16" | "audio/l24" => Err(ContentError::BigEndian),
-            _ => match TYPES.iter().find(|(known, _)| name == *known) {
-                Some((_, extension)) => Ok(Self::Encoded(Some(extension))),
+            _ => match self::extension(&name) {
+                Some(extension) => Ok(Self::Encoded(Some(extension))),
                 None => Err(ContentError::Unknown(name.chars().take(80).collect())),
             },
         }

@@ -64,11 +64,17 @@ struct Seated {
 pub(crate) struct Running {
     spec: Spec,
     arrivals: mpsc::Sender<Arrival>,
+    /// Whether a sender may end it.
+    pub(crate) may_end: bool,
     ended: CancellationToken,
     outcome: Arc<OnceLock<Outcome>>,
 }
 
 impl Running {
+    fn new(spec: Spec, arrivals: mpsc::Sender<Arrival>, may_end: bool) -> Self {
+        Self { spec, arrivals, may_end, ended: CancellationToken::new(), outcome: Arc::default() }
+    }
+
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.outcome, &other.outcome)
     }
@@ -144,6 +150,14 @@ impl Ports {
         Ok(Seat { ports: Arc::clone(self), stream: stream.clone(), feeding: Arc::clone(feeding), leave })
     }
 
+    /// A source for a stream's session that goes on whether or not somebody sends.
+    pub(crate) fn hold(&self, stream: &StreamName, spec: Spec) -> (Pushed, Running) {
+        let (to, arrivals) = mpsc::channel(2);
+        let running = Running::new(spec, to, false);
+        self.lock().entry(stream.clone()).or_default().running = Some(running.clone());
+        (Pushed::new(spec, arrivals, false), running)
+    }
+
     /// What plays in a stream from now on. Whether somebody sends into it.
     pub(crate) fn title(&self, stream: &StreamName, title: Title) -> bool {
         let ports = self.lock();
@@ -180,7 +194,10 @@ impl Ports {
             }
         };
         self.launcher.statuses.remove(&stream);
-        self.over(&stream, &running, outcome);
+        if let Err(error) = &outcome {
+            tracing::error!("{error}");
+        }
+        self.over(&stream, &running, &outcome);
     }
 
     /// Waits until the session is of no use any more, and takes it out.
@@ -211,10 +228,10 @@ impl Ports {
         }
     }
 
-    fn over(&self, stream: &StreamName, running: &Running, outcome: Result<(), SessionError>) {
-        let outcome = outcome.map_err(|error| {
-            tracing::error!(%stream, "{error}");
-            let status = match &error {
+    /// A session has ended.
+    pub(crate) fn over(&self, stream: &StreamName, running: &Running, outcome: &Result<(), SessionError>) {
+        let outcome = outcome.as_ref().copied().map_err(|error| {
+            let status = match error {
                 SessionError::Superseded(_) => 409,
                 SessionError::Refused(_) => 403,
                 _ => 500,
@@ -280,7 +297,7 @@ impl Seat {
         }
         let (to, arrivals) = mpsc::channel(2);
         let _ = to.try_send(arrival);
-        let running = Running { spec, arrivals: to, ended: CancellationToken::new(), outcome: Arc::default() };
+        let running = Running::new(spec, to, true);
         let before = port.before.replace(running.clone());
         port.running = Some(running.clone());
         let begin = Begin { running: running.clone(), arrivals, before, sender };

@@ -1,6 +1,6 @@
 //! What a request is for, as Icecast's source clients ask: a path that names a stream, or the address at which titles are set.
 
-use super::head::{Head, unescaped};
+use super::head::{Head, percent, unescaped};
 use super::kind;
 use super::reply::Reply;
 use crate::title;
@@ -43,7 +43,7 @@ impl Wish {
 
 /// The stream that a path names.
 fn mount(path: &str) -> Result<(StreamName, Option<&'static str>), Reply> {
-    let name = title::decoded(&unescaped(path), None);
+    let name = title::decoded(&percent(path), None);
     let name = name.trim_start_matches('/');
     if name.is_empty() {
         return Err(Reply::new(400, "no mount: send to /STREAM, as /studio-a or /studio-a.mp3"));

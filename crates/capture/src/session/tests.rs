@@ -417,6 +417,7 @@ async fn the_whole_role_with_two_real_generators() {
             shape: spec.into(),
 
             buffer: None,
+            fallback: None,
             playing: Playing::default(),
             meter: None,
             ends: false,

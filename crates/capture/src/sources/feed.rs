@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 /// Blocks between the connection and the thread.
 const BLOCKS: usize = 8;
+/// Most bytes of one read: what is read ahead of what is heard puts a title too early.
+const READ: usize = 1 << 10;
 /// Titles that wait for their places; of more, the oldest go.
 const TITLES: usize = 32;
 
@@ -125,7 +127,7 @@ impl Read for FeedReader {
                 None => return Ok(0),
             }
         }
-        let n = self.rest.len().min(buffer.len());
+        let n = self.rest.len().min(buffer.len()).min(READ);
         self.rest.copy_to_slice(buffer.get_mut(..n).unwrap_or_default());
         Ok(n)
     }

@@ -10,7 +10,7 @@
 
 mod error;
 mod list;
-mod playlist;
+pub(crate) mod playlist;
 
 pub use error::FileError;
 

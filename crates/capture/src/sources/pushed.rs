@@ -91,7 +91,9 @@ impl Pushed {
     /// Somebody has come. What was missed since somebody was there.
     fn arrive(&mut self, mut arrival: Arrival) -> Option<Piece> {
         self.idle.send_replace(false);
-        self.title = arrival.title.take();
+        // What the one before played is over.
+        let over = self.away.is_some().then(Title::default);
+        self.title = arrival.title.take().or(over);
         (self.current, self.ended, self.pace) = (Some(arrival), false, Pace::default());
         let missed = self.away.take().map(|since| Instant::now().saturating_duration_since(since));
         let frames = missed.map(|missed| self.spec.frames(missed)).filter(|frames| !frames.is_zero())?;

@@ -23,8 +23,10 @@ pub fn voice(source: &SourceSpec, spec: Spec) -> Result<Option<Box<dyn Voice>>, 
         SourceSpec::TimeSignal => Some(Box::new(Mono::new(TimeSignal::new(spec), spec))),
         SourceSpec::Tone => Some(Box::new(Mono::new(Tone::new(spec), spec))),
         SourceSpec::Noise => Some(Box::new(Mono::new(Noise::default(), spec))),
+        SourceSpec::Silence => Some(Box::new(Mono::new(Silence, spec))),
         SourceSpec::Counting => Some(Box::new(Counting)),
-        SourceSpec::Stdin | SourceSpec::File(_) | SourceSpec::Device(_) | SourceSpec::Push | SourceSpec::None => None,
+        SourceSpec::Stdin | SourceSpec::File(_) | SourceSpec::Device(_) => None,
+        SourceSpec::Relay(_) | SourceSpec::Push | SourceSpec::None => None,
     })
 }
 
@@ -107,6 +109,16 @@ impl Default for Noise {
 impl Waveform for Noise {
     fn sample(&mut self, _frame: Frame, _time: WallTime) -> f64 {
         self.amplitude * (2.0 * self.random.unit() - 1.0)
+    }
+}
+
+/// Nothing to be heard.
+#[derive(Debug)]
+pub struct Silence;
+
+impl Waveform for Silence {
+    fn sample(&mut self, _frame: Frame, _time: WallTime) -> f64 {
+        0.0
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct CaptureFlags {
     /// Name of the stream that the source goes to; once for each --source [default: live]
     #[arg(long = "stream", value_name = "NAME")]
     streams: Vec<StreamName>,
-    /// time-signal, tone, noise, counting, stdin, file:PATH, device:ID, push, or none; once for each --stream [default: time-signal]
+    /// time-signal, tone, noise, silence, counting, stdin, file:PATH, device:ID, relay:URL, push, or none; once for each --stream [default: time-signal]
     #[arg(long = "source", value_name = "SPEC")]
     sources: Vec<SourceSpec>,
     #[command(flatten)]
@@ -46,6 +46,9 @@ pub(crate) struct SourceFlags {
     /// Play files from the beginning again after the last one
     #[arg(long = "loop")]
     repeat: bool,
+    /// What takes over while nothing comes of the source, and hands back: silence, tone, …, file:PATH [default: nothing]
+    #[arg(long, value_name = "SPEC")]
+    fallback: Option<SourceSpec>,
     /// Frames of a block that a sound card gives at once: its buffer has two of them [default: 50 ms of audio]
     #[arg(long, value_name = "FRAMES")]
     buffer_frames: Option<u32>,
@@ -77,6 +80,7 @@ pub(crate) struct FileSource {
     pace: Option<FilePace>,
     #[serde(rename = "loop")]
     repeat: Option<bool>,
+    fallback: Option<String>,
     title: Option<Title>,
 }
 
@@ -146,6 +150,11 @@ impl CaptureFlags {
             source: source.source.parse().with_context(place)?,
             shape: self.how.shape(source.format, source.rate, source.channels).with_context(place)?,
             buffer: self.how.buffer_frames.or(source.buffer_frames),
+            fallback: match (&self.how.fallback, &source.fallback) {
+                (Some(flag), _) => Some(flag.clone()),
+                (None, Some(text)) => Some(text.parse().with_context(place)?),
+                (None, None) => None,
+            },
             playing: self.how.playing(source.pace, source.repeat),
             meter: None,
             ends: false,
@@ -167,6 +176,7 @@ impl SourceFlags {
             source,
             shape: self.shape(None, None, None)?,
             buffer: self.buffer_frames,
+            fallback: self.fallback.clone(),
             playing: self.playing(None, None),
             meter: None,
             ends: false,

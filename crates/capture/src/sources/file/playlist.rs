@@ -50,6 +50,19 @@ pub(super) fn read(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(named.iter().filter_map(|named| file(folder, named)).collect())
 }
 
+/// What a playlist of one of these kinds names, as it stands there.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn entries(text: &str) -> Result<Vec<String>, String> {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    match text.get(..10).unwrap_or(text) {
+        begin if begin.starts_with('<') => xspf(text),
+        begin if begin.eq_ignore_ascii_case("[playlist]") => Ok(pls(text)),
+        _ => Ok(m3u(text)),
+    }
+}
+
 /// What is no UTF-8 was written on an old Windows.
 fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
