@@ -51,6 +51,8 @@ pub(crate) struct Growth {
     pub byte_rate: u64,
     /// Whether a start past the edge may still be waited for.
     pub may_hold: bool,
+    /// Whether the audio is compressed: who is told a constant total would look for the end of it.
+    pub compressed: bool,
 }
 
 /// What to send.
@@ -161,6 +163,9 @@ fn one_of_growing(spec: RangeSpec, existing: u64, growth: Growth, head: bool) ->
             Answer::Part { bytes: first..existing, total: claimed_total(growth) }
         }
         RangeSpec::From { first: 0, last: None } if growth.mode == Mode::None => Answer::Follow,
+        RangeSpec::From { first: 0, last: None } if growth.compressed && growth.mode == Mode::Huge && !growth.named => {
+            Answer::Follow
+        }
         RangeSpec::From { first, last: None } => {
             Answer::FollowFrom { first, last: OPEN_LAST, total: claimed_total(growth) }
         }

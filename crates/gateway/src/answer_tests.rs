@@ -10,11 +10,19 @@ const ETAG: &str = "\"r-0-open-wav\"";
 const L40: u64 = 1_099_511_627_775;
 
 fn growing(mode: Mode) -> Facts<'static> {
-    Facts { bytes: E, growth: Some(Growth { mode, named: false, byte_rate: RATE, may_hold: true }), etag: ETAG }
+    Facts {
+        bytes: E,
+        growth: Some(Growth { mode, named: false, byte_rate: RATE, may_hold: true, compressed: false }),
+        etag: ETAG,
+    }
 }
 
 fn named(mode: Mode) -> Facts<'static> {
-    Facts { bytes: E, growth: Some(Growth { mode, named: true, byte_rate: RATE, may_hold: true }), etag: ETAG }
+    Facts {
+        bytes: E,
+        growth: Some(Growth { mode, named: true, byte_rate: RATE, may_hold: true, compressed: false }),
+        etag: ETAG,
+    }
 }
 
 const FINISHED: Facts<'static> = Facts { bytes: E, growth: None, etag: ETAG };
@@ -238,4 +246,20 @@ proptest::proptest! {
             other => proptest::prop_assert!(false, "{other:?}"),
         }
     }
+}
+
+/// Who is told a constant total looks for the end of it, unless it begins without knowing of ranges.
+#[test]
+fn compressed_audio_begins_without_ranges_for_libavformat() {
+    let compressed = |named| Facts {
+        bytes: E,
+        growth: Some(Growth { mode: Mode::Huge, named, byte_rate: RATE, may_hold: true, compressed: true }),
+        etag: ETAG,
+    };
+    let ask = |range, named| decide(Asked { range: Some(range), ..Asked::default() }, compressed(named));
+    assert_eq!(ask("bytes=0-", false), Answer::Follow);
+    let total = Some(HUGE_TOTAL);
+    assert_eq!(ask("bytes=0-", true), Answer::FollowFrom { first: 0, last: OPEN_LAST, total });
+    assert_eq!(ask("bytes=1-", false), Answer::FollowFrom { first: 1, last: OPEN_LAST, total });
+    assert_eq!(ask("bytes=0-9", false), Answer::Part { bytes: 0..10, total });
 }

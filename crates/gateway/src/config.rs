@@ -3,6 +3,7 @@
 use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
 use crate::health::Watchers;
+use crate::rendition::Renditions;
 use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
 use livetape_service::limits::Names;
@@ -36,6 +37,8 @@ pub struct GatewayConfig {
     pub drain: Duration,
     /// Whether audio goes on coming while it drains, so that bodies that follow may go on, too.
     pub goes_on: bool,
+    /// What is offered beside WAV and PCM.
+    pub renditions: Renditions,
     /// Bounds.
     pub limits: Limits,
     /// What each client may take.
@@ -49,6 +52,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bodies of audio at once; fewer if the limit of open files demands it. One HTTP/2 connection may have many.
     pub bodies: usize,
+    /// Encoders at once: one for each recording that is heard live in a compressed rendition, and for each other body in one.
+    pub encoders: usize,
     /// Event streams at once.
     pub event_streams: usize,
     /// Bytes of a request's head: 8 KiB to 1 MiB.
@@ -77,6 +82,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             bodies: 10_000,
+            encoders: 64,
             event_streams: 1_000,
             head: 32 << 10,
             body: 64 << 10,
@@ -108,6 +114,7 @@ impl GatewayConfig {
             watched: false,
             drain: Self::DRAIN,
             goes_on: false,
+            renditions: Renditions::default(),
             limits: Limits::default(),
             clients: Self::clients(),
         }

@@ -1,5 +1,6 @@
 //! What every request handler needs.
 
+use crate::blocks::Blocks;
 use crate::config::Limits;
 use crate::edge::Edges;
 use crate::guard::Origins;
@@ -10,6 +11,7 @@ use crate::metrics::Instruments;
 use crate::problem::Problem;
 use crate::pulse::Pulses;
 use crate::remote::Operations;
+use crate::rendition::Renditions;
 use http::Method;
 use livetape_access::{Access, Caller};
 use livetape_service::limits::Places;
@@ -23,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Context {
     pub(crate) library: Arc<dyn Library>,
     pub(crate) edges: Edges,
+    pub(crate) blocks: Blocks,
+    /// What is offered beside WAV and PCM.
+    pub(crate) renditions: Renditions,
     pub(crate) pulses: Pulses,
     pub(crate) levels: Levels,
     pub(crate) origins: Origins,

@@ -6,12 +6,14 @@
 //! the recorder (`operations`). Not here: writing anything, and who knows how far a recording goes.
 
 mod answer;
+mod blocks;
 mod body;
 mod config;
 mod connection;
 mod context;
 mod dir;
 mod edge;
+mod encoded;
 mod endless;
 mod events;
 mod gate;
@@ -38,6 +40,7 @@ mod reached;
 mod receive;
 mod recording;
 mod remote;
+mod rendition;
 mod reply;
 mod representation;
 mod request;
@@ -56,4 +59,5 @@ pub use dir::DirLibrary;
 pub use guard::SettingError;
 pub use library::{Block, FrameReader, Library, ReadError};
 pub use remote::{CatalogueMirror, Reading, RecorderLibrary, Remote, RemoteConfig, RemoteError};
+pub use rendition::{RenditionError, Renditions};
 pub use server::Gateway;

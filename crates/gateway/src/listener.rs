@@ -6,9 +6,10 @@
 
 use crate::context::Context;
 use crate::edge::Pace;
+use crate::encoded::Encoded;
 use crate::library::{Block, ReadError};
 use crate::metrics::Instruments;
-use crate::representation::Slice;
+use crate::representation::{Place, Slice};
 use crate::tape::Tape;
 use crate::wire::Outgoing;
 use livetape_audio::{End, Frame, FrameCount, Spec, Tail, View};
@@ -54,16 +55,18 @@ pub(crate) struct Listener {
     /// What to send first; all there is, unless `follow` goes on.
     plan: VecDeque<Slice>,
     follow: Option<Follow>,
+    /// What makes the bytes, if they are not those that were recorded.
+    encoded: Option<Encoded>,
+    /// Where what is planned ends for good.
+    end: Option<Frame>,
     block: u64,
     silence: Silence,
 }
 
 /// Goes on from a position for as long as audio comes.
 pub(crate) struct Follow {
-    /// The next frame to send.
-    pub(crate) pos: Frame,
-    /// Bytes of that frame to leave out.
-    pub(crate) skip: usize,
+    /// What to send next.
+    pub(crate) place: Place,
     /// Where to end.
     pub(crate) end: End,
     /// Whether to go on in the next recording of the stream.
@@ -115,7 +118,13 @@ impl Listener {
         from_disk: bool,
     ) -> Self {
         let block = if from_disk { FROM_DISK } else { IN_MEMORY };
-        Self { context, tape, plan: plan.into(), follow, block, silence: Silence::begin() }
+        let (encoded, end) = (None, None);
+        Self { context, tape, plan: plan.into(), follow, encoded, end, block, silence: Silence::begin() }
+    }
+
+    /// The same, compressed. `end` is where the view ends, if that is settled.
+    pub(crate) fn encoded(self, encoded: Option<Encoded>, end: Option<Frame>) -> Self {
+        Self { encoded, end, ..self }
     }
 
     pub(crate) fn instruments(&self) -> &Instruments {
@@ -129,6 +138,7 @@ impl Listener {
                 Slice::Bytes(bytes) if bytes.is_empty() => {}
                 Slice::Bytes(bytes) => return Ok(Some(Block::Memory(bytes))),
                 Slice::Frames { first, skip, len } => return self.recorded(first, skip, len).await.map(Some),
+                Slice::Encoded { at, len } => return self.compressed(at, len).await.map(Some),
             }
         }
         match self.follow.take() {
@@ -143,10 +153,7 @@ impl Listener {
 
     /// The first of `len` bytes of recorded audio; the rest is put back on the plan.
     async fn recorded(&mut self, first: Frame, skip: usize, len: u64) -> Result<Block, Stop> {
-        let context = &self.context;
-        if context.library.catalogue().get(self.tape.recording.id).is_none() {
-            return Err(Stop::Deleted);
-        }
+        self.is_there()?;
         let size = u64::from(self.spec().frame_bytes());
         let frames = FrameCount::new((skip as u64).saturating_add(len).div_ceil(size));
         let block = self.read(first..first + frames).await?;
@@ -159,17 +166,31 @@ impl Listener {
         Ok(block)
     }
 
+    /// The first of `len` bytes of compressed audio; the rest is put back on the plan.
+    async fn compressed(&mut self, at: u64, len: u64) -> Result<Block, Stop> {
+        self.is_there()?;
+        let encoded = self.encoded.as_ref().ok_or_else(nothing_encodes)?;
+        let end = at.saturating_add(len);
+        let (bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, at..end, self.end).await?;
+        if next < end {
+            self.plan.push_front(Slice::Encoded { at: next, len: end - next });
+        }
+        Ok(Block::Memory(bytes))
+    }
+
+    fn is_there(&self) -> Result<(), Stop> {
+        let there = self.context.library.catalogue().get(self.tape.recording.id).is_some();
+        if there { Ok(()) } else { Err(Stop::Deleted) }
+    }
+
     /// The next bytes from the position on, as soon as there are any.
     async fn follow(&mut self, follow: &mut Follow) -> Result<Option<Block>, Stop> {
         loop {
             let tail = self.tape.tail.current();
             let (end, is_final) = self.limit(follow, &tail).await?;
-            if follow.pos < end {
-                let block = self.read(follow.pos..end).await?;
-                let (got, _) = self.spec().frames_in(block.len() as u64);
-                follow.pos = follow.pos + got;
+            if let Some(block) = self.more(&mut follow.place, end, is_final).await? {
                 self.silence.since = Instant::now();
-                return Ok(Some(block.slice(std::mem::take(&mut follow.skip)..usize::MAX)));
+                return Ok(Some(block));
             }
             if !is_final {
                 self.wait(tail.end, follow.live).await?;
@@ -182,10 +203,40 @@ impl Listener {
                 Found::Nothing => return Ok(None),
                 Found::Next(tape) => {
                     self.tape = *tape;
-                    let pace = follow.pace;
-                    *follow = Follow { pos: Frame::ZERO, skip: 0, end: End::Open, live: true, pace };
+                    (follow.place, follow.end) = (Place::Recorded(Frame::ZERO, 0), End::Open);
+                    if let Some(encoded) = &mut self.encoded {
+                        let header = encoded.go_on(self.tape.recording.id).ok_or(Stop::OtherSpec)?;
+                        follow.place = Place::Encoded(0);
+                        if !header.is_empty() {
+                            return Ok(Some(Block::Memory(header)));
+                        }
+                    }
                 }
             }
+        }
+    }
+
+    /// What there is from a place on, which is moved behind it.
+    async fn more(&mut self, place: &mut Place, end: Frame, is_final: bool) -> Result<Option<Block>, Stop> {
+        match place {
+            Place::Recorded(pos, skip) if *pos < end => {
+                let block = self.read(*pos..end).await?;
+                let (got, _) = self.spec().frames_in(block.len() as u64);
+                *pos = *pos + got;
+                Ok(Some(block.slice(std::mem::take(skip)..usize::MAX)))
+            }
+            Place::Encoded(at) => {
+                let encoded = self.encoded.as_ref().ok_or_else(nothing_encodes)?;
+                let there = encoded.available(end, is_final);
+                if *at >= there {
+                    return Ok(None);
+                }
+                let end = is_final.then_some(end);
+                let (bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, *at..there, end).await?;
+                *at = next;
+                Ok(Some(Block::Memory(bytes)))
+            }
+            Place::Recorded(..) => Ok(None),
         }
     }
 
@@ -193,7 +244,11 @@ impl Listener {
     async fn limit(&mut self, follow: &mut Follow, tail: &Tail) -> Result<(Frame, bool), Stop> {
         if let End::AtTime(_) = follow.end {
             let timeline = self.context.library.timeline(self.tape.recording.clone(), *tail).await?;
-            let view = View { first: follow.pos, end: follow.end };
+            let first = match follow.place {
+                Place::Recorded(pos, _) => pos,
+                Place::Encoded(_) => Frame::ZERO,
+            };
+            let view = View { first, end: follow.end };
             if let Some(end) = view.known_end(&timeline, tail) {
                 follow.end = End::At(end);
             }
@@ -258,6 +313,10 @@ impl Listener {
     fn spec(&self) -> Spec {
         self.tape.recording.spec
     }
+}
+
+fn nothing_encodes() -> ReadError {
+    ReadError::new("compressed audio", "there is no encoder".into())
 }
 
 /// The recording of the same stream after this one.

@@ -4,18 +4,21 @@
 use crate::body::Media;
 use crate::context::Context;
 use crate::edge::Pace;
+use crate::encoded::{Encoded, track_of};
 use crate::listener::{Follow, Listener};
 use crate::problem::Problem;
 use crate::pulse::StreamState;
-use crate::query::{Join, Query};
+use crate::query::{Join, LiveAddress, Query};
+use crate::rendition::Rendition;
 use crate::reply::{Reply, empty};
-use crate::representation::Slice;
+use crate::representation::{Place, Slice};
 use crate::request::{LiveFile, Path, Request, audio_type};
 use crate::tape::Tape;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use livetape_audio::{DataSize, End, Frame, FrameCount, Located, Spec, StreamName, WallTime};
+use livetape_codec::encode::{Flac, Joined};
 use livetape_store::Recording;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,6 +26,8 @@ use std::time::{Duration, SystemTime};
 /// Browsers hand audio to their decoders in blocks of 32 KiB: less than that at once and the first sound waits.
 const BURST_BYTES: u64 = 36 * 1024;
 const BURST: Duration = Duration::from_secs(1);
+/// It comes in blocks of about a second.
+const COMPRESSED_BURST: Duration = Duration::from_secs(3);
 /// When to come back to a stream whose source is away.
 const COME_BACK: Duration = Duration::from_secs(5);
 /// Recordings that are searched for a time of day before it counts as not found.
@@ -38,26 +43,60 @@ struct Start {
 pub(crate) async fn audio(
     State(context): State<Arc<Context>>,
     Path(stream): Path<StreamName>,
-    Path(LiveFile(container)): Path<LiveFile>,
-    Query(join): Query<Join>,
+    Path(LiveFile(kind)): Path<LiveFile>,
+    Query(address): Query<LiveAddress>,
     request: Request,
 ) -> Reply {
-    let Start { recording, first } = find(&context, &stream, join).await?;
-    let spec = recording.spec;
+    let choose = |spec| context.renditions.choose(kind, address.wanted, spec);
+    let Start { recording, first } = find(&context, &stream, address.join, choose).await?;
+    let rendition = choose(recording.spec)?;
+    let Begin { header, place, joined, first } = begin(&recording, rendition, first);
     let pace = pace(&context, &stream, &recording, first);
     let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
-    audio_type(&mut headers, container, &recording, first);
+    audio_type(&mut headers, rendition, &recording, first);
     request.mark_unbounded(&mut headers);
     if request.head {
         return Ok((headers, empty()).into_response());
     }
+    let encoded = Encoded::begin(&context.blocks, recording.id, rendition, Frame::ZERO, Some(joined))?;
     let delivery = request.delivery(&context, true, None)?;
     let tape = Tape::follow(&*context.library, &context.edges, recording, pace);
     let tape = tape.ok_or_else(|| away(&context, &stream))?;
-    let header = Slice::Bytes(container.header(spec, DataSize::Growing).into());
-    let follow = Follow { pos: first, skip: 0, end: End::Open, live: true, pace };
-    let listener = Listener::new(context, tape, vec![header], Some(follow), delivery.from_disk);
+    let (plan, follow) = (vec![Slice::Bytes(header.into())], Follow { place, end: End::Open, live: true, pace });
+    let listener = Listener::new(context, tape, plan, Some(follow), delivery.from_disk).encoded(encoded, None);
     Ok((headers, Media::body(listener, delivery)).into_response())
+}
+
+/// What a listener begins with.
+struct Begin {
+    header: Vec<u8>,
+    place: Place,
+    joined: Joined,
+    /// The first frame that it hears.
+    first: Frame,
+}
+
+/// Compressed audio begins with the block in which a frame is, so that all who listen share its blocks.
+fn begin(recording: &Recording, rendition: Rendition, first: Frame) -> Begin {
+    match rendition {
+        Rendition::Pcm(container) => {
+            let header = container.header(recording.spec, DataSize::Growing);
+            Begin { header, place: Place::Recorded(first, 0), joined: Joined::Beginning, first }
+        }
+        Rendition::Packets(encoding) => {
+            let joined = match encoding.block_of(first.get()) {
+                0 => Joined::Beginning,
+                block => Joined::Block(block),
+            };
+            let track = track_of(recording.id, encoding, joined);
+            Begin { header: track.header(), place: Place::Encoded(0), joined, first: Frame::new(track.first_frame()) }
+        }
+        Rendition::Flac(flac) => {
+            let block = first.get() / Flac::BLOCK;
+            let (place, first) = (Place::Encoded(block), Frame::new(block * Flac::BLOCK));
+            Begin { header: flac.header(None), place, joined: Joined::Block(block), first }
+        }
+    }
 }
 
 /// Who has some audio in hand need not have the newest at once.
@@ -69,7 +108,12 @@ fn pace(context: &Context, stream: &StreamName, recording: &Recording, first: Fr
     Pace::with_in_hand(tail.map_or(Duration::ZERO, |tail| recording.spec.duration(tail.end.since(first))))
 }
 
-async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Start, Problem> {
+async fn find(
+    context: &Context,
+    stream: &StreamName,
+    join: Join,
+    choose: impl Fn(Spec) -> Result<Rendition, Problem>,
+) -> Result<Start, Problem> {
     let library = &*context.library;
     known(context, stream)?;
     let away = |stream| away(context, stream);
@@ -79,7 +123,10 @@ async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Star
     let edge = tail.map(|t| t.end).ok_or_else(|| away(stream))?;
     match join {
         Join::Edge(_) if !is_live => Err(away(stream)),
-        Join::Edge(burst) => Ok(back(context, latest.clone(), edge, burst_frames(latest.spec, burst), true)),
+        Join::Edge(burst) => {
+            let frames = burst_frames(choose(latest.spec)?, latest.spec, burst);
+            Ok(back(context, latest.clone(), edge, frames, true))
+        }
         Join::Behind(behind) => {
             let start = back(context, latest.clone(), edge, latest.spec.frames(behind), false);
             let nothing_to_play = start.recording.id == latest.id && start.first >= edge;
@@ -93,14 +140,15 @@ async fn find(context: &Context, stream: &StreamName, join: Join) -> Result<Star
     }
 }
 
-fn burst_frames(spec: Spec, burst: Option<Duration>) -> FrameCount {
-    burst.map_or_else(
-        || {
-            let (block, _) = spec.frames_in(BURST_BYTES);
-            spec.frames(BURST).max(block)
-        },
-        |burst| spec.frames(burst),
-    )
+fn burst_frames(rendition: Rendition, spec: Spec, burst: Option<Duration>) -> FrameCount {
+    let (usual, byte_rate) = match rendition {
+        Rendition::Pcm(_) => (BURST, spec.byte_rate()),
+        Rendition::Packets(encoding) => (COMPRESSED_BURST, u64::from(encoding.kbps()) * 125),
+        // At worst it is not much larger than PCM, and at best it is nothing at all.
+        Rendition::Flac(_) => (COMPRESSED_BURST, spec.byte_rate()),
+    };
+    let enough = Duration::from_secs_f64(BURST_BYTES as f64 / byte_rate.max(1) as f64);
+    spec.frames(burst.unwrap_or(usual.max(enough)))
 }
 
 /// `n` recorded frames before `end`: in the recording, or in those before it that have the same spec. With

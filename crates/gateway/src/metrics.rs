@@ -3,7 +3,8 @@
 use crate::listener::Stop;
 use http::StatusCode;
 use livetape_service::Rejections;
-use livetape_service::metrics::{Counter, Counters, Gauge, Metrics, MetricsError};
+use livetape_service::metrics::{Counter, Counters, Gauge, Histogram, Metrics, MetricsError, SECONDS};
+use std::time::Duration;
 
 /// Why replies are broken off. All are shown from the start, so that the first one of a kind is seen as an increase.
 const RESETS: [&str; 9] = [
@@ -30,8 +31,19 @@ pub(crate) struct Instruments {
     requests: Counters<2>,
     resets: Counters<1>,
     denied: Counters<1>,
+    pub(crate) encoding: Encoding,
     live: Listening,
     recording: Listening,
+}
+
+/// Of compressed renditions.
+#[derive(Clone)]
+pub(crate) struct Encoding {
+    pub(crate) encoders: Gauge,
+    pub(crate) limit: Gauge,
+    pub(crate) refused: Counter,
+    blocks: Counters<1>,
+    time: Histogram,
 }
 
 /// Of bodies of one kind.
@@ -68,6 +80,7 @@ impl Instruments {
                 "Requests that were not answered because of who asked, by reason.",
                 ["reason"],
             )?,
+            encoding: Encoding::new(&metrics)?,
             live: listening("live"),
             recording: listening("recording"),
             metrics,
@@ -109,5 +122,31 @@ impl Instruments {
 
     pub(crate) const fn listening(&self, live: bool) -> &Listening {
         if live { &self.live } else { &self.recording }
+    }
+}
+
+impl Encoding {
+    fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+        let blocks = metrics.counters(
+            "livetape_gateway_encoded_blocks_total",
+            "Blocks of compressed audio that were made, each about a second; those that were at hand are not counted.",
+            ["codec"],
+        )?;
+        Ok(Self {
+            encoders: metrics.gauge("livetape_gateway_encoders", "Encoders in use.")?,
+            limit: metrics.gauge("livetape_gateway_encoders_limit", "Encoders that may be in use.")?,
+            refused: metrics.counter(
+                "livetape_gateway_refused_encoders_total",
+                "Requests for compressed audio for which there was no encoder.",
+            )?,
+            blocks,
+            time: metrics.histogram("livetape_gateway_encoding_seconds", "Time that a block took.", SECONDS)?,
+        })
+    }
+
+    /// A block was made.
+    pub(crate) fn encoded(&self, codec: &str, took: Duration) {
+        self.blocks.with([codec]).inc();
+        self.time.observe(took.as_secs_f64());
     }
 }

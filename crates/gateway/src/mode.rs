@@ -36,6 +36,8 @@ pub(crate) struct Hints<'a> {
     pub user_agent: Option<&'a str>,
     /// `Sec-Fetch-Dest`.
     pub fetch_dest: Option<&'a str>,
+    /// Whether the audio is compressed: then nobody looks for its end, which would be far from what exists.
+    pub compressed: bool,
 }
 
 impl Mode {
@@ -48,6 +50,7 @@ impl Mode {
             Some(mode) => mode,
             None if libavformat => Self::Huge,
             None if browser => Self::Star,
+            None if hints.compressed => Self::None,
             None => Self::Huge,
         }
     }
@@ -98,6 +101,14 @@ mod tests {
             assert_eq!(Mode::choose(Hints { fetch_dest: Some(dest), ..Hints::default() }), Mode::Star);
         }
         assert_eq!(Mode::choose(Hints { fetch_dest: Some("document"), ..Hints::default() }), Mode::Huge);
+    }
+
+    #[test]
+    fn compressed_audio_is_followed() {
+        let compressed = |hints| Mode::choose(Hints { compressed: true, ..hints });
+        assert_eq!(compressed(Hints::default()), Mode::None);
+        assert_eq!(compressed(agent("Lavf/59.27.100")), Mode::Huge);
+        assert_eq!(compressed(agent("Mozilla/5.0")), Mode::Star);
     }
 
     #[test]

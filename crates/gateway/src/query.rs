@@ -3,10 +3,12 @@
 
 use crate::mode::Mode;
 use crate::problem::{Problem, quoted};
+use crate::rendition::Wanted;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use livetape_audio::time::parse_seconds;
 use livetape_audio::{Moment, RecordingId, StreamName, ViewAddress, WallTime};
+use livetape_codec::encode::Pick;
 use livetape_store::Peaks;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -16,6 +18,8 @@ use std::time::Duration;
 const MAX_QUERY: usize = 2_048;
 /// Longest `burst`.
 const MAX_BURST: Duration = Duration::from_secs(30);
+/// Highest `bitrate` that is looked at.
+const MAX_BITRATE: usize = 10_000;
 /// Most entries of one page, of streams, of recordings and of a timeline.
 const MAX_STREAMS: usize = 1_000;
 const MAX_RECORDINGS: usize = 1_000;
@@ -62,6 +66,18 @@ const fn parameter(name: &'static str, shape: Shape, says: &'static str) -> Para
 
 const FRESH: Parameter = parameter("v", Shape::Text, "Ignored: for whoever needs an address that no cache knows.");
 
+const BITRATE: Parameter = parameter(
+    "bitrate",
+    Shape::Number { min: 1, max: MAX_BITRATE, default: 128 },
+    "Of MP3 and Opus, in kbit/s: one of those that are offered. By default the first of them.",
+);
+const CHANNELS: Parameter = parameter(
+    "ch",
+    Shape::Text,
+    "Which channels of the recording are heard, from 1 on, as in `1,2`: one or two for MP3 and Opus, where the first two are \
+     heard by default, and up to eight for FLAC.",
+);
+
 /// Of a recording's audio.
 pub(crate) const RECORDING: &[Parameter] = &[
     parameter("pos", Shape::Moment, "Where to start: recorded seconds from the first frame, or a time of day."),
@@ -73,6 +89,8 @@ pub(crate) const RECORDING: &[Parameter] = &[
         "What to say about a length that is not known yet: an unknown total, a constant huge one, what exists now as if it \
          were all, or no ranges at first. By default the kind of client decides.",
     ),
+    BITRATE,
+    CHANNELS,
     FRESH,
 ];
 
@@ -85,6 +103,8 @@ pub(crate) const LIVE: &[Parameter] = &[
     ),
     parameter("offset", Shape::Seconds { max: None }, "So many recorded seconds behind the live edge."),
     parameter("at", Shape::TimeOfDay, "From this time of day on. Only one of `burst`, `offset` and `at` may be given."),
+    BITRATE,
+    CHANNELS,
     FRESH,
 ];
 
@@ -153,6 +173,16 @@ pub(crate) struct RecordingAddress {
     pub(crate) view: ViewAddress,
     /// What to say about the length.
     pub(crate) len: Option<Mode>,
+    /// In which rendition.
+    pub(crate) wanted: Wanted,
+}
+
+/// Addresses a stream's live audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LiveAddress {
+    pub(crate) join: Join,
+    /// In which rendition.
+    pub(crate) wanted: Wanted,
 }
 
 /// Where a listener joins a stream.
@@ -216,34 +246,39 @@ impl FromStr for RecordingAddress {
     fn from_str(query: &str) -> Result<Self, Problem> {
         let q = Parameters::parse(query, RECORDING, |name| match name {
             "at" | "offset" | "burst" => "this belongs to a stream's live address; here use `pos` or `from`",
-            _ => "a recording takes pos, from, to and len",
+            _ => "a recording takes pos, from, to and len; compressed, also bitrate and ch",
         })?;
         if q.has("pos") && q.has("from") {
             return Err(Problem::bad_request("pos and from both say where to start", "give one of them"));
         }
         let from = q.take("pos", Moment::from_str)?.or(q.take("from", Moment::from_str)?);
         let len = |s: &str| Mode::from_str(s).map_err(|()| "len is one of star, huge, now and none");
-        Ok(Self { view: ViewAddress { from, to: q.take("to", Moment::from_str)? }, len: q.take("len", len)? })
+        Ok(Self {
+            view: ViewAddress { from, to: q.take("to", Moment::from_str)? },
+            len: q.take("len", len)?,
+            wanted: q.wanted()?,
+        })
     }
 }
 
 /// `burst`, `offset`, `at` of `/streams/{stream}/live.…`.
-impl FromStr for Join {
+impl FromStr for LiveAddress {
     type Err = Problem;
     fn from_str(query: &str) -> Result<Self, Problem> {
         let q = Parameters::parse(query, LIVE, |name| match name {
             "pos" | "from" | "to" | "len" => "this belongs to a recording's address; a stream takes offset or at",
-            _ => "a stream takes burst, offset and at",
+            _ => "a stream takes burst, offset and at; compressed, also bitrate and ch",
         })?;
+        let wanted = q.wanted()?;
         let burst = |s: &str| match parse_seconds(s) {
             Ok(d) if d <= MAX_BURST => Ok(d),
             _ => Err("burst is a number of seconds from 0 to 30"),
         };
         let (burst, behind) = (q.take("burst", burst)?, q.take("offset", parse_seconds)?);
         match (burst, behind, q.take("at", WallTime::from_str)?) {
-            (None, Some(d), None) => Ok(Self::Behind(d)),
-            (None, None, Some(t)) => Ok(Self::At(t)),
-            (burst, None, None) => Ok(Self::Edge(burst)),
+            (None, Some(d), None) => Ok(Self { join: Join::Behind(d), wanted }),
+            (None, None, Some(t)) => Ok(Self { join: Join::At(t), wanted }),
+            (burst, None, None) => Ok(Self { join: Join::Edge(burst), wanted }),
             _ => Err(Problem::bad_request("burst, offset and at each say where to start", "give one of them")),
         }
     }
@@ -347,6 +382,12 @@ fn number(s: &str, min: usize, max: usize) -> Result<usize, String> {
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
+    fn wanted(&self) -> Result<Wanted, Problem> {
+        let bitrate = self.take("bitrate", |s| number(s, 1, MAX_BITRATE))?;
+        let bitrate = bitrate.and_then(|kbps| u32::try_from(kbps).ok());
+        Ok(Wanted { bitrate, pick: self.take("ch", Pick::from_str)? })
+    }
+
     fn parse(query: &str, known: &[Parameter], hint: impl Fn(&str) -> &'static str) -> Result<Self, Problem> {
         if query.len() > MAX_QUERY {
             return Err(Problem::bad_request(format!("the query is longer than {MAX_QUERY} bytes"), "shorten it"));
@@ -426,7 +467,7 @@ mod tests {
 
     #[test]
     fn joining_a_stream() {
-        let live = str::parse::<Join>;
+        let live = |text: &str| text.parse::<LiveAddress>().map(|address| address.join);
         assert_eq!(live(""), Ok(Join::Edge(None)));
         assert_eq!(live("burst=0"), Ok(Join::Edge(Some(Duration::ZERO))));
         assert_eq!(live("burst=30"), Ok(Join::Edge(Some(seconds(30)))));
@@ -438,7 +479,7 @@ mod tests {
     #[test]
     fn refused_by_name() {
         let recording = str::parse::<RecordingAddress>;
-        let live = str::parse::<Join>;
+        let live = str::parse::<LiveAddress>;
         let list = str::parse::<ListAddress>;
         let entries = str::parse::<EntriesAddress>;
         let texts: Vec<_> = [
@@ -457,6 +498,12 @@ mod tests {
             live("offset=1&at=2026-11-20T12:00:00Z").unwrap_err(),
             live("offset=1&burst=1").unwrap_err(),
             live("at=yesterday").unwrap_err(),
+            live("bitrate=0").unwrap_err(),
+            live("bitrate=-1").unwrap_err(),
+            recording("bitrate=128k").unwrap_err(),
+            recording("bitrate=99999999999999999999").unwrap_err(),
+            recording("ch=0").unwrap_err(),
+            recording("ch=1,1").unwrap_err(),
             list("limit=0").unwrap_err(),
             list("limit=1001").unwrap_err(),
             list("stream=../../etc").unwrap_err(),
@@ -491,7 +538,7 @@ mod tests {
         #[test]
         fn never_a_panic(query in "[a-z0-9=&%+.:-]{0,60}|\\PC{0,40}") {
             let recording = str::parse::<RecordingAddress>;
-            let live = str::parse::<Join>;
+            let live = str::parse::<LiveAddress>;
             let list = str::parse::<ListAddress>;
             let entries = str::parse::<EntriesAddress>;
             for problem in [recording(&query).err(), live(&query).err(), list(&query).err(), entries(&query).err()] {

@@ -8,21 +8,23 @@ use crate::answer::{self, Answer, Asked, Facts, Growth, HORIZON};
 use crate::body::Media;
 use crate::context::Context;
 use crate::edge::Pace;
+use crate::encoded::Encoded;
 use crate::listener::{Follow, Listener};
 use crate::listing;
 use crate::mode::{self, Hints, Mode};
 use crate::problem::{Problem, retry_seconds};
 use crate::query::{Query, RecordingAddress};
+use crate::rendition::{Kind, Rendition};
 use crate::reply::{Reply, empty, set_text};
-use crate::representation::{Representation, Slice};
-use crate::request::{AudioFile, Path, Request, audio_type, content_type};
+use crate::representation::{Place, Representation, Slice};
+use crate::request::{AudioFile, Path, Request, audio_type};
 use crate::tape::Tape;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use livetape_audio::{Container, Frame, RecordingId, Tail, View};
+use livetape_audio::{End, Frame, RecordingId, Tail, View};
 use livetape_store::Recording;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,22 +37,24 @@ const BOUNDARY: &str = "livetape-01932c07-209c-7a3e-8c1f-5d2e9b7a4f10";
 pub(crate) async fn audio(
     State(context): State<Arc<Context>>,
     Path(id): Path<RecordingId>,
-    Path(AudioFile(container)): Path<AudioFile>,
+    Path(AudioFile(kind)): Path<AudioFile>,
     Query(address): Query<RecordingAddress>,
     request: Request,
 ) -> Reply {
     let recording = known(&context, id)?;
+    let rendition = context.renditions.choose(kind, address.wanted, recording.spec)?;
     let mut tail = context.library.tail(id).ok_or_else(unattended)?;
     let hints = Hints {
         len: address.len,
         icy: request.headers.contains_key("icy-metadata"),
         user_agent: request.header(header::USER_AGENT),
         fetch_dest: request.header("sec-fetch-dest"),
+        compressed: kind.is_compressed(),
     };
     let mut asking = Asking {
         context: &context,
         recording,
-        container,
+        rendition,
         mode: Mode::choose(hints),
         address,
         asked: asked(&request),
@@ -85,7 +89,7 @@ fn asked(request: &Request) -> Asked<'_> {
 struct Asking<'a> {
     context: &'a Arc<Context>,
     recording: Arc<Recording>,
-    container: Container,
+    rendition: Rendition,
     mode: Mode,
     address: RecordingAddress,
     asked: Asked<'a>,
@@ -105,18 +109,23 @@ impl Asking<'_> {
         let end = view.known_end(&timeline, &tail);
         let id = self.recording.id;
         let representation = match (end, self.mode) {
-            (None, Mode::Now) => Representation::snapshot(id, spec, self.container, view, tail.end),
-            _ => Representation::new(id, spec, self.container, view, end),
+            (None, Mode::Now) => Representation::snapshot(id, spec, self.rendition, view, tail.end),
+            _ => Representation::new(id, spec, self.rendition, view, end),
         };
         let growth = (!representation.is_finished()).then_some(Growth {
             mode: self.mode,
             named: self.address.len.is_some(),
-            byte_rate: spec.byte_rate(),
+            byte_rate: representation.byte_rate(),
             may_hold: self.may_hold,
+            compressed: self.rendition.kind().is_compressed(),
         });
         let etag = representation.etag();
         let facts = Facts { bytes: representation.bytes(tail.end), growth, etag: &etag };
-        let answer = answer::decide(self.asked, facts);
+        let answer = match self.rendition.kind() {
+            // Nobody knows where a byte of it is before it is made.
+            Kind::Flac => Answer::Follow,
+            _ => answer::decide(self.asked, facts),
+        };
         Ok((representation, etag, answer))
     }
 
@@ -135,7 +144,9 @@ impl Asking<'_> {
         }
         let status = status(&answer);
         let mut headers = self.describe(representation, etag);
-        if finished || status == StatusCode::PARTIAL_CONTENT {
+        if self.rendition.kind() == Kind::Flac {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+        } else if finished || status == StatusCode::PARTIAL_CONTENT {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         let (plan, length, follow_from) = self.plan(&mut headers, representation, answer, edge);
@@ -146,6 +157,8 @@ impl Asking<'_> {
         if request.head || status == StatusCode::RANGE_NOT_SATISFIABLE {
             return Ok((status, headers, empty()).into_response());
         }
+        let (id, view) = (self.recording.id, representation.view());
+        let encoded = Encoded::begin(&self.context.blocks, id, self.rendition, view.first, None)?;
         let delivery = request.delivery(self.context, false, length)?;
         let (library, edges) = (&*self.context.library, &self.context.edges);
         let recording = self.recording.clone();
@@ -154,10 +167,11 @@ impl Asking<'_> {
             Some(_) => Tape::follow(library, edges, recording, Pace::Prompt),
             None => Tape::open(library, recording, &request.connection),
         };
-        let (end, live, pace) = (representation.view().end, false, Pace::Prompt);
-        let follow = follow_from.map(|(pos, skip)| Follow { pos, skip, end, live, pace });
+        let (end, live, pace) = (representation.end().map_or(view.end, End::At), false, Pace::Prompt);
+        let follow = follow_from.map(|place| Follow { place, end, live, pace });
         let tape = tape.ok_or_else(unattended)?;
         let listener = Listener::new(self.context.clone(), tape, plan, follow, delivery.from_disk);
+        let listener = listener.encoded(encoded, representation.end());
         Ok((status, headers, Media::body(listener, delivery)).into_response())
     }
 
@@ -165,7 +179,7 @@ impl Asking<'_> {
     fn describe(&self, representation: &Representation, etag: &str) -> HeaderMap {
         let mut reply = HeaderMap::new();
         let recording = &self.recording;
-        audio_type(&mut reply, self.container, recording, representation.view().first);
+        audio_type(&mut reply, self.rendition, recording, representation.view().first);
         set_text(&mut reply, header::ETAG, etag);
         let forever = representation.is_finished() && self.mode != Mode::Now;
         let cache = match (forever, self.context.access.is_configured()) {
@@ -188,10 +202,10 @@ impl Asking<'_> {
         representation: &Representation,
         answer: Answer,
         edge: Frame,
-    ) -> (Vec<Slice>, Option<u64>, Option<(Frame, usize)>) {
+    ) -> (Vec<Slice>, Option<u64>, Option<Place>) {
         let follow = |first: u64| {
             let rest = representation.rest(first);
-            (vec![Slice::Bytes(rest.header)], None, Some((rest.first, rest.skip)))
+            (vec![Slice::Bytes(rest.header)], None, Some(rest.place))
         };
         match answer {
             Answer::Whole { length } => (representation.slices(0..length, edge), Some(length), None),
@@ -207,7 +221,7 @@ impl Asking<'_> {
             Answer::Parts { ranges, total } => {
                 let kind = format!("multipart/byteranges; boundary={BOUNDARY}");
                 set_text(reply, header::CONTENT_TYPE, &kind);
-                let (plan, length) = parts(representation, content_type(self.container), &ranges, total, edge);
+                let (plan, length) = parts(representation, self.rendition.kind().content_type(), &ranges, total, edge);
                 (plan, Some(length), None)
             }
             Answer::Unsatisfiable { existing, retry_after } => {

@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::context::{Context, Room};
 use crate::problem::{Problem, quoted};
 use crate::reached::ReachedBy;
+use crate::rendition::{Kind, Rendition};
 use crate::reply::set_text;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams};
 use axum::{Extension, RequestExt};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub(crate) const FIRST_FRAME: HeaderName = HeaderName::from_static("x-livetape-first-frame");
 pub(crate) const RECORDING: HeaderName = HeaderName::from_static("x-livetape-recording");
+const RENDITION: HeaderName = HeaderName::from_static("x-livetape-rendition");
 const AUDIO_FORMAT: HeaderName = HeaderName::from_static("x-audio-format");
 
 /// The part of a request's path that stands for a `T`.
@@ -62,44 +64,49 @@ impl Segment for RecordingId {
     }
 }
 
-/// `live.wav`, `live.pcm`.
-pub(crate) struct LiveFile(pub(crate) Container);
+/// Its sizes mean nothing while there is no end.
+const RF64: Kind = Kind::Pcm(Container::Rf64);
+
+/// `live.wav`, `live.mp3`, …
+pub(crate) struct LiveFile(pub(crate) Kind);
 
 /// All of them, for the description of the interface.
 pub(crate) fn live_files() -> Vec<String> {
-    files("live.").filter(|file| LiveFile::read(file).is_ok()).collect()
+    files("live.").filter(|file| kind(file, "live.") != Some(RF64)).collect()
 }
 
 impl Segment for LiveFile {
     const NAME: &'static str = "file";
     fn read(text: &str) -> Result<Self, Problem> {
-        let container = container(text, "live.").filter(|c| *c != Container::Rf64);
-        container.map(Self).ok_or_else(|| no_file(text, "live.wav and live.pcm"))
+        let kind = kind(text, "live.").filter(|kind| *kind != RF64);
+        kind.map(Self).ok_or_else(|| no_file(text, &live_files().join(", ")))
     }
 }
 
-/// `audio.wav`, `audio.pcm`, `audio.rf64`.
-pub(crate) struct AudioFile(pub(crate) Container);
+/// `audio.wav`, `audio.mp3`, …
+pub(crate) struct AudioFile(pub(crate) Kind);
 
 /// All of them, for the description of the interface.
 pub(crate) fn audio_files() -> Vec<String> {
-    files("audio.").filter(|file| AudioFile::read(file).is_ok()).collect()
+    files("audio.").collect()
 }
 
 fn files(stem: &'static str) -> impl Iterator<Item = String> {
-    Container::ALL.into_iter().map(move |container| format!("{stem}{}", container.extension()))
+    Kind::all().map(move |kind| format!("{stem}{}", kind.extension()))
 }
 
 impl Segment for AudioFile {
     const NAME: &'static str = "file";
     fn read(text: &str) -> Result<Self, Problem> {
-        let there = "audio.wav, audio.pcm, audio.rf64, clip.wav, peaks, marks and timeline";
-        container(text, "audio.").map(Self).ok_or_else(|| no_file(text, there))
+        let there =
+            || format!("{}, clip.wav, peaks, marks and timeline", files("audio.").collect::<Vec<_>>().join(", "));
+        kind(text, "audio.").map(Self).ok_or_else(|| no_file(text, &there()))
     }
 }
 
-fn container(file: &str, stem: &str) -> Option<Container> {
-    Container::from_extension(file.strip_prefix(stem)?)
+fn kind(file: &str, stem: &str) -> Option<Kind> {
+    let extension = file.strip_prefix(stem)?;
+    Kind::all().find(|kind| kind.extension() == extension)
 }
 
 fn no_file(file: &str, there: &str) -> Problem {
@@ -158,37 +165,31 @@ impl Request {
     }
 }
 
-/// The media type of a container.
-pub(crate) const fn content_type(container: Container) -> &'static str {
-    match container {
-        Container::Wav | Container::Rf64 => "audio/wav",
-        // `audio/L16` would mean big-endian.
-        Container::Pcm => "application/octet-stream",
-    }
-}
-
 /// Says what audio it is, and from where.
-pub(crate) fn audio_type(reply: &mut HeaderMap, container: Container, recording: &Recording, first: Frame) {
-    reply.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(container)));
+pub(crate) fn audio_type(reply: &mut HeaderMap, rendition: Rendition, recording: &Recording, first: Frame) {
+    reply.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendition.kind().content_type()));
     set_text(
         reply,
         header::CONTENT_DISPOSITION,
-        &format!("inline; filename=\"{}\"", file(container, recording, first)),
+        &format!("inline; filename=\"{}\"", file(rendition.kind(), recording, first)),
     );
-    set_text(reply, AUDIO_FORMAT, &recording.spec.to_string());
+    match rendition.described() {
+        Some(described) => set_text(reply, RENDITION, &described),
+        None => set_text(reply, AUDIO_FORMAT, &recording.spec.to_string()),
+    }
     set_text(reply, RECORDING, &recording.id.to_string());
     reply.insert(FIRST_FRAME, HeaderValue::from(first.get()));
 }
 
 /// What it is called by whoever keeps it: `studio-a-2026-11-20T14-30-00Z.wav`, and where it begins inside the recording.
-pub(crate) fn file(container: Container, recording: &Recording, first: Frame) -> String {
+pub(crate) fn file(kind: Kind, recording: &Recording, first: Frame) -> String {
     let inside = match recording.spec.duration(first.since(Frame::ZERO)).as_secs() {
         0 => String::new(),
         seconds => format!("-at-{seconds}s"),
     };
-    let extension = match container {
+    let extension = match kind {
         // What programs look for that read RF64.
-        Container::Rf64 => Container::Wav.extension(),
+        Kind::Pcm(Container::Rf64) => Container::Wav.extension(),
         other => other.extension(),
     };
     format!("{}{inside}.{extension}", file_stem(recording))

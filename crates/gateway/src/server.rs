@@ -1,5 +1,6 @@
 //! The server: takes connections, gives each its own task, cuts off who stalls, and ends in good order.
 
+use crate::blocks::Blocks;
 use crate::body::discard;
 use crate::config::{GatewayConfig, GatewayError, NAMES};
 use crate::connection::Connection;
@@ -104,6 +105,8 @@ impl Gateway {
             readiness: remote.as_ref().map_or_else(Readiness::default, |remote| remote.readiness(&ready)),
             watchers,
             edges: Edges::default(),
+            blocks: Blocks::new(limits.encoders, instruments.encoding.clone()),
+            renditions: config.renditions,
             pulses: Pulses::new(limits.away),
             levels: Levels::default(),
             origins,

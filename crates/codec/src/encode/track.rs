@@ -191,6 +191,12 @@ impl Encoding {
         blocks
     }
 
+    /// The block in which a frame of the recording is, counted from where the rendition begins.
+    pub fn block_of(self, frame: u64) -> u64 {
+        let heard = u128::from(frame) * u128::from(self.rate()) / u128::from(self.spec().rate());
+        u64::try_from(heard).unwrap_or(u64::MAX) / self.grid().block_frames()
+    }
+
     /// Blocks in which so many frames of the recording are heard, if these are all.
     pub fn blocks(self, frames: u64) -> u64 {
         self.packets(frames).div_ceil(self.grid().packets())

@@ -305,7 +305,8 @@ const ACCEPT: &[(&str, &str, &[&str])] =
 
 fn audio() -> Vec<Operation> {
     let op = |path, id, summary| Operation::new("audio", "GET", path, id, summary).endless();
-    let kinds: [&str; 2] = ["audio/wav", "application/octet-stream"];
+    let kinds: Vec<_> = ["audio/wav", "application/octet-stream", "audio/mpeg", "audio/ogg", "audio/flac"].into();
+    let ranges = [kinds.as_slice(), &["multipart/byteranges"]].concat();
     let ranged = |more: &[&'static str]| [AUDIO, &["ETag", "Vary", "Accept-Ranges"], more].concat();
     let live = op("/streams/{stream}/{file}", "listen", "Audio of a stream, live or behind")
         .says("`Range` is ignored: each join is a new representation. A body that has to stop early is reset.")
@@ -319,12 +320,7 @@ fn audio() -> Vec<Operation> {
     .says("While the recording grows, a body without an end follows it; it ends cleanly only where the recording does.")
     .query(query::RECORDING)
     .answers_with(200, "All of it.", &ranged(&[]), &bytes(&kinds))
-    .answers_with(
-        206,
-        "The bytes that were asked for.",
-        &ranged(&["Content-Range"]),
-        &bytes(&["audio/wav", "application/octet-stream", "multipart/byteranges"]),
-    )
+    .answers_with(206, "The bytes that were asked for.", &ranged(&["Content-Range"]), &bytes(&ranges))
     .answers_with(304, "It is what the client has.", &ranged(&[]), &json!({}))
     .answers_with(
         416,

@@ -8,6 +8,7 @@ use crate::listing;
 use crate::mode::Mode;
 use crate::problem::Problem;
 use crate::query::{ClipAddress, Query, RecordingAddress};
+use crate::rendition::{Kind, Rendition, Wanted};
 use crate::reply::{Reply, set_text};
 use crate::representation::Representation;
 use crate::request::{Path, Request, file};
@@ -50,10 +51,10 @@ pub(crate) async fn clip(
     let asked = asked(&request);
     let etag = representation.etag();
     let answer = answer::decide(asked, Facts { bytes: representation.bytes(end), growth: None, etag: &etag });
-    let name = format!("attachment; filename=\"{}\"", file(Container::Wav, &recording, view.first));
-    let address = RecordingAddress { view: address, len: Some(mode) };
-    let (container, may_hold) = (Container::Wav, false);
-    let asking = Asking { context: &context, recording, container, mode, address, asked, may_hold, view: Some(view) };
+    let name = format!("attachment; filename=\"{}\"", file(Kind::Pcm(Container::Wav), &recording, view.first));
+    let address = RecordingAddress { view: address, len: Some(mode), wanted: Wanted::default() };
+    let (rendition, may_hold) = (Rendition::Pcm(Container::Wav), false);
+    let asking = Asking { context: &context, recording, rendition, mode, address, asked, may_hold, view: Some(view) };
     let mut reply = asking.reply(&request, &representation, &etag, answer, end)?;
     set_text(reply.headers_mut(), header::CONTENT_DISPOSITION, &name);
     Ok(reply)

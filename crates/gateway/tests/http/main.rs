@@ -24,5 +24,6 @@ mod metrics;
 mod peaks;
 mod proxies;
 mod ranges;
+mod renditions;
 mod sending;
 mod tls;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 impl House {
     /// The value of a series as `/metrics` shows it; nothing counted is nothing shown.
-    fn count(&self, series: &str) -> u64 {
+    pub fn count(&self, series: &str) -> u64 {
         let text = self.metrics.text();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map_or(0, |value| value.parse().unwrap())
     }
 
-    async fn until(&self, series: &str, value: u64) {
+    pub async fn until(&self, series: &str, value: u64) {
         for _ in 0..1_000 {
             if self.count(series) == value {
                 return;

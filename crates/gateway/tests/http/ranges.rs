@@ -344,7 +344,7 @@ async fn rows_24_and_40_addresses_that_mean_nothing() {
         (url(deck.id, "?offset=5"), 400),
         (url(deck.id, "?len=short"), 400),
         (url(deck.id, "?pso=5"), 400),
-        (format!("/recordings/{}/audio.mp3", deck.id), 404),
+        (format!("/recordings/{}/audio.aac", deck.id), 404),
         ("/recordings/01932c07-209c-7a3e-8c1f-5d2e9b7a4f10/audio.wav".into(), 404),
         ("/recordings/x/audio.wav".into(), 404),
         ("/nothing".into(), 404),

@@ -2,7 +2,8 @@
 
 use super::access::Policy;
 use super::{DataFlag, File, Span, local, span};
-use livetape_gateway::{GatewayConfig, Reading};
+use anyhow::{Context, ensure};
+use livetape_gateway::{GatewayConfig, Limits, Reading, Renditions};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +20,12 @@ pub(crate) struct GatewayFlags {
     /// Origins, each as SCHEME://HOST, whose pages may read audio; * for any
     #[arg(long, env = "LIVETAPE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origins: Option<Vec<String>>,
+    /// Compressed renditions that are offered, the usual one of a codec first, such as mp3-128,opus-96,flac
+    #[arg(long, env = "LIVETAPE_RENDITIONS", value_name = "NAME", value_delimiter = ',')]
+    renditions: Option<Vec<String>>,
+    /// Encoders of compressed renditions that may be in use at once [default: 64]
+    #[arg(long, env = "LIVETAPE_ENCODERS", value_name = "NUMBER")]
+    encoders: Option<usize>,
     /// How long listeners may go on when the process is asked to stop [default: 5s]
     #[arg(long, env = "LIVETAPE_DRAIN", value_name = "TIME")]
     drain: Option<Span>,
@@ -58,7 +65,14 @@ impl GatewayFlags {
         let built_in = GatewayConfig::new(self.http_addr.or(file.http_addr).unwrap_or(local(8080)));
         let most = Duration::from_secs(3600);
         let list = |flag: &Option<Vec<String>>, file: &Option<Vec<String>>| flag.clone().or_else(|| file.clone());
+        let renditions = list(&self.renditions, &file.renditions).map(Renditions::named).transpose();
+        let limits =
+            Limits { encoders: self.encoders.or(file.encoders).unwrap_or(built_in.limits.encoders), ..built_in.limits };
+        let at_most = 10_000;
+        ensure!(limits.encoders <= at_most, "encoders (LIVETAPE_ENCODERS) is {}: at most {at_most}", limits.encoders);
         Ok(GatewayConfig {
+            renditions: renditions.context("renditions (LIVETAPE_RENDITIONS)")?.unwrap_or_default(),
+            limits,
             access: Some(policy.at(built_in.addr)?),
             tls: None,
             watched: policy.lets_watch(),

@@ -92,6 +92,8 @@ pub(crate) struct File {
     unlimited: Option<Vec<livetape_service::Network>>,
     #[serde(default)]
     limits: clients::FileLimits,
+    renditions: Option<Vec<String>>,
+    encoders: Option<usize>,
     access: Option<PathBuf>,
     anonymous: Option<Vec<access::Anonymous>>,
     sync_interval: Option<Span>,

@@ -146,3 +146,15 @@ fn the_documented_file_says_what_is_built_in() {
         .collect();
     assert_eq!(merged(&[], &source).unwrap().sources.len(), 1);
 }
+
+#[test]
+fn renditions_and_encoders() {
+    let settings = merged(&["--encoders", "3"], "renditions = [\"opus-96\", \"flac\"]\nencoders = 5").unwrap();
+    assert_eq!(
+        (settings.gateway.renditions.to_string().as_str(), settings.gateway.limits.encoders),
+        ("opus-96, flac", 3)
+    );
+    let refused = |line: &[&str]| merged(line, "").err().unwrap();
+    assert!(refused(&["--renditions", "mp3-128,mp3-129"]).contains("LIVETAPE_RENDITIONS"));
+    assert!(refused(&["--encoders", "10001"]).contains("LIVETAPE_ENCODERS"));
+}

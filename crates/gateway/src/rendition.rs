@@ -1,0 +1,266 @@
+//! How audio is delivered: as it was recorded, in a container, or compressed. Which renditions there are, and which one an
+//! address means. Pure.
+
+use crate::problem::Problem;
+use livetape_audio::{Container, Spec};
+use livetape_codec::encode::{Codec, EncodeError, Encoding, Flac, Pick};
+use std::fmt;
+use std::str::FromStr;
+
+/// What the extension of an address says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As it was recorded.
+    Pcm(Container),
+    /// Compressed, in packets of one length.
+    Packets(Codec),
+    /// Compressed without loss.
+    Flac,
+}
+
+/// How a recording is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Rendition {
+    Pcm(Container),
+    Packets(Encoding),
+    Flac(Flac),
+}
+
+/// What an address says beside its extension.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// `bitrate`, in kbit/s.
+    pub(crate) bitrate: Option<u32>,
+    /// `ch`.
+    pub(crate) pick: Option<Pick>,
+}
+
+/// The compressed renditions that there are, by name: `mp3-128`, `opus-96`, `flac`. The first of a codec is the one that an
+/// address without a bitrate means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renditions(Vec<Name>);
+
+/// A codec and its bitrate in kbit/s; FLAC has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Packets(Codec, u16),
+    Flac,
+}
+
+/// A name that no rendition has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no rendition {0:?}: a name is flac, or a codec with one of its bitrates in kbit/s, such as mp3-128 or opus-96"
+)]
+pub struct RenditionError(String);
+
+impl Default for Renditions {
+    fn default() -> Self {
+        use Codec::{Mp3, Opus};
+        let mp3 = [128, 64, 96, 192, 256, 320].map(|kbps| Name::Packets(Mp3, kbps));
+        let opus = [96, 24, 48, 64, 128, 192].map(|kbps| Name::Packets(Opus, kbps));
+        let all = mp3.into_iter().chain(opus).chain([Name::Flac]);
+        Self(all.filter(|name| !matches!(name, Name::Packets(codec, _) if !codec.is_built_in())).collect())
+    }
+}
+
+impl Renditions {
+    /// Those with these names.
+    ///
+    /// # Errors
+    /// [`RenditionError`] for the first that is none.
+    pub fn named<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Result<Self, RenditionError> {
+        names.into_iter().map(|name| name.as_ref().parse()).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn bitrates(&self, of: Codec) -> impl Iterator<Item = u16> {
+        self.0.iter().filter_map(move |name| match name {
+            Name::Packets(codec, kbps) if *codec == of => Some(*kbps),
+            _ => None,
+        })
+    }
+
+    /// The rendition of a recording that an address means.
+    pub(crate) fn choose(&self, kind: Kind, wanted: Wanted, spec: Spec) -> Result<Rendition, Problem> {
+        let extension = kind.extension();
+        if let Some(bitrate) = wanted.bitrate.filter(|_| !matches!(kind, Kind::Packets(_))) {
+            let error = format!("{extension} has no bitrate, so not {bitrate} either");
+            return Err(Problem::bad_request(error, "leave bitrate out, or ask for mp3 or opus"));
+        }
+        let refused = |error: EncodeError| {
+            Problem::bad_request(error.to_string(), "ask for another bitrate, other channels, or for wav or pcm")
+        };
+        let none = || {
+            let error = format!("{extension} is not offered here");
+            Problem::not_found(error, format!("there are {self}, wav and pcm"))
+        };
+        match kind {
+            Kind::Pcm(container) => match wanted.pick {
+                None => Ok(Rendition::Pcm(container)),
+                Some(_) => Err(Problem::bad_request(
+                    format!("channels are not picked out of {extension}"),
+                    "leave ch out, or ask for flac, mp3 or opus",
+                )),
+            },
+            Kind::Flac if !self.0.contains(&Name::Flac) => Err(none()),
+            Kind::Flac => Flac::new(spec, wanted.pick).map(Rendition::Flac).map_err(refused),
+            Kind::Packets(codec) => {
+                let first = self.bitrates(codec).next().ok_or_else(none)?;
+                // The one that is meant where nothing is said: at low rates, the highest that there is.
+                let there = codec.bitrates(codec.rate(spec.rate()));
+                let usual = if there.contains(&first) { first } else { there.last().copied().unwrap_or(first) };
+                let kbps = wanted.bitrate.unwrap_or(usual.into());
+                if wanted.bitrate.is_some_and(|wanted| self.bitrates(codec).all(|kbps| u32::from(kbps) != wanted)) {
+                    let there: Vec<_> = self.bitrates(codec).map(|kbps| kbps.to_string()).collect();
+                    let error = format!("{extension} is not offered at {kbps} kbit/s here");
+                    return Err(Problem::bad_request(error, format!("bitrate is one of {}", there.join(", "))));
+                }
+                Encoding::new(codec, spec, kbps, wanted.pick).map(Rendition::Packets).map_err(refused)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Renditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, name) in self.0.iter().enumerate() {
+            f.write_str(if n == 0 { "" } else { ", " })?;
+            match name {
+                Name::Packets(codec, kbps) => write!(f, "{}-{kbps}", codec.name())?,
+                Name::Flac => f.write_str("flac")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Name {
+    type Err = RenditionError;
+    fn from_str(s: &str) -> Result<Self, RenditionError> {
+        let unknown = || RenditionError(s.chars().take(40).collect());
+        if s == "flac" {
+            return Ok(Self::Flac);
+        }
+        let (codec, kbps) = s.split_once('-').ok_or_else(unknown)?;
+        let codec = Kind::CODECS.into_iter().find(|known| known.name() == codec).ok_or_else(unknown)?;
+        let rates = [48_000, 24_000, 8_000];
+        let kbps: u16 = kbps.parse().map_err(|_| unknown())?;
+        let exists = codec.is_built_in() && rates.iter().any(|&rate| codec.bitrates(rate).contains(&kbps));
+        if exists { Ok(Self::Packets(codec, kbps)) } else { Err(unknown()) }
+    }
+}
+
+impl Kind {
+    const CODECS: [Codec; 2] = [Codec::Mp3, Codec::Opus];
+
+    /// Every kind that this build has.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let codecs = Self::CODECS.into_iter().filter(|codec| codec.is_built_in()).map(Self::Packets);
+        Container::ALL.into_iter().map(Self::Pcm).chain(codecs).chain([Self::Flac])
+    }
+
+    /// As in addresses.
+    pub(crate) const fn extension(self) -> &'static str {
+        match self {
+            Self::Pcm(container) => container.extension(),
+            Self::Packets(codec) => codec.name(),
+            Self::Flac => "flac",
+        }
+    }
+
+    /// The media type.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Pcm(Container::Wav | Container::Rf64) => "audio/wav",
+            // `audio/L16` would mean big-endian.
+            Self::Pcm(Container::Pcm) => "application/octet-stream",
+            Self::Packets(Codec::Mp3) => "audio/mpeg",
+            Self::Packets(Codec::Opus) => "audio/ogg; codecs=opus",
+            Self::Flac => "audio/flac",
+        }
+    }
+
+    /// Whether it is not as it was recorded.
+    pub(crate) const fn is_compressed(self) -> bool {
+        !matches!(self, Self::Pcm(_))
+    }
+}
+
+impl Rendition {
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Pcm(container) => Kind::Pcm(container),
+            Self::Packets(encoding) => Kind::Packets(encoding.codec()),
+            Self::Flac(_) => Kind::Flac,
+        }
+    }
+
+    /// What is said about a compressed one: its name, rate, and which channels of the recording are heard.
+    pub(crate) fn described(self) -> Option<String> {
+        let (name, rate, pick) = match self {
+            Self::Pcm(_) => return None,
+            Self::Packets(encoding) => (encoding.name(), encoding.rate(), encoding.pick()),
+            Self::Flac(flac) => (format!("flac-s{}", flac.bits()), flac.spec().rate(), flac.pick()),
+        };
+        Some(format!("{name};rate={rate};channels={pick}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livetape_audio::SampleFormat;
+
+    fn spec(rate: u32, channels: u32) -> Spec {
+        Spec::new(SampleFormat::S16, rate, channels).unwrap()
+    }
+
+    fn wanted(bitrate: Option<u32>, pick: Option<&str>) -> Wanted {
+        Wanted { bitrate, pick: pick.map(|pick| pick.parse().unwrap()) }
+    }
+
+    #[test]
+    fn names() {
+        let some = Renditions::named(["opus-96", "flac", "opus-24"]).unwrap();
+        assert_eq!(some.to_string(), "opus-96, flac, opus-24");
+        for bad in ["", "mp3", "mp3-", "mp3-129", "opus-96k", "vorbis-128", "flac-16", "mp3--1"] {
+            let error = Renditions::named([bad]).unwrap_err().to_string();
+            assert!(error.contains("opus-96") && error.contains(bad), "{error}");
+        }
+        let chosen = some.choose(Kind::Packets(Codec::Opus), Wanted::default(), spec(44_100, 4)).unwrap();
+        assert_eq!(chosen.described().unwrap(), "opus-96;rate=48000;channels=1,2");
+        let mono = some.choose(Kind::Packets(Codec::Opus), wanted(Some(24), Some("3")), spec(44_100, 4)).unwrap();
+        assert_eq!(mono.described().unwrap(), "opus-24;rate=48000;channels=3");
+        let error = some.choose(Kind::Packets(Codec::Mp3), Wanted::default(), spec(44_100, 2)).unwrap_err();
+        assert_eq!(error.status, 404);
+    }
+
+    #[test]
+    fn what_there_is_not() {
+        let all = Renditions::default();
+        let refused = |kind, wanted, spec| {
+            let problem = all.choose(kind, wanted, spec).unwrap_err();
+            assert_eq!(problem.status, 400);
+            format!("{} {}", problem.error, problem.hint)
+        };
+        let opus = Kind::Packets(Codec::Opus);
+        assert!(refused(opus, wanted(Some(97), None), spec(48_000, 2)).contains("96"));
+        assert!(refused(opus, wanted(None, Some("3")), spec(48_000, 2)).contains("has 2"));
+        assert!(refused(opus, wanted(None, Some("1,2,3")), spec(48_000, 4)).contains("not 3"));
+        assert!(refused(Kind::Flac, wanted(Some(96), None), spec(48_000, 2)).contains("bitrate"));
+        assert!(refused(Kind::Flac, wanted(None, None), spec(100_001, 2)).contains("100001"));
+        assert!(refused(Kind::Pcm(Container::Wav), wanted(None, Some("1")), spec(48_000, 2)).contains("ch"));
+    }
+
+    #[test]
+    #[cfg(feature = "mp3")]
+    fn low_rates_have_what_they_can() {
+        let all = Renditions::default();
+        let usual = |rate| match all.choose(Kind::Packets(Codec::Mp3), Wanted::default(), spec(rate, 1)).unwrap() {
+            Rendition::Packets(encoding) => encoding.kbps(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([48_000, 44_100, 22_050, 8_000].map(usual), [128, 128, 128, 64]);
+        assert!(all.choose(Kind::Packets(Codec::Mp3), wanted(Some(320), None), spec(22_050, 1)).is_err());
+    }
+}
