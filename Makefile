@@ -33,7 +33,7 @@ help:
 	@echo 'make check    formatting, lints, documentation, licences, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte; send $(CASES) random requests to each operation of HTTP (KILLS= FAULTS= CASES=)'
-	@echo 'make fuzz     feed garbage to what reads files, a minute for each target (SECONDS=)'
+	@echo 'make fuzz     feed garbage to whatever reads what comes from outside, a minute for each target (SECONDS=)'
 	@echo 'make bench    measure on this machine what listeners, ranges and sources cost, against nginx, Icecast and'
 	@echo '              bare loops (20 minutes)'
 	@echo 'make compose  build the image, run docker-compose.yml and break it (installs and starts an engine where there is none)'

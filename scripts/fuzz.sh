@@ -1,15 +1,42 @@
 #!/bin/sh
-# Runs each fuzz target for some seconds, on a corpus of small files of every format that ffmpeg makes.
+# Runs each fuzz target for some seconds: decoders on a corpus of small files of every format that ffmpeg makes, the rest on a
+# few lines of each kind.
 #
-#   scripts/fuzz.sh [SECONDS]
+#   scripts/fuzz.sh [SECONDS [TARGET...]]
 #
 # Finds stay in fuzz/artifacts. Exit code: 0 nothing was found, otherwise that of the target.
 # A compiler that instruments is needed, but no nightly one: RUSTC_BOOTSTRAP lets the stable one do it.
 set -eu
 cd "$(dirname "$0")/../fuzz"
 seconds=${1:-60}
+[ $# -eq 0 ] || shift
+[ $# -gt 0 ] || set -- fuzz_targets/*.rs
+
+# seed TARGET TEXT...: a file of the corpus for each text, which may have escapes of printf.
+seed() {
+    mkdir -p "corpus/$1"
+    folder=corpus/$1
+    shift
+    for text; do
+        # shellcheck disable=SC2059
+        printf "$text" >"$folder/seed-$(printf '%s' "$text" | cksum | cut -d ' ' -f 1)"
+    done
+}
 
 make_corpus() {
+    # Eight bytes of length, one that says how it grows and who asks; Range; If-Range.
+    long='\000\000\020\000\000\000\000\000'
+    seed range "$long\\021bytes=0-" "$long\\000bytes=44-99,200-299\\n\"e\"" "$long\\031bytes=1048600-" "$long\\024bytes=-500" \
+        "$long\\020bytes=0-9007199254740991"
+    seed address 'audio.wav\npos=10&to=20&len=star' 'live.pcm\noffset=60' 'studio-a\nat=2026-11-20T14:30:00%%2B01:00' \
+        '\nfrom=2025-11-20T14:30:20Z&to=2025-11-20T14:31:00Z' '01932c07-209c-7a3e-8c1f-5d2e9b7a4f10\nstream=a&limit=10&after=x' '\nburst=3'
+    seed proof 'Bearer lt_0000' 'Basic ZGo6cGFzcw==' 'Bearer eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE5MDAwMDAwMDB9.AAAA' '/streams\nk.2.3.4' \
+        'token\nann\n192.0.2.7'
+    seed files '\004\000\000{"type":"anchor","frame":10,"time":"2025-11-20T14:30:01Z"}\n{"type":"mark","frame":5,"text":"x"}' \
+        '\010\000\000{"type":"gap","at":100,"lost":5,"from":"2025-11-20T14:30:00Z","to":"2025-11-20T14:30:01Z","reason":"xrun"}' \
+        '\007\040\000\144\000\000\000\000\000\000\000' '\027\020\000\001' '\003\000\000' '\002\000\000{"format":1}'
+    # Open, and an Append after it: field numbers and lengths as in ingest.proto.
+    seed messages '\043\000\012\041\012\001a\022\001b\032\020aaaaaaaaaaaaaaaa\042\007\010\001\020\300\076\030\001\010\000\022\006\010\001\042\002aa'
     [ ! -d corpus/decode ] || return 0
     mkdir -p corpus/decode
     for kind in wav:pcm_s16le wav:pcm_f32le wav:adpcm_ms wav:pcm_mulaw aiff:pcm_s24be caf:alac caf:pcm_s16le flac:flac \
@@ -36,9 +63,10 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-cover
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions --cfg fuzzing" \
     cargo build --release --target "$target"
-for name in fuzz_targets/*.rs; do
+for name; do
     name=$(basename "$name" .rs)
-    mkdir -p "artifacts/$name"
-    "target/$target/release/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len=65536 \
+    mkdir -p "artifacts/$name" "corpus/$name"
+    [ "$name" = decode ] && longest=65536 || longest=4096
+    "target/$target/release/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len=$longest \
         -print_final_stats=1 -artifact_prefix="artifacts/$name/" "corpus/$name"
 done

@@ -9,6 +9,7 @@
 //! for a [`Caller`].
 
 mod access;
+mod actor;
 mod book;
 mod caller;
 mod endpoints;
@@ -24,6 +25,7 @@ mod signed;
 mod token;
 
 pub use access::{Access, Ended, Permit, Tries, wall_clock};
+pub use actor::Actor;
 pub use book::Unproven;
 pub use caller::{Caller, Denied};
 pub use endpoints::{ENDPOINTS, Endpoint, Needs, Protocol};

@@ -136,11 +136,15 @@ pub enum EventKind {
     Recovered,
     /// An older recording of the stream was removed because of its age or for want of room.
     Retention,
+    /// Somebody began to push audio.
+    Published,
+    /// Somebody did something to the recording, took a file of it, or deleted an older one of the stream.
+    Operated,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::ClockStep, Self::Recovered, Self::Retention];
+    pub const ALL: [Self; 5] = [Self::ClockStep, Self::Recovered, Self::Retention, Self::Published, Self::Operated];
 
     /// Name as in JSON and on disk.
     pub const fn as_str(self) -> &'static str {
@@ -148,6 +152,8 @@ impl EventKind {
             Self::ClockStep => "clock_step",
             Self::Recovered => "recovered",
             Self::Retention => "retention",
+            Self::Published => "published",
+            Self::Operated => "operated",
         }
     }
 

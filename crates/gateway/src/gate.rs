@@ -112,6 +112,8 @@ pub(crate) struct Gate {
     stream: Option<StreamName>,
     /// Method and route.
     what: String,
+    /// From where.
+    address: Option<IpAddr>,
     /// The connection, where it has one body at a time.
     connection: Option<Arc<Connection>>,
     old: Option<Arc<Connection>>,
@@ -153,8 +155,9 @@ impl Gate {
         let old = (request.version() <= Version::HTTP_10).then(|| request.extensions().get().cloned()).flatten();
         request.extensions_mut().insert(caller.clone());
         let what = format!("{} {}", row.method, row.path);
+        let address = request.extensions().get::<Reached>().map(|reached| reached.client);
         let connection = (request.version() <= Version::HTTP_11).then(|| request.extensions().get().cloned()).flatten();
-        Ok(Some(Self { caller, stream, what, connection, old }))
+        Ok(Some(Self { caller, stream, what, address, connection, old }))
     }
 
     /// Has the body of a reply end with the right to it: at once, also where most of it is with the socket already. Who manages and exports is written down.
@@ -162,8 +165,8 @@ impl Gate {
         if let (Some(right), Some(stream)) = (self.caller.right().filter(|right| *right != Right::Listen), &self.stream)
         {
             let (who, status) = (self.caller.identity(), reply.status().as_u16());
-            let by = who.way().word();
-            tracing::info!(target: "livetape::audit", who = who.name(), by, %right, %stream, what = self.what, status, "asked");
+            let (by, address) = (who.way().word(), self.address.map(tracing::field::display));
+            tracing::info!(target: "livetape::audit", who = who.name(), by, address, %right, %stream, what = self.what, status, "asked");
         }
         if !reply.status().is_success() || reply.body().is_end_stream() {
             return reply;

@@ -16,6 +16,8 @@ mod edge;
 mod encoded;
 mod endless;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 mod health;

@@ -2,28 +2,33 @@
 //! answered is on disk, and whoever asks this gateway next sees it.
 
 use crate::context::Context;
+use crate::gate::Asker;
 use crate::library::Library;
 use crate::listing;
 use crate::problem::{Problem, quoted};
 use crate::query::{Plain, Query};
+use crate::reached::Reached;
 use crate::receive::Json;
 use crate::recording;
 use crate::remote::{Operations, recording_of};
 use crate::reply::{Reply, empty, json, set_text};
 use crate::request::Path;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
+use http::request::Parts;
+use livetape_access::Actor;
 use livetape_audio::time::parse_seconds;
 use livetape_audio::{Frame, Moment, Notes, RecordingId, StreamName, Title, ViewAddress, WallTime};
-use livetape_proto::v1;
+use livetape_proto::v1::operation_service_client::OperationServiceClient;
+use livetape_proto::{RecorderChannel, v1};
 use livetape_store::Recording;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 /// How long the gateway's own view may lag behind what the recorder has answered.
@@ -81,15 +86,47 @@ pub(crate) struct Deleted {
 
 type Here = State<Arc<Context>>;
 
+/// Who asks for a change, and who carries it out.
+pub(crate) struct Operator {
+    operations: Operations,
+    actor: Actor,
+}
+
+impl FromRequestParts<Arc<Context>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, Problem> {
+        let Asker(caller) = Asker::from_request_parts(parts, context).await?;
+        let address = parts.extensions.get::<Reached>().map(|reached| reached.client);
+        // Requests for changes do not come this far without it.
+        let operations = context.operations.clone().ok_or_else(only_reads)?;
+        Ok(Self { operations, actor: Actor::new(caller.identity(), address) })
+    }
+}
+
+impl Operator {
+    async fn ask<Q, A>(
+        &self,
+        message: Q,
+        operation: impl AsyncFnOnce(
+            OperationServiceClient<RecorderChannel>,
+            Request<Q>,
+        ) -> Result<tonic::Response<A>, Status>,
+    ) -> Result<A, Status> {
+        self.operations.ask(&self.actor, message, operation).await
+    }
+}
+
 /// `POST /streams/{stream}/recordings`.
 pub(crate) async fn begin(
     State(context): Here,
+    operator: Operator,
     Path(stream): Path<StreamName>,
     _: Query<Plain>,
     _: Json<Nothing>,
 ) -> Reply {
     let message = v1::BeginRecordingRequest { stream: stream.into() };
-    let begun = operations(&context)?.ask(message, async |mut to, message| to.begin_recording(message).await).await;
+    let begun = operator.ask(message, async |mut to, message| to.begin_recording(message).await).await;
     let begun = begun.map_err(refused)?;
     let (location, mut reply) = changed(&context, begun.recording).await?;
     *reply.status_mut() = StatusCode::CREATED;
@@ -100,12 +137,13 @@ pub(crate) async fn begin(
 /// `DELETE /streams/{stream}`.
 pub(crate) async fn delete_stream(
     State(context): Here,
+    operator: Operator,
     Path(stream): Path<StreamName>,
     _: Query<Plain>,
     _: Json<Nothing>,
 ) -> Reply {
     let message = v1::DeleteStreamRequest { stream: stream.to_string() };
-    let deleted = operations(&context)?.ask(message, async |mut to, message| to.delete_stream(message).await).await;
+    let deleted = operator.ask(message, async |mut to, message| to.delete_stream(message).await).await;
     let v1::DeleteStreamResponse { removed, kept } = deleted.map_err(refused)?;
     let limit = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(1);
     let query = livetape_store::Query { stream: Some(stream), limit, ..Default::default() };
@@ -116,18 +154,20 @@ pub(crate) async fn delete_stream(
 /// `POST /recordings/{id}/seal`.
 pub(crate) async fn seal(
     State(context): Here,
+    operator: Operator,
     Path(id): Path<RecordingId>,
     _: Query<Plain>,
     _: Json<Nothing>,
 ) -> Reply {
     let message = v1::SealRecordingRequest { recording_id: id.into() };
-    let sealed = operations(&context)?.ask(message, async |mut to, message| to.seal_recording(message).await).await;
+    let sealed = operator.ask(message, async |mut to, message| to.seal_recording(message).await).await;
     Ok(changed(&context, sealed.map_err(refused)?.recording).await?.1)
 }
 
 /// `PATCH /recordings/{id}`.
 pub(crate) async fn update(
     State(context): Here,
+    operator: Operator,
     Path(id): Path<RecordingId>,
     _: Query<Plain>,
     Json(Update { title, notes }): Json<Update>,
@@ -136,19 +176,20 @@ pub(crate) async fn update(
         return Err(Problem::bad_request("nothing is to be changed", "send title, notes or both"));
     }
     let message = v1::UpdateRecordingRequest { recording_id: id.into(), title, notes };
-    let updated = operations(&context)?.ask(message, async |mut to, message| to.update_recording(message).await).await;
+    let updated = operator.ask(message, async |mut to, message| to.update_recording(message).await).await;
     Ok(changed(&context, updated.map_err(refused)?.recording).await?.1)
 }
 
 /// `DELETE /recordings/{id}`.
 pub(crate) async fn delete(
     State(context): Here,
+    operator: Operator,
     Path(id): Path<RecordingId>,
     _: Query<Plain>,
     _: Json<Nothing>,
 ) -> Reply {
     let message = v1::DeleteRecordingRequest { recording_id: id.into() };
-    let deleted = operations(&context)?.ask(message, async |mut to, message| to.delete_recording(message).await).await;
+    let deleted = operator.ask(message, async |mut to, message| to.delete_recording(message).await).await;
     deleted.map_err(refused)?;
     settled(&context, |library| library.catalogue().get(id).is_none()).await;
     Ok((StatusCode::NO_CONTENT, empty()).into_response())
@@ -157,39 +198,41 @@ pub(crate) async fn delete(
 /// `PUT /recordings/{id}/lock`.
 pub(crate) async fn lock(
     State(context): Here,
+    operator: Operator,
     Path(id): Path<RecordingId>,
     _: Query<Plain>,
     _: Json<Nothing>,
 ) -> Reply {
     let message = v1::LockRecordingRequest { recording_id: id.into() };
-    let locked = operations(&context)?.ask(message, async |mut to, message| to.lock_recording(message).await).await;
+    let locked = operator.ask(message, async |mut to, message| to.lock_recording(message).await).await;
     Ok(changed(&context, locked.map_err(refused)?.recording).await?.1)
 }
 
 /// `DELETE /recordings/{id}/lock`.
 pub(crate) async fn unlock(
     State(context): Here,
+    operator: Operator,
     Path(id): Path<RecordingId>,
     _: Query<Plain>,
     _: Json<Nothing>,
 ) -> Reply {
     let message = v1::UnlockRecordingRequest { recording_id: id.into() };
-    let unlocked = operations(&context)?.ask(message, async |mut to, message| to.unlock_recording(message).await).await;
+    let unlocked = operator.ask(message, async |mut to, message| to.unlock_recording(message).await).await;
     Ok(changed(&context, unlocked.map_err(refused)?.recording).await?.1)
 }
 
 /// `POST /recordings/{id}/marks`.
 pub(crate) async fn mark(
     State(context): Here,
+    operator: Operator,
     Path(id): Path<RecordingId>,
     _: Query<Plain>,
     Json(mark): Json<NewMark>,
 ) -> Reply {
-    let operations = operations(&context)?;
     let recording = recording::known(&context, id)?;
     let frame = place(&context, &recording, &mark).await?.map(Frame::get);
     let message = v1::AddMarkRequest { recording_id: id.into(), frame, text: mark.text.clone() };
-    let added = operations.ask(message, async |mut to, message| to.add_mark(message).await).await;
+    let added = operator.ask(message, async |mut to, message| to.add_mark(message).await).await;
     let frame = Frame::new(added.map_err(refused)?.frame);
     let seconds = listing::seconds(recording.spec, frame.since(Frame::ZERO));
     let mut reply = json(&PutMark { recording: id, frame, seconds, text: mark.text })?;
@@ -216,11 +259,6 @@ async fn place(context: &Context, recording: &Arc<Recording>, mark: &NewMark) ->
     let timeline = listing::timeline(context, recording, tail).await?;
     let address = ViewAddress { from: Some(moment), to: None };
     Ok(Some(address.resolve(recording.spec, &timeline, &tail, Duration::ZERO)?.first))
-}
-
-fn operations(context: &Context) -> Result<&Operations, Problem> {
-    // Requests for changes do not come this far without it.
-    context.operations.as_ref().ok_or_else(only_reads)
 }
 
 /// 405, where nothing can be changed.

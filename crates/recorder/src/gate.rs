@@ -8,7 +8,6 @@ use crate::status;
 use futures::future::{BoxFuture, FutureExt};
 use http::header::AUTHORIZATION;
 use http_body_util::BodyExt;
-use livetape_access::Right::Listen;
 use livetape_access::{
     Access, Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Tries, Unproven, Way, wall_clock,
 };
@@ -174,14 +173,9 @@ pub(crate) fn caller(extensions: &Extensions) -> Result<Caller, Status> {
     extensions.get::<Caller>().cloned().ok_or_else(missing)
 }
 
-/// Whether the call may be about this stream. Who publishes, manages and exports is written down.
+/// Whether the call may be about this stream.
 pub(crate) fn may(caller: &Caller, stream: &StreamName) -> Result<(), Status> {
-    caller.may(stream, wall_clock()).map_err(|why| denied(why.into()))?;
-    if let Some(right) = caller.right().filter(|right| *right != Listen) {
-        let who = caller.identity();
-        tracing::info!(target: "livetape::audit", who = who.name(), by = who.way().word(), %right, %stream, "allowed");
-    }
-    Ok(())
+    caller.may(stream, wall_clock()).map_err(|why| denied(why.into()))
 }
 
 /// The end of the right to what goes on, of one stream or of all that the caller sees.

@@ -1,10 +1,11 @@
 //! What is done to recordings from outside: the open ones through their stream's task, the finished ones here, one at a
 //! time. Once begun it is done to its end, whether or not somebody still waits for the answer.
 
-use crate::stream::{Shared, marks};
+use crate::stream::{Shared, is_news, marks};
 use crate::streams::Streams;
+use crate::tape;
 use crate::wish::{Done, MAX_MARKS, Refused, Wish};
-use livetape_audio::{Entry, Frame, FrameCount, Mark, RecordingId, SealReason, StreamName, Title};
+use livetape_audio::{Entry, Event, EventKind, Frame, FrameCount, Mark, RecordingId, SealReason, StreamName, Title};
 use livetape_store::{Edit, Query, Recording};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +33,11 @@ pub(crate) struct Removed {
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>, streams: Arc<Streams>) -> Self {
         Self { shared, streams, one: Arc::default() }
+    }
+
+    /// The newest recording of a stream.
+    pub(crate) fn latest(&self, stream: &StreamName) -> Option<Arc<Recording>> {
+        self.shared.archive.latest(stream)
     }
 
     fn find(&self, id: RecordingId) -> Result<Arc<Recording>, Refused> {
@@ -104,6 +110,22 @@ impl Keeper {
             shared.dir.annotate(&recording.stream, id, &Entry::Mark(Mark { frame, text }))?;
             shared.archive.changes.touch(id);
             Ok(frame)
+        })
+        .await
+    }
+
+    /// Says on a timeline what happened: at the newest frame.
+    pub(crate) async fn note(&self, id: RecordingId, kind: EventKind, detail: String) -> Result<(), Refused> {
+        let done = |done| matches!(done, Done::Noted).then_some(());
+        let wish = Wish::Note { kind, detail: detail.clone() };
+        self.either(id, wish, done, move |shared, recording| {
+            let frame = recording.seal.map_or(Frame::ZERO, |seal| seal.end);
+            let event = Event { frame, time: tape::now(), kind, detail };
+            if is_news(&event, &shared.dir.entries(&recording.stream, id)?) {
+                shared.dir.annotate(&recording.stream, id, &Entry::Event(event))?;
+                shared.archive.changes.touch(id);
+            }
+            Ok(())
         })
         .await
     }

@@ -13,6 +13,7 @@
 //! Not here: HTTP, listeners, sources. Nothing waits for whoever reads.
 
 mod archive;
+mod audit;
 mod board;
 mod call;
 mod catalogue_service;
@@ -50,3 +51,16 @@ mod wish;
 pub use limits::Limits;
 pub use recorder::{Recorder, RecorderConfig};
 pub use retention::Retention;
+
+/// What the fuzz targets need.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::ingest::Message;
+    use livetape_proto::v1::IngestRequest;
+    use livetape_proto::v1::ingest_request::Message as Request;
+
+    /// A message of a source, as it is decided about.
+    pub fn translated(message: Request) -> Option<Message> {
+        crate::service::translate(IngestRequest { message: Some(message) }).ok().map(|(message, _)| message)
+    }
+}

@@ -1,5 +1,6 @@
 //! `livetape.v1.OperationService`: what operators do to recordings and streams.
 
+use crate::audit::{self, Book};
 use crate::describe;
 use crate::gate;
 use crate::keeper::Keeper;
@@ -9,7 +10,7 @@ use crate::stream::Shared;
 use crate::wish::{Done, Refused, Wish};
 use livetape_audio::{Frame, NameError, RecordingId, StreamName};
 use livetape_proto::v1;
-use livetape_store::{Edit, Recording};
+use livetape_store::Edit;
 use std::str::FromStr;
 use std::sync::Arc;
 use tonic::{Code, Extensions, Request, Response, Status};
@@ -17,16 +18,20 @@ use tonic::{Code, Extensions, Request, Response, Status};
 pub(crate) struct Operations {
     shared: Arc<Shared>,
     keeper: Keeper,
+    book: Book,
 }
 
 impl Operations {
-    pub(crate) const fn new(shared: Arc<Shared>, keeper: Keeper) -> Self {
-        Self { shared, keeper }
+    pub(crate) const fn new(shared: Arc<Shared>, keeper: Keeper, book: Book) -> Self {
+        Self { shared, keeper, book }
     }
 
-    async fn lock(&self, extensions: &Extensions, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
+    async fn lock<T>(&self, request: &Request<T>, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
+        let actor = audit::actor(request.metadata(), request.extensions())?;
         let edit = Edit { locked: Some(locked), ..Edit::default() };
-        described(self.keeper.edit(self.named(extensions, id)?, edit).await)
+        let edited = self.keeper.edit(self.named(request.extensions(), id)?, edit).await.map_err(answer)?;
+        self.book.operated(&actor, if locked { "locked" } else { "unlocked" }, &edited).await;
+        Ok(Some(describe::recording(&edited)))
     }
 
     /// The recording that a request names, if its caller may manage it.
@@ -55,10 +60,6 @@ fn maybe<T: FromStr<Err = NameError>>(field: &str, text: Option<&str>) -> Result
     text.map(|text| parse(field, text)).transpose()
 }
 
-fn described(outcome: Result<Arc<Recording>, Refused>) -> Result<Option<v1::Recording>, Status> {
-    outcome.map(|recording| Some(describe::recording(&recording))).map_err(answer)
-}
-
 fn answer(refused: Refused) -> Status {
     let text = refused.to_string();
     match refused {
@@ -82,49 +83,65 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::BeginRecordingRequest>,
     ) -> Result<Response<v1::BeginRecordingResponse>, Status> {
+        let actor = audit::actor(request.metadata(), request.extensions())?;
         let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
-        match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(answer)? {
-            Done::Sealed(sealed, Some(new)) => Ok(Response::new(v1::BeginRecordingResponse {
-                recording: Some(describe::recording(&new)),
-                sealed: Some(describe::recording(&sealed)),
-            })),
-            Done::Begun(new) => Ok(Response::new(v1::BeginRecordingResponse {
-                recording: Some(describe::recording(&new)),
-                sealed: None,
-            })),
-            _ => Err(answer(Refused::NotOpen)),
+        let (sealed, new) = match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(answer)? {
+            Done::Sealed(sealed, Some(new)) => (Some(sealed), new),
+            Done::Begun(new) => (None, new),
+            _ => return Err(answer(Refused::NotOpen)),
+        };
+        if let Some(sealed) = &sealed {
+            self.book.operated(&actor, "sealed", sealed).await;
         }
+        self.book.operated(&actor, "begun", &new).await;
+        Ok(Response::new(v1::BeginRecordingResponse {
+            recording: Some(describe::recording(&new)),
+            sealed: sealed.map(|sealed| describe::recording(&sealed)),
+        }))
     }
 
     async fn seal_recording(
         &self,
         request: Request<v1::SealRecordingRequest>,
     ) -> Result<Response<v1::SealRecordingResponse>, Status> {
+        let actor = audit::actor(request.metadata(), request.extensions())?;
         let id = self.named(request.extensions(), &request.get_ref().recording_id)?;
-        let recording = described(self.keeper.seal(id, false).await)?;
-        Ok(Response::new(v1::SealRecordingResponse { recording }))
+        let sealed = self.keeper.seal(id, false).await.map_err(answer)?;
+        self.book.operated(&actor, "sealed", &sealed).await;
+        Ok(Response::new(v1::SealRecordingResponse { recording: Some(describe::recording(&sealed)) }))
     }
 
     async fn update_recording(
         &self,
         request: Request<v1::UpdateRecordingRequest>,
     ) -> Result<Response<v1::UpdateRecordingResponse>, Status> {
-        let (_, extensions, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
+        let actor = audit::actor(&metadata, &extensions)?;
         let id = self.named(&extensions, &request.recording_id)?;
+        let what = match (&request.title, &request.notes) {
+            (Some(_), None) => "titled",
+            (None, Some(_)) => "annotated",
+            _ => "titled and annotated",
+        };
         let edit = Edit {
             title: maybe("title", request.title.as_deref())?,
             notes: maybe("notes", request.notes.as_deref())?,
             ..Edit::default()
         };
-        let recording = described(self.keeper.edit(id, edit).await)?;
-        Ok(Response::new(v1::UpdateRecordingResponse { recording }))
+        let edited = self.keeper.edit(id, edit).await.map_err(answer)?;
+        self.book.operated(&actor, what, &edited).await;
+        Ok(Response::new(v1::UpdateRecordingResponse { recording: Some(describe::recording(&edited)) }))
     }
 
     async fn delete_recording(
         &self,
         request: Request<v1::DeleteRecordingRequest>,
     ) -> Result<Response<v1::DeleteRecordingResponse>, Status> {
-        self.keeper.delete(self.named(request.extensions(), &request.get_ref().recording_id)?).await.map_err(answer)?;
+        let actor = audit::actor(request.metadata(), request.extensions())?;
+        let id = self.named(request.extensions(), &request.get_ref().recording_id)?;
+        let recording = self.shared.archive.get(id).ok_or_else(|| lookup::gone(id))?;
+        self.keeper.delete(id).await.map_err(answer)?;
+        self.book.deleted(&actor, &recording).await;
         Ok(Response::new(v1::DeleteRecordingResponse {}))
     }
 
@@ -132,7 +149,7 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::LockRecordingRequest>,
     ) -> Result<Response<v1::LockRecordingResponse>, Status> {
-        let recording = self.lock(request.extensions(), &request.get_ref().recording_id, true).await?;
+        let recording = self.lock(&request, &request.get_ref().recording_id, true).await?;
         Ok(Response::new(v1::LockRecordingResponse { recording }))
     }
 
@@ -140,14 +157,18 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::UnlockRecordingRequest>,
     ) -> Result<Response<v1::UnlockRecordingResponse>, Status> {
-        let recording = self.lock(request.extensions(), &request.get_ref().recording_id, false).await?;
+        let recording = self.lock(&request, &request.get_ref().recording_id, false).await?;
         Ok(Response::new(v1::UnlockRecordingResponse { recording }))
     }
 
     async fn add_mark(&self, request: Request<v1::AddMarkRequest>) -> Result<Response<v1::AddMarkResponse>, Status> {
-        let (_, extensions, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
+        let actor = audit::actor(&metadata, &extensions)?;
         let (id, text) = (self.named(&extensions, &request.recording_id)?, parse("text", &request.text)?);
         let frame = self.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(answer)?;
+        if let Some(recording) = self.shared.archive.get(id) {
+            self.book.operated(&actor, "marked", &recording).await;
+        }
         Ok(Response::new(v1::AddMarkResponse { frame: frame.get() }))
     }
 
@@ -155,8 +176,10 @@ impl v1::operation_service_server::OperationService for Operations {
         &self,
         request: Request<v1::DeleteStreamRequest>,
     ) -> Result<Response<v1::DeleteStreamResponse>, Status> {
+        let actor = audit::actor(request.metadata(), request.extensions())?;
         let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
         let count = self.keeper.delete_stream(&stream).await.map_err(answer)?;
+        self.book.deleted_all(&actor, &stream, count);
         Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
     }
 }

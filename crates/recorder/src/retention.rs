@@ -6,7 +6,7 @@ use crate::keeper::Keeper;
 use crate::stream::Shared;
 use crate::tape;
 use crate::wish::{Refused, Wish};
-use livetape_audio::{Frame, RecordingId, StreamName, WallTime};
+use livetape_audio::{EventKind, Frame, RecordingId, StreamName, WallTime};
 use livetape_store::{Query, Recording, Space};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper)
     }
     for (stream, removed) in removed {
         // Where nothing is being recorded, there is no timeline to say it on.
-        let _ = keeper.ask(&stream, None, Wish::Retained(told(&removed))).await;
+        let _ = keeper.ask(&stream, None, Wish::Note { kind: EventKind::Retention, detail: told(&removed) }).await;
     }
 }
 

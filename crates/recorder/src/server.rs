@@ -1,5 +1,6 @@
 //! The services of the recorder on one gRPC server: limits, health, reflection.
 
+use crate::audit::Book;
 use crate::catalogue_service::Catalogues;
 use crate::gate::GateLayer;
 use crate::incoming::Doors;
@@ -38,12 +39,13 @@ pub(crate) async fn router(
     shutdown: &CancellationToken,
     doors: &Doors,
 ) -> anyhow::Result<Router<Stack<GateLayer, Identity>>> {
+    let book = Book::new(keeper.clone());
     let instruments = Arc::clone(&shared.instruments);
     let outlets = Outlets::new(calls.clone(), shutdown.clone(), instruments.rejections.of("calls"));
-    let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone());
+    let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone(), book.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
-    let tapes = Tapes::new(Arc::clone(shared), outlets);
-    let operations = Operations::new(Arc::clone(shared), keeper.clone());
+    let tapes = Tapes::new(Arc::clone(shared), outlets, book.clone());
+    let operations = Operations::new(Arc::clone(shared), keeper.clone(), book);
     let gate = GateLayer {
         access: Arc::clone(&shared.access),
         instruments: Arc::clone(&shared.instruments),

@@ -3,6 +3,7 @@
 //! Not here: decisions. A call holds no audio but the message in its hands, so a recording that is behind holds the
 //! source back through HTTP/2 flow control.
 
+use crate::audit::{self, Book};
 use crate::call::{Command, Granted, Progress, Verdict};
 use crate::deadline::Deadline;
 use crate::gate;
@@ -39,6 +40,7 @@ pub(crate) struct Ingest {
     calls: TaskTracker,
     instruments: Arc<Instruments>,
     shutdown: CancellationToken,
+    book: Book,
 }
 
 impl Ingest {
@@ -47,8 +49,9 @@ impl Ingest {
         calls: TaskTracker,
         instruments: Arc<Instruments>,
         shutdown: CancellationToken,
+        book: Book,
     ) -> Self {
-        Self { streams, calls, instruments, shutdown }
+        Self { streams, calls, instruments, shutdown, book }
     }
 }
 
@@ -64,12 +67,15 @@ impl v1::ingest_service_server::IngestService for Ingest {
     ) -> Result<tonic::Response<Self::IngestStream>, Status> {
         let deadline = Deadline::of(request.metadata());
         let caller = gate::caller(request.extensions())?;
+        let actor = audit::actor(request.metadata(), request.extensions())?;
         let mut incoming = request.into_inner();
         let opening = first_message(&mut incoming).await.inspect_err(|_| self.instruments.refused("invalid"))?;
         gate::may(&caller, &opening.stream)?;
         let right = gate::right(&caller, Some(&opening.stream))?;
+        let stream = opening.stream.clone();
         let opened = self.streams.open(opening).await;
         let session = opened.inspect_err(|why| self.instruments.not_opened(why)).map_err(open_status)?;
+        let signed = self.book.clone().publishing(actor, stream, session.progress.clone());
         let (responses, outgoing) = mpsc::channel(4);
         let (instruments, shutdown) = (Arc::clone(&self.instruments), self.shutdown.clone());
         let streams = Arc::clone(&self.streams);
@@ -79,6 +85,7 @@ impl v1::ingest_service_server::IngestService for Ingest {
                 outcome = conversation => outcome,
                 late = deadline.passed() => Err(late),
                 ended = right.ended() => Err(ended),
+                () = signed => Ok(()),
             };
             if let Err(status) = outcome {
                 // A source that takes no answers does not keep the recorder from stopping.
@@ -195,7 +202,7 @@ async fn send(responses: &Responses, message: Response) -> Result<(), Status> {
     })
 }
 
-fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
+pub(crate) fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
     match request.message {
         Some(Request::Append(a)) => {
             if a.pcm.len() > MAX_APPEND_BYTES as usize {

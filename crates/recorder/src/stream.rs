@@ -7,7 +7,7 @@
 mod operate;
 mod standby;
 
-pub(crate) use operate::marks;
+pub(crate) use operate::{is_news, marks};
 
 use crate::archive::Archive;
 use crate::board::Board;

@@ -1,5 +1,6 @@
 //! `livetape.v1.TapeService`: tails, frames, files. Each call reads for itself, and never past the tail.
 
+use crate::audit::{self, Book};
 use crate::export;
 use crate::gate;
 use crate::lookup::{self, blocking, follow, unread};
@@ -27,11 +28,12 @@ const REFRESH: Duration = Duration::from_secs(2);
 pub(crate) struct Tapes {
     shared: Arc<Shared>,
     outlets: Outlets,
+    book: Book,
 }
 
 impl Tapes {
-    pub(crate) const fn new(shared: Arc<Shared>, outlets: Outlets) -> Self {
-        Self { shared, outlets }
+    pub(crate) const fn new(shared: Arc<Shared>, outlets: Outlets, book: Book) -> Self {
+        Self { shared, outlets, book }
     }
 }
 
@@ -93,10 +95,11 @@ impl v1::tape_service_server::TapeService for Tapes {
 
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let caller = gate::caller(&extensions)?;
+        let (caller, actor) = (gate::caller(&extensions)?, audit::actor(&metadata, &extensions)?);
         let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
         let right = gate::right(&caller, Some(&recording.stream))?;
         let file = export::plan(&self.shared, &recording, &request).await?;
+        self.book.operated(&actor, "exported", &recording).await;
         let tape = Tape::new(Arc::clone(&self.shared), &recording);
         self.outlets.answer(&metadata, right, |outlet| file.send(tape, outlet))
     }

@@ -1,12 +1,15 @@
 //! What those who keep recordings ask of an open one, and what they hear.
 
 use crate::tape::OpenError;
-use livetape_audio::{Frame, RecordingId, Title};
+use livetape_audio::{EventKind, Frame, RecordingId, Title};
 use livetape_store::{Edit, Recording, StoreError};
 use std::sync::Arc;
 
 /// Most marks in one recording: everybody who looks at its timeline holds them all.
 pub(crate) const MAX_MARKS: usize = 10_000;
+
+/// Most events in one recording of who did something to it; what comes after stands in the log alone.
+pub(crate) const MAX_DEEDS: usize = 1_000;
 
 /// What is to happen to the open recording of a stream.
 #[derive(Clone, Debug)]
@@ -20,8 +23,8 @@ pub(crate) enum Wish {
     Edit(Edit),
     /// It gets a mark; at the newest frame, if none is given.
     Mark { frame: Option<Frame>, text: Title },
-    /// Its timeline says what retention did.
-    Retained(String),
+    /// Its timeline says what happened.
+    Note { kind: EventKind, detail: String },
 }
 
 /// What came of it.

@@ -16,6 +16,7 @@ pub struct Request {
     to: SocketAddr,
     head: String,
     host: bool,
+    body: String,
 }
 
 /// `GET target`.
@@ -25,7 +26,7 @@ pub fn get(to: SocketAddr, target: &str) -> Request {
 
 /// Any method and version (`1.0`, `1.1`).
 pub fn request(to: SocketAddr, method: &str, target: &str, version: &str) -> Request {
-    Request { to, head: format!("{method} {target} HTTP/{version}\r\n"), host: true }
+    Request { to, head: format!("{method} {target} HTTP/{version}\r\n"), host: true, body: String::new() }
 }
 
 impl Request {
@@ -41,6 +42,13 @@ impl Request {
     pub fn range(self, bytes: &str) -> Self {
         self.header("Range", &format!("bytes={bytes}"))
     }
+    /// With JSON to take.
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        let body = body.to_string();
+        let sized = self.header("Content-Type", "application/json").header("Content-Length", &body.len().to_string());
+        Self { body, ..sized }
+    }
     /// Sends it and reads the head of the reply.
     ///
     /// # Errors
@@ -52,7 +60,7 @@ impl Request {
         self.head.push_str("\r\n");
         let mut stream = TcpStream::connect_timeout(&self.to, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
-        stream.write_all(self.head.as_bytes())?;
+        stream.write_all((self.head.clone() + &self.body).as_bytes())?;
         Response::read(stream, Instant::now() + HEAD_LIMIT).with_context(|| format!("after {:?}", self.head))
     }
 }

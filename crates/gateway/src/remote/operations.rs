@@ -3,6 +3,7 @@
 use super::RemoteError;
 use super::link::{channel, limited, not_too_large, within};
 use crate::library::ReadError;
+use livetape_access::Actor;
 use livetape_audio::Frame;
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
@@ -10,6 +11,7 @@ use livetape_proto::{RecorderAddress, RecorderChannel};
 use livetape_store::{Peaks, Recording};
 use std::ops::Range;
 use std::time::Duration;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 /// How long an operation may take: a long recording is finished and checked, or removed, before it is answered.
@@ -36,13 +38,16 @@ impl Operations {
         super::library::peaks(self.1.clone(), recording, frames, width).await
     }
 
-    /// Has `operation` carried out. When it is given up, it may have happened all the same.
+    /// Has `operation` carried out for somebody. When it is given up, it may have happened all the same.
     pub(crate) async fn ask<Q, A>(
         &self,
+        actor: &Actor,
         message: Q,
         operation: impl AsyncFnOnce(OperationServiceClient<RecorderChannel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Status> {
-        let answer = within(PATIENCE, operation(self.0.clone(), limited(PATIENCE, message))).await;
+        let mut request = limited(PATIENCE, message);
+        request.metadata_mut().insert_bin(Actor::METADATA, MetadataValue::from_bytes(&actor.to_bytes()));
+        let answer = within(PATIENCE, operation(self.0.clone(), request)).await;
         Ok(answer.map_err(not_too_large)?.into_inner())
     }
 }

@@ -3,7 +3,7 @@
 use super::Stream;
 use crate::open_tape::{Next, OpenTape};
 use crate::tape::{self, blocking};
-use crate::wish::{Done, MAX_MARKS, Refused, Wish};
+use crate::wish::{Done, MAX_DEEDS, MAX_MARKS, Refused, Wish};
 use livetape_audio::{Entry, Event, EventKind, Frame, FrameCount, Mark, RecordingId, SealReason, Title};
 use livetape_store::{Edit, StoreError, TapeWriter};
 use std::sync::Arc;
@@ -37,9 +37,11 @@ impl Stream {
             Wish::Seal { .. } | Wish::BeginAnew => self.cut(true).await,
             Wish::Edit(edit) => self.edit(edit).await,
             Wish::Mark { frame, text } => self.mark(frame, text).await,
-            Wish::Retained(detail) => {
-                let event = Event { frame: open.ingest.next(), time: tape::now(), kind: EventKind::Retention, detail };
-                open.pending.note(Entry::Event(event));
+            Wish::Note { kind, detail } => {
+                let event = Event { frame: open.ingest.next(), time: tape::now(), kind, detail };
+                if open.tape.as_ref().is_none_or(|tape| is_news(&event, tape.timeline().entries())) {
+                    open.pending.note(Entry::Event(event));
+                }
                 Ok(Ok(Done::Noted))
             }
         }
@@ -108,6 +110,22 @@ impl Stream {
 /// How many marks there are.
 pub(crate) fn marks(entries: &[Entry]) -> usize {
     entries.iter().filter(|entry| matches!(entry, Entry::Mark(_))).count()
+}
+
+/// Whether an event is to be said. That the same one publishes again is not, and there is a most of what people do.
+pub(crate) fn is_news(event: &Event, entries: &[Entry]) -> bool {
+    let deeds = entries.iter().filter_map(|entry| match entry {
+        Entry::Event(event) if matches!(event.kind, EventKind::Published | EventKind::Operated) => Some(event),
+        _ => None,
+    });
+    match event.kind {
+        EventKind::Published => {
+            let before = deeds.clone().rfind(|deed| deed.kind == EventKind::Published);
+            deeds.count() < MAX_DEEDS && before.is_none_or(|before| before.detail != event.detail)
+        }
+        EventKind::Operated => deeds.count() < MAX_DEEDS,
+        EventKind::ClockStep | EventKind::Recovered | EventKind::Retention => true,
+    }
 }
 
 /// Puts an entry on the timeline for good, or not at all.
