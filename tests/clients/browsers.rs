@@ -43,7 +43,10 @@ impl Opens for Element {
 
     fn page<'a>(&'a self, url: &str) -> Option<Result<Box<dyn Page + 'a>>> {
         let opened = self.browser.open(url).and_then(|()| {
-            let is_there = || self.browser.run("return !!document.querySelector('#streams button.live')", json!([]));
+            let is_there = || {
+                self.browser
+                    .run("return !!document.querySelector('livetape-player:not([hidden]) button.live')", json!([]))
+            };
             wait::until("the stream on the page", PATIENCE, || (is_there().ok()? == true).then_some(()))
         });
         Some(opened.map(|()| Box::new(Shown { browser: &self.browser }) as Box<dyn Page>))
@@ -86,14 +89,14 @@ struct Shown<'a> {
 
 impl Page for Shown<'_> {
     fn press(&self, button: &str) -> Result<()> {
-        let script = "document.querySelector('#streams button.' + arguments[0]).click()";
+        let script = "document.querySelector('livetape-player button.' + arguments[0]).click()";
         self.browser.run(script, json!([button]))?;
         Ok(())
     }
 
     fn go(&self, place: &str) -> Result<()> {
         let script = "
-            const form = document.querySelector('#streams form');
+            const form = document.querySelector('livetape-player form.go');
             form.querySelector('.pos').value = arguments[0];
             form.requestSubmit();
         ";

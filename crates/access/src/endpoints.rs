@@ -54,8 +54,9 @@ const fn source(method: &'static str, path: &'static str, needs: Needs) -> Endpo
 /// All of them.
 pub static ENDPOINTS: &[Endpoint] = &[
     http("GET", "/", Nothing),
-    http("GET", "/page.js", Nothing),
     http("GET", "/page.css", Nothing),
+    http("GET", "/page/{file}", Nothing),
+    http("GET", "/plain", Any(Listen)),
     http("GET", "/openapi", Nothing),
     http("GET", "/openapi.js", Nothing),
     http("GET", "/openapi.css", Nothing),

@@ -34,6 +34,7 @@ mod openapi;
 mod operations;
 mod page;
 mod peaks;
+mod plain;
 mod problem;
 mod pulse;
 mod query;

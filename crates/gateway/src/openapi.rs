@@ -9,6 +9,7 @@ mod answers;
 mod operations;
 mod schemas;
 
+use crate::page;
 use crate::query::{Parameter, Shape};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -95,6 +96,10 @@ fn in_path(path: &str, name: &str) -> Value {
     let (says, schema, example) = match name {
         "stream" => ("Name of a stream.", json!({ "$ref": STREAM }), json!("studio-a")),
         "id" => ("Id of a recording.", json!({ "$ref": RECORDING }), json!(schemas::AN_ID)),
+        _ if path == page::MODULES_AT => {
+            let names = page::MODULES.iter().map(|(name, _)| (*name).to_owned());
+            ("A module of the page's script.", files(names.collect()), json!("app.js"))
+        }
         _ if path.starts_with("/streams/") => {
             ("Live audio, wrapped.", files(crate::request::live_files()), json!("live.wav"))
         }

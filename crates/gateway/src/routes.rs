@@ -5,7 +5,9 @@ use crate::problem::{Problem, quoted};
 use crate::query::decode;
 use crate::reached::{self, Reached};
 use crate::reply::{Reply, empty};
-use crate::{events, gate, health, listing, live, marks, openapi, operations, page, peaks, recording, session, trace};
+use crate::{
+    events, gate, health, listing, live, marks, openapi, operations, page, peaks, plain, recording, session, trace,
+};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -24,6 +26,7 @@ const MAX_PATH: usize = 1_024;
 pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .merge(page::routes())
+        .route("/plain", get(plain::serve))
         .route("/openapi.json", get(openapi::serve))
         .route("/healthz", get(health::well))
         .route("/readyz", get(health::ready))

@@ -157,7 +157,6 @@ fn file(file: &page::File) -> Operation {
     let (id, summary) = match file.path {
         "/" => ("page", "The page with streams and recordings"),
         "/openapi" => ("describe", "The page that shows this description"),
-        "/page.js" => ("pageScript", "The script of the page"),
         "/page.css" => ("pageStyle", "The style of the pages"),
         "/openapi.js" => ("describeScript", "The script of the page that shows this description"),
         "/openapi.css" => ("describeStyle", "The style of the page that shows this description"),
@@ -178,6 +177,11 @@ fn gateway(schemas: &mut Schemas) -> Vec<Operation> {
     let op = |method, path, id, summary| Operation::new("gateway", method, path, id, summary);
     let who = json!({ "name": "ann", "way": "token", "rights": ["listen"], "until": "2027-01-31T00:00:00Z" });
     vec![
+        op("GET", page::MODULES_AT, "pageModule", "A module of the page's script")
+            .answers_with(200, "The module.", &["Cache-Control"], &json!({ "text/javascript": { "schema": { "type": "string" } } })),
+        op("GET", "/plain", "plainPage", "Streams and recordings for browsers without scripts")
+            .query(query::LIST)
+            .answers_with(200, "A page of them.", &["Cache-Control"], &json!({ "text/html": { "schema": { "type": "string" } } })),
         op("GET", "/openapi.json", "openapi", "This description")
             .answers_with(200, "OpenAPI 3.1.", &["Cache-Control"], &json!({ "application/json": { "schema": { "type": "object" }, "example": { "openapi": "3.1.0" } } })),
         op("GET", "/healthz", "health", "Whether the process answers at all")

@@ -152,15 +152,43 @@ async fn rows_38_and_39_other_origins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_and_its_policy() {
     let house = House::new().await;
-    for (path, kind) in
-        [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css"), ("/icon.svg", "image/svg+xml")]
-    {
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/page/app.js", "text/javascript"),
+        ("/page.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
         let (reply, body) = fetch(house.addr, "GET", path, &[]).await;
         assert_eq!(reply.status, 200);
         assert!(reply.header("content-type").unwrap().starts_with(kind) && !body.is_empty());
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && policy.contains("media-src 'self'"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_without_scripts() {
+    let house = House::new().await;
+    let first = house.finished("live", 3 * MINUTE, RATE);
+    let mut deck = house.record("live", MINUTE);
+    deck.play(RATE);
+    let get = async |target: &str| {
+        let (reply, body) = fetch(house.addr, "GET", target, &[]).await;
+        (reply.status, String::from_utf8(body).unwrap())
+    };
+    let (status, page) = get("/plain?limit=1").await;
+    assert_eq!(status, 200);
+    let next = format!("/plain?after={first}");
+    for part in ["<h3>live</h3>", "src=\"/streams/live/live.wav\"", &format!("/{first}/audio.wav"), "Studio A", &next] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let (status, page) = get(&next).await;
+    assert_eq!(status, 200);
+    assert!(
+        page.contains(&format!("src=\"/recordings/{}/audio.wav\"", deck.id)) && !page.contains("/streams/"),
+        "{page}"
+    );
+    assert_eq!(get("/plain?limit=x").await.0, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

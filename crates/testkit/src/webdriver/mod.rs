@@ -7,6 +7,8 @@ mod marionette;
 
 use crate::card::Card;
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chromedriver::Chromedriver;
 use marionette::Marionette;
 use serde_json::{Value, json};
@@ -78,6 +80,52 @@ impl Browser {
             Engine::Chromium(driver) => driver.post("/execute/sync", &script),
             Engine::Firefox(driver) => Ok(driver.call("WebDriver:ExecuteScript", &script)?["value"].take()),
         }
+    }
+
+    /// Presses a pointer at a place of the window, in CSS pixels, moves it to another and lets go: as a hand does it.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn drag(&self, from: (f64, f64), to: (f64, f64)) -> Result<()> {
+        let to_place = |(x, y): (f64, f64), duration: u32| json!({"type": "pointerMove", "duration": duration, "x": x.round() as i64, "y": y.round() as i64});
+        let press = json!({"type": "pointerDown", "button": 0});
+        let release = json!({"type": "pointerUp", "button": 0});
+        let actions = [to_place(from, 0), press, to_place(to, 200), release];
+        self.act(&json!({"type": "pointer", "id": "hand", "actions": actions}))
+    }
+
+    /// Presses keys, one after the other, wherever the focus is.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn keys(&self, keys: &str) -> Result<()> {
+        let both = |key: char| {
+            [json!({"type": "keyDown", "value": key.to_string()}), json!({"type": "keyUp", "value": key.to_string()})]
+        };
+        let actions: Vec<_> = keys.chars().flat_map(both).collect();
+        self.act(&json!({"type": "key", "id": "fingers", "actions": actions}))
+    }
+
+    fn act(&self, source: &Value) -> Result<()> {
+        let actions = json!({"actions": [source]});
+        match &self.0 {
+            Engine::Chromium(driver) => driver.post("/actions", &actions),
+            Engine::Firefox(driver) => driver.call("WebDriver:PerformActions", &actions),
+        }?;
+        Ok(())
+    }
+
+    /// A picture of what is seen, as a PNG, at `width` x `height` CSS pixels. Chromium alone is asked.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn picture(&self, width: u32, height: u32) -> Result<Vec<u8>> {
+        let Engine::Chromium(driver) = &self.0 else { anyhow::bail!("Firefox is not asked for pictures") };
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let metrics = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size});
+        driver.post("/goog/cdp/execute", &metrics)?;
+        let shot = driver.post("/goog/cdp/execute", &json!({"cmd": "Page.captureScreenshot", "params": {}}))?;
+        Ok(STANDARD.decode(shot["data"].as_str().context("a picture")?)?)
     }
 
     /// What the page wrote to its console since the last call, errors of the browser included. Chromium alone tells.

@@ -1,0 +1,48 @@
+// The gateway, as any other client asks it. The time is the gateway's: the clock of the browser's machine may be wrong.
+
+/** An answer that is no, with what the gateway says about it. */
+export class Refused extends Error {
+  constructor(status, said) {
+    super([said?.error ?? `the gateway answers ${status}`, said?.hint].filter(Boolean).join(': '));
+    this.status = status;
+  }
+}
+
+let ahead = null;               // of the gateway's clock before performance.now(), in milliseconds
+
+/** The gateway's time of day, in milliseconds. */
+export const now = () => performance.now() + (ahead ?? Date.now() - performance.now());
+
+async function ask(address, options) {
+  const reply = await fetch(address, options);
+  const date = Date.parse(reply.headers.get('Date') ?? '');
+  if (!Number.isNaN(date)) ahead = date - performance.now();
+  if (!reply.ok) throw new Refused(reply.status, await reply.json().catch(() => null));
+  return reply.status === 204 ? null : reply.json();
+}
+
+/** What there is at an address, as JSON. */
+export const get = (address, signal) => ask(address, { signal });
+
+/** Changes something. */
+export function send(method, address, body) {
+  const json = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+  return ask(address, { method, ...json });
+}
+
+/** Shows a token, which then becomes a cookie that no script can read. */
+export const login = (token) => ask('/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+
+const MOST_ENTRIES = 50_000;
+
+/** The timeline of a recording from entry `after` on: its entries, and how many there are now. */
+export async function timeline(id, after = 0) {
+  const entries = [];
+  let [next, tail] = [after, null];
+  while (next !== null && entries.length < MOST_ENTRIES) {
+    const page = await get(`/recordings/${id}/timeline?after=${next}`);
+    entries.push(...page.entries);
+    ({ next, tail } = page);
+  }
+  return { entries, tail };
+}
