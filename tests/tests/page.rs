@@ -193,6 +193,17 @@ fn dragged_back_marked_kept_and_live_again() -> Result<()> {
     let (length, bytes) = (kept[0].as_f64().context("a length")?, kept[1].as_f64().context("bytes")?);
     let expected = length * f64::from(RATE) * 4.0;
     assert!(length > 1.0 && (expected..expected + 2_000.0).contains(&bytes), "{bytes} bytes for {length} s");
+    // By hand in another rendition, at the same place.
+    let before = of_player(&browser, "player.deck.position")?.as_f64().context("a position")?;
+    let choose = "
+        const select = document.querySelector('livetape-player [aria-label=Rendition]');
+        select.value = 'opus';
+        select.dispatchEvent(new Event('change'));
+    ";
+    browser.run(choose, json!([]))?;
+    player.hears(before as u64 + 2, SOON)?;
+    let source = of_player(&browser, "player.audio.currentSrc")?;
+    assert!(source.as_str().is_some_and(|source| source.contains("audio.opus")), "{source}");
     picture(&browser, "player.png", 1200, 900)?;
     picture(&browser, "player-small.png", 390, 844)?;
 

@@ -8,6 +8,7 @@ const RETRY_MS = 2000;
 const STUCK_MS = 8000;
 const BEHIND_LIVE = 2.5;        // seconds more than the hold-back that still count as live
 const FAST = 1.25;
+const BLOCKS = 4;
 
 /** Renditions by what they are called in the addresses, in the order in which the page prefers them. */
 export const RENDITIONS = {
@@ -29,6 +30,8 @@ export class Deck extends EventTarget {
   #edgeWanted = false;          // nothing has played since it was put to the live edge
   #retry = null;
   #speed = 1;
+  #offered = [];
+  #looked = false;
 
   constructor(audio, feed) {
     super();
@@ -81,10 +84,23 @@ export class Deck extends EventTarget {
     return !this.audio.paused && !this.audio.ended;
   }
 
-  /** What this browser can play of what is there. */
+  /** What this browser can play of what the gateway offers, as far as that is known: see `look`. */
   get choices() {
-    const there = Object.keys(RENDITIONS).filter((key) => this.recording?.urls[key]);
-    return there.filter((key) => this.audio.canPlayType(RENDITIONS[key].type) !== '');
+    return ['wav', ...this.#offered];
+  }
+
+  /** Asks once which compressed renditions the gateway offers. */
+  async look({ id }) {
+    if (this.#looked) return;
+    this.#looked = true;
+    const known = Object.keys(RENDITIONS).filter((key) => key !== 'wav' && this.audio.canPlayType(RENDITIONS[key].type) !== '');
+    const replies = await Promise.all(known.map((key) => fetch(this.#address(id, key), { method: 'HEAD' }).catch(() => null)));
+    this.#offered = known.filter((_, n) => replies[n]?.ok);
+    this.#looked = replies.every((reply) => reply !== null);
+  }
+
+  #address(id, key) {
+    return `/recordings/${id}/audio.${key}`;
   }
 
   // On a thin line the one that takes least; otherwise as it was recorded.
@@ -96,11 +112,11 @@ export class Deck extends EventTarget {
     return (thin && choices.find((key) => key === 'opus' || key === 'mp3')) || choices[0] || 'wav';
   }
 
-  // A browser plays nothing before it has 36 KiB: so far a player stays behind the edge.
+  // A browser plays nothing before it has 36 KiB, and compressed audio exists in blocks: so far a player stays behind the edge.
   #holdBack() {
     const { format, channels, rate } = this.recording.spec;
     const bytes = RENDITIONS[this.#chosen].rate ?? Number(format.replace(/\D/g, '')) / 8 * channels * rate;
-    return Math.max(1, 36864 / bytes);
+    return Math.max(this.#chosen === 'wav' ? 1 : BLOCKS, 36864 / bytes);
   }
 
   #load(place) {
@@ -117,7 +133,7 @@ export class Deck extends EventTarget {
     // A finished recording gets an address of its own: browsers keep what they had under the old one.
     const query = [frame ? `pos=${this.#base.toFixed(9)}` : '', this.growing ? 'len=star' : 'v=end'].filter(Boolean).join('&');
     this.audio.preload = this.wanted ? 'auto' : 'none';
-    this.audio.src = `${this.recording.urls[key] ?? this.recording.urls.wav}?${query}`;
+    this.audio.src = `${this.#address(this.recording.id, key)}?${query}`;
     this.audio.playbackRate = this.catching ? FAST : this.#speed;
     if (this.wanted) this.#start();
     this.dispatchEvent(new Event('jump'));

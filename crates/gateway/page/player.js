@@ -120,7 +120,10 @@ export class Player extends HTMLElement {
     this.#describe();
     this.selection.show();
     this.show();
-    await this.#entriesNow();
+    await Promise.all([this.#entriesNow(), deck.look(recording)]);
+    if (recording !== this.recording) return;
+    this.#describe();
+    this.selection.show();
   }
 
   /** How it is listed now: its title may be another one. */

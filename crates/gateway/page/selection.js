@@ -2,7 +2,6 @@
 
 import { button, h, say } from './dom.js';
 import { clock, span } from './format.js';
-import { RENDITIONS } from './deck.js';
 
 export class Selection extends HTMLElement {
   begin(player) {
@@ -50,7 +49,7 @@ export class Selection extends HTMLElement {
     const part = `from=${this.#exact(selection.from)}&to=${this.#exact(selection.to)}`;
     const { urls, id } = recording;
     const clip = urls.peaks ? `/recordings/${id}/clip.wav?${part}` : `${urls.wav}?${part}&len=now`;
-    const others = Object.keys(RENDITIONS).filter((key) => key !== 'wav' && urls[key]).map((key) => [key, `${urls[key]}?${part}&len=now`]);
+    const others = this.player.deck.choices.filter((key) => key !== 'wav').map((key) => [key, `/recordings/${id}/audio.${key}?${part}&len=now`]);
     this.files.replaceChildren('Keep as ', ...[['wav', clip], ...others]
       .map(([text, href]) => h('a', { href, download: '', class: `keep ${text}` }, text.toUpperCase())));
   }
