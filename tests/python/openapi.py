@@ -111,7 +111,8 @@ def before_call(context, case, kwargs):
             case.path_parameters["stream"] = choice.choice(there)["stream"]
 
 
-TOGETHER = {name + head for name in ("listen", "getAudio", "listRecordings", "login", "mark", "update") for head in ("", "Head")}
+SPANS = ("getAudio", "getClip", "getPeaks", "getPeaksAsJson", "getPeaksAsDat", "listRecordings", "plainPage")
+TOGETHER = {name + head for name in ("listen", *SPANS, "login", "mark", "update") for head in ("", "Head")}
 config = schemathesis.Config.from_dict(
     {
         "seed": SEED,
