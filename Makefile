@@ -13,6 +13,8 @@ AWAY ?= 60
 # Seconds for which restless players seek; more than 60, so that the gateway must find out by itself who is gone.
 RESTLESS ?= 90
 CASES ?= 150
+# Silent connections that it opens.
+IDLE ?= 10000
 # One of the players of `make clients`: make clients CLIENT=VLC
 CLIENT ?=
 # How long `make fuzz` runs each target.
@@ -73,8 +75,8 @@ check:
 torture:
 	@scripts/setup.sh test
 	LIVETAPE_CASES=$(CASES) LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
-	    RUST_TEST_THREADS=$(TEST_THREADS) \
-	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless --test openapi
+	    LIVETAPE_IDLE=$(IDLE) RUST_TEST_THREADS=$(TEST_THREADS) \
+	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless --test openapi --test attacks
 
 fuzz:
 	@scripts/setup.sh test

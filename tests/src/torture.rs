@@ -131,6 +131,17 @@ pub fn counted(to: SocketAddr, target: &str, end: Frame) -> Result<()> {
     Ok(verify_at(&body, 0)?)
 }
 
+/// The memory that a process holds, in bytes.
+///
+/// # Errors
+/// When there is no such process.
+pub fn memory(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("its memory")?;
+    let kib: u64 = memory.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib << 10)
+}
+
 /// `livetape verify` finds nothing wrong.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use livetape_testkit::http::{self, Ending, Response};
 use livetape_testkit::{counting::verify_at, wait};
 use livetape_tests::counting;
 use livetape_tests::growing::{Growing, SECOND, SOON, WAV_HEADER};
-use livetape_tests::torture::{numbers, setting};
+use livetape_tests::torture::{memory, numbers, setting};
 use std::time::{Duration, Instant};
 
 /// Between two seeks of one player.
@@ -29,10 +29,7 @@ struct Held {
 
 fn held(pid: u32) -> Result<Held> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("its memory")?;
-    let kib: u64 = memory.trim().trim_end_matches(" kB").parse()?;
-    Ok(Held { files, memory: kib << 10 })
+    Ok(Held { files, memory: memory(pid)? })
 }
 
 /// One player: seeks, listens for a moment, and leaves. Gives the replies that it left open, and how often it sought.
