@@ -8,9 +8,9 @@ use livetape_proto::v1::{ListStreamsRequest, catalogue_service_client::Catalogue
 use livetape_testkit::certificates::Authority;
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting::runs, http, wait};
+use livetape_tests::clients::curl;
 use livetape_tests::counting;
 use livetape_tests::growing::{Growing, SECOND, SOON};
-use livetape_tests::tools::curl;
 use livetape_tests::torture::{Listener, gaps, memory, numbers, setting};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
