@@ -57,7 +57,7 @@ mod tests {
             |answer| answer.end_frame += 500,
             |answer| answer.end_frame = 0,
             |answer| answer.frames_per_point = 0,
-            |answer| drop(answer.points.pop()),
+            |answer| _ = answer.points.pop(),
             |answer| answer.points.clear(),
         ];
         for spoil in wrong {

@@ -203,7 +203,8 @@ fn so_much_audio_at_a_time() {
 
 #[test]
 fn what_a_crash_or_somebody_left_is_found_and_made_again() {
-    let damages: [(&str, fn(&Path)); 9] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 9] = [
         ("256.peaks", |path| std::fs::remove_file(path).unwrap()),
         ("1024.peaks", |path| std::fs::remove_file(path).unwrap()),
         ("256.peaks", |path| truncate(path, 5_003)),
