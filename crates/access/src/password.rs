@@ -5,13 +5,13 @@
 
 use crate::secret::Secret;
 use crate::token::random;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, Params};
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::hmac;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -76,9 +76,27 @@ pub(crate) enum Checked {
     Busy,
 }
 
+/// Memory of checks, which is used again: what any of many threads allocated, its allocator would keep for that thread.
+type Memory = Arc<Mutex<Vec<Vec<Block>>>>;
+
+/// Whether it is the password of this hash.
+fn matches(memory: &mut Vec<Block>, password: &Secret, hash: &str) -> Option<bool> {
+    let parsed = PasswordHash::new(hash).ok()?;
+    let params = Params::try_from(&parsed).ok()?;
+    let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let (salt, expected) = (parsed.salt?, parsed.hash?);
+    memory.resize(params.block_count(), Block::new());
+    let mut found = vec![0; expected.as_bytes().len()];
+    let argon = Argon2::new(Algorithm::Argon2id, version, params);
+    argon.hash_password_into_with_memory(password.reveal().as_bytes(), &salt, &mut found, memory).ok()?;
+    // Compared in constant time.
+    Some(Output::new(&found).ok()? == expected)
+}
+
 /// Checks passwords.
 pub(crate) struct Passwords {
     room: Semaphore,
+    memory: Memory,
     key: hmac::Key,
     known: Mutex<HashSet<[u8; 32]>>,
     /// What is checked for a user that is not there, so that it takes as long.
@@ -90,6 +108,7 @@ impl Passwords {
         let failed = |_| std::io::Error::other("argon2 does not work");
         Ok(Self {
             room: Semaphore::new(AT_ONCE),
+            memory: Memory::default(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &random()?),
             known: Mutex::default(),
             nobody: hash(&crate::token::mint()?).map_err(failed)?,
@@ -108,10 +127,13 @@ impl Passwords {
             return Checked::Right;
         }
         let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, self.room.acquire()).await else { return Checked::Busy };
-        let password = password.clone();
+        let (password, free) = (password.clone(), Arc::clone(&self.memory));
         let is_right = tokio::task::spawn_blocking(move || {
-            let parsed = PasswordHash::new(&hash);
-            parsed.is_ok_and(|p| Argon2::default().verify_password(password.reveal().as_bytes(), &p).is_ok())
+            let taken = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut memory = taken.unwrap_or_default();
+            let is_right = matches(&mut memory, &password, &hash).unwrap_or(false);
+            free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            is_right
         });
         if !is_right.await.unwrap_or(false) || !exists {
             return Checked::Wrong;
