@@ -30,13 +30,11 @@ pub(crate) fn signal(kind: &str, rate: u32, channels: u16, seconds: u32) -> Vec<
             "sine" => 0.5 * (TAU * 997.0 * t).sin(),
             "sweep" => 0.7 * (TAU * (50.0 * t + f64::from(rate) * 0.04 * t * t)).sin(),
             "noise" => 0.9 * noise,
-            "clicks" => {
-                if n % u64::from(rate / 3) < 2 {
-                    if n % 2 == 0 { 1.0 } else { -1.0 }
-                } else {
-                    0.0
-                }
-            }
+            "clicks" => match n % u64::from(rate / 3) {
+                0 | 1 if n % 2 == 0 => 1.0,
+                0 | 1 => -1.0,
+                _ => 0.0,
+            },
             "silence" => 0.0,
             // Syllables of a buzzing voice and of hiss, with pauses between words.
             "speech" => {
