@@ -295,7 +295,18 @@ pub(super) fn headers() -> Map<String, Value> {
                 "inline; filename=\"studio-a-2026-11-20T14-30-00Z.wav\"",
             ),
         ),
-        ("X-Audio-Format", text("Sample format, rate and channels.", true, "s16le;rate=48000;channels=2")),
+        (
+            "X-Audio-Format",
+            text(
+                "Sample format, rate and channels, where the audio is as it was recorded.",
+                false,
+                "s16le;rate=48000;channels=2",
+            ),
+        ),
+        (
+            "X-Livetape-Rendition",
+            text("What it was encoded to, and of which channels.", false, "mp3-128;rate=44100;channels=1,2"),
+        ),
         ("X-Livetape-First-Frame", number("Where in the recording the view starts.", 4_560_000)),
         ("X-Livetape-End-Frame", number("The frame after the last one that the points tell of.", 4_800_000)),
         ("X-Livetape-Recording", text("In which recording it starts.", true, "01932c07-209c-7a3e-8c1f-5d2e9b7a4f10")),

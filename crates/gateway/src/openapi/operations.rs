@@ -128,8 +128,14 @@ const RANGES: &[(&str, &str, &[&str])] = &[
     ("If-None-Match", "Of a finished recording: the ETag that is there already.", &["*", "\"0193-0-open-wav\""]),
 ];
 
-const AUDIO: &[&str] =
-    &["Cache-Control", "Content-Disposition", "X-Audio-Format", "X-Livetape-First-Frame", "X-Livetape-Recording"];
+const AUDIO: &[&str] = &[
+    "Cache-Control",
+    "Content-Disposition",
+    "X-Audio-Format",
+    "X-Livetape-First-Frame",
+    "X-Livetape-Recording",
+    "X-Livetape-Rendition",
+];
 
 /// Bytes of any kind.
 fn bytes(types: &[&str]) -> Value {
