@@ -295,7 +295,8 @@ impl Capture {
     }
 
     /// Captures until every source has ended, or until `shutdown` and the flush after it. One that fails is logged and
-    /// the others go on. Without sources it returns at once.
+    /// the others go on. With an address for pushed sources it goes on after that, unless one has failed: nobody may have
+    /// asked for that address. Without sources and without it, it returns at once.
     ///
     /// # Errors
     /// [`CaptureError::Failed`] with every source that failed.
@@ -304,7 +305,8 @@ impl Capture {
         let own = |source: &&SourceConfig| source.source != SourceSpec::Push;
         let taken = self.config.sources.iter().filter(own).map(|source| source.stream.clone()).collect();
         let most = self.intake.as_ref().map_or(0, Intake::most);
-        let ports = Ports::new(self.launcher.clone(), self.pushed, most, shutdown.clone());
+        let pushing = shutdown.child_token();
+        let ports = Ports::new(self.launcher.clone(), self.pushed, most, pushing.clone());
         for ((source, spool), status) in self.config.sources.into_iter().zip(self.spools).zip(self.statuses) {
             let stream = source.stream.clone();
             let Ok(spec) = source.shape.spec() else { continue };
@@ -314,12 +316,18 @@ impl Capture {
             let task = tasks.spawn(running.instrument(span));
             streams.insert(task.id(), stream);
         }
+        let asked_for = async {
+            let outcome = outcomes(tasks, streams).await;
+            if outcome.is_err() {
+                pushing.cancel();
+            }
+            outcome
+        };
         let intake = async {
             let Some(intake) = self.intake else { return };
-            intake.run(ports, taken, shutdown).await;
+            intake.run(ports, taken, pushing.clone()).await;
         };
-        let ((), outcome) = tokio::join!(intake, outcomes(tasks, streams));
-        outcome
+        tokio::join!(intake, asked_for).1
     }
 }
 
