@@ -64,6 +64,13 @@ async fn counts_what_sources_were_told() {
     until(&metrics, "livetape_recorder_durable_bytes_total{stream=\"a\"}", Some(3_840.0)).await;
     for histogram in ["durable_lag", "commit_round"] {
         let name = format!("livetape_recorder_{histogram}_seconds");
+        // A round is counted when it is over, which is after what it brought was acknowledged.
+        for _ in 0..500 {
+            if count(&metrics, &format!("{name}_count")) >= Some(1.0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         until(&metrics, &format!("{name}_bucket{{le=\"+Inf\"}}"), count(&metrics, &format!("{name}_count"))).await;
         assert!(count(&metrics, &format!("{name}_count")) >= Some(1.0), "{name}");
         assert!(count(&metrics, &format!("{name}_sum")) > Some(0.0), "{name}");
