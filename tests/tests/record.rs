@@ -93,6 +93,8 @@ impl Terminal {
         let mut script: Command = spawn::command("script");
         script.args(["--quiet", "--return", "--command", &format!("stty cols 100; exec {line}"), "/dev/null"]);
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // As every terminal of a person says; where nothing is said, nothing is drawn.
+        script.env("TERM", "xterm");
         match colours {
             true => script.env_remove("NO_COLOR"),
             false => script.env("NO_COLOR", "1"),
