@@ -67,6 +67,8 @@ fn people_begin_and_end_and_nothing_else_does() -> Result<()> {
     let live = http::get(to, "/streams/court-1/live.wav").send()?;
     ensure!(live.status == 503 && live.header("Retry-After").is_some(), "{}", live.status);
     ensure!(!data.path().join("court-1").exists());
+    // Some of it has to come before anybody begins.
+    std::thread::sleep(std::time::Duration::from_millis(200));
 
     let begun = post(to, "/streams/court-1/recordings", 201)?;
     let first = begun["id"].as_str().context("an id")?.to_owned();
