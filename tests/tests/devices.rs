@@ -114,20 +114,26 @@ fn played(alsa: &Alsa, gateway: SocketAddr, args: &[&str]) -> Result<(Vec<u8>, S
     Ok((frames.flatten().copied().collect(), said))
 }
 
-#[test]
-fn a_recording_is_played_bit_by_bit_to_its_end() -> Result<()> {
-    let alsa = Alsa::new(&[], &["out0"])?;
-    let data = tempfile::tempdir()?;
-    let mut livetape = Start::new(data.path()).source("stdin").with_stdin().spawn()?;
+/// A stream of so many seconds of counting PCM, which has begun; and all of it.
+fn counted(data: &Path, seconds: u64) -> Result<(Livetape, Vec<u8>)> {
+    let mut livetape = Start::new(data).source("stdin").with_stdin().spawn()?;
     let mut stdin = livetape.stdin().context("a pipe")?;
-    let whole = counting(Frame::ZERO, FrameCount::new(5 * 48_000), stereo());
+    let whole = counting(Frame::ZERO, FrameCount::new(seconds * 48_000), stereo());
     let input = whole.clone();
     std::thread::spawn(move || stdin.write_all(&input));
-    // Live, while it is recorded: from somewhere to the end.
     wait::until("the stream", SOON, || {
         let live = http::get(livetape.http(), "/streams/live/live.pcm").send().ok()?;
         (live.status == 200).then_some(())
     })?;
+    Ok((livetape, whole))
+}
+
+#[test]
+fn a_recording_is_played_bit_by_bit_to_its_end() -> Result<()> {
+    let alsa = Alsa::new(&[], &["out0"])?;
+    let data = tempfile::tempdir()?;
+    let (livetape, whole) = counted(data.path(), 5)?;
+    // Live, while it is recorded: from somewhere to the end.
     let (live, said) = played(&alsa, livetape.http(), &["live"])?;
     ensure!(live.len() as u64 > SECOND && whole.ends_with(&live), "{} bytes: {said}", live.len());
     ensure!(said.contains("live: the end"), "{said}");
@@ -145,15 +151,7 @@ fn a_recording_is_played_bit_by_bit_to_its_end() -> Result<()> {
 fn a_connection_that_breaks_is_made_again_at_the_very_frame() -> Result<()> {
     let alsa = Alsa::new(&[], &["out0"])?;
     let data = tempfile::tempdir()?;
-    let mut livetape = Start::new(data.path()).source("stdin").with_stdin().spawn()?;
-    let mut stdin = livetape.stdin().context("a pipe")?;
-    let whole = counting(Frame::ZERO, FrameCount::new(8 * 48_000), stereo());
-    let input = whole.clone();
-    std::thread::spawn(move || stdin.write_all(&input));
-    wait::until("the stream", SOON, || {
-        let live = http::get(livetape.http(), "/streams/live/live.pcm").send().ok()?;
-        (live.status == 200).then_some(())
-    })?;
+    let (livetape, whole) = counted(data.path(), 8)?;
     let line = Proxy::start(livetape.http())?;
     let heard = |args: &[&str]| -> Result<(Vec<u8>, String)> {
         let over = AtomicBool::new(false);

@@ -6,15 +6,21 @@ use livetape_audio::SealReason;
 use serde_json::Value;
 use std::time::Duration;
 
+/// What comes up to the next empty line.
+async fn paragraph(client: &mut Client, reply: &mut Reply) -> String {
+    let mut text = String::new();
+    while !text.ends_with("\n\n") {
+        let (byte, ending) = client.take(reply, 1).await;
+        assert_eq!(ending, None);
+        text.push(char::from(byte[0]));
+    }
+    text
+}
+
 /// The next event: its id and its data.
 async fn event(client: &mut Client, reply: &mut Reply) -> (u64, Value) {
     loop {
-        let mut text = String::new();
-        while !text.ends_with("\n\n") {
-            let (byte, ending) = client.take(reply, 1).await;
-            assert_eq!(ending, None);
-            text.push(char::from(byte[0]));
-        }
+        let text = paragraph(client, reply).await;
         let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).map(str::to_owned);
         if let (Some(id), Some(data)) = (field("id: "), field("data: ")) {
             return (id.parse().unwrap(), serde_json::from_str(&data).unwrap());
@@ -66,12 +72,7 @@ async fn tails_are_told_as_they_move() {
 /// The next `level`.
 async fn level(client: &mut Client, reply: &mut Reply) -> Value {
     loop {
-        let mut text = String::new();
-        while !text.ends_with("\n\n") {
-            let (byte, ending) = client.take(reply, 1).await;
-            assert_eq!(ending, None);
-            text.push(char::from(byte[0]));
-        }
+        let text = paragraph(client, reply).await;
         if let Some(data) = text.strip_prefix("event: level\ndata: ") {
             return serde_json::from_str(data).unwrap();
         }
