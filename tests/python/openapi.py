@@ -25,16 +25,23 @@ CASES = int(os.environ.get("LIVETAPE_CASES", "20"))
 SEED = 20261120
 # Of a body that may go on for ever: so many bytes, or so many seconds.
 ENOUGH_BYTES, ENOUGH_SECONDS = 64 * 1024, 0.3
+# So many seconds a service may say "not now".
+PATIENCE = 20
 ENDLESS = ("audio/", "application/octet-stream", "multipart/", "text/event-stream")
 
 WHOLE = requests.get(f"{BASE}/openapi.json", timeout=10).json()
 
 
 class Bounded(HTTPAdapter):
-    """Reads what is finite to its end, and of the rest enough."""
+    """Reads what is finite to its end, and of the rest enough. Comes back when it is told to: then there must be an answer."""
 
     def send(self, request, **options):
-        reply = super().send(request, **(options | {"stream": True, "timeout": (5, 15)}))
+        options |= {"stream": True, "timeout": (5, 15)}
+        reply, until = super().send(request, **options), time.monotonic() + PATIENCE
+        while reply.status_code == 503 and "Retry-After" in reply.headers and time.monotonic() < until:
+            reply.close()
+            time.sleep(min(int(reply.headers["Retry-After"]), 2))
+            reply = super().send(request, **options)
         if reply.headers.get("Content-Type", "").startswith(ENDLESS):
             reply._content, reply._content_consumed = self.beginning(reply), True
             reply.close()

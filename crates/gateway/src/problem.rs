@@ -46,6 +46,11 @@ impl Problem {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint) }
     }
 
+    /// 409: what was asked for is not recorded yet, which is nobody's failure; it may be after `wait`.
+    pub(crate) fn not_yet(error: impl Into<String>, hint: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::CONFLICT, error, hint) }
+    }
+
     /// 429: come back after `wait`.
     pub(crate) fn too_many(error: impl Into<String>, hint: impl Into<String>, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, error, hint) }
@@ -93,7 +98,7 @@ impl From<ViewError> for Problem {
             ViewError::Empty { .. } => {
                 Self::not_found(text, "ask for a longer part; see the recording's timeline for gaps")
             }
-            ViewError::NotYet { wait, .. } => Self::later(text, "come back when it has been recorded", wait),
+            ViewError::NotYet { wait, .. } => Self::not_yet(text, "come back when it has been recorded", wait),
         }
     }
 }

@@ -71,7 +71,7 @@ const REFUSALS: &[Refusal] = &[
     refusal(
         409,
         "Conflict",
-        "Not in this state; the text says what to do first.",
+        "Not in this state; the text says what to do first. With `Retry-After` where only time is needed: a place ahead of the tail.",
         ("the recording is locked", "do what the text says first, then try again"),
         None,
     ),
@@ -140,7 +140,7 @@ const REFUSALS: &[Refusal] = &[
     refusal(
         503,
         "ServiceUnavailable",
-        "Not now: too much at once, nothing recorded at the moment, a place ahead of the tail, or a recorder that is away.",
+        "Not now: too much at once, nothing recorded at the moment, or a recorder that is away.",
         (
             "nothing is being recorded on studio-a now",
             "come back when it records again, or hear what was recorded: `offset` or `at`, or see /recordings",

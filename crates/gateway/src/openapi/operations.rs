@@ -270,6 +270,7 @@ fn waveforms(schemas: &mut Schemas) -> Vec<Operation> {
     vec![
         Operation {
             request_headers: ACCEPT,
+            also: AHEAD,
             ..op("/recordings/{id}/peaks", "getPeaks", "Waveform data of a part of a recording")
         }
         .says(says)
@@ -280,14 +281,20 @@ fn waveforms(schemas: &mut Schemas) -> Vec<Operation> {
             &["Cache-Control", "Vary"],
             &either,
         ),
-        op("/recordings/{id}/peaks.json", "getPeaksAsJson", "Waveform data as audiowaveform's JSON")
-            .says(says)
-            .query(query::PEAKS)
-            .answers_with(200, "The points.", &["Cache-Control"], &as_json),
-        op("/recordings/{id}/peaks.dat", "getPeaksAsDat", "Waveform data as audiowaveform's .dat")
-            .says(says)
-            .query(query::PEAKS)
-            .answers_with(200, "The points, version 2, 16 bits.", heads, &bytes(&["application/octet-stream"])),
+        Operation {
+            also: AHEAD,
+            ..op("/recordings/{id}/peaks.json", "getPeaksAsJson", "Waveform data as audiowaveform's JSON")
+        }
+        .says(says)
+        .query(query::PEAKS)
+        .answers_with(200, "The points.", &["Cache-Control"], &as_json),
+        Operation {
+            also: AHEAD,
+            ..op("/recordings/{id}/peaks.dat", "getPeaksAsDat", "Waveform data as audiowaveform's .dat")
+        }
+        .says(says)
+        .query(query::PEAKS)
+        .answers_with(200, "The points, version 2, 16 bits.", heads, &bytes(&["application/octet-stream"])),
         op("/recordings/{id}/marks", "getMarks", "The marks of a recording, in the order of their frames")
             .query(query::PLAIN)
             .sends::<Marks>(schemas, 200, "All of them.", &marks),
@@ -310,6 +317,9 @@ fn waveforms(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
+/// Where a place may be named that is ahead of the tail.
+const AHEAD: &[u16] = &[409];
+
 const ACCEPT: &[(&str, &str, &[&str])] =
     &[("Accept", "`application/octet-stream` for the .dat.", &["application/json", "application/octet-stream"])];
 
@@ -322,11 +332,10 @@ fn audio() -> Vec<Operation> {
         .says("`Range` is ignored: each join is a new representation. A body that has to stop early is reset.")
         .query(query::LIVE)
         .answers_with(200, "A header, the burst, then audio as it comes.", AUDIO, &bytes(&kinds));
-    let recorded = op(
-        "/recordings/{id}/{file}",
-        "getAudio",
-        "Audio of a recording, finished or growing, with byte ranges",
-    )
+    let recorded = Operation {
+        also: AHEAD,
+        ..op("/recordings/{id}/{file}", "getAudio", "Audio of a recording, finished or growing, with byte ranges")
+    }
     .says("While the recording grows, a body without an end follows it; it ends cleanly only where the recording does.")
     .query(query::RECORDING)
     .answers_with(200, "All of it.", &ranged(&[]), &bytes(&kinds))
@@ -338,18 +347,21 @@ fn audio() -> Vec<Operation> {
         &ranged(&["Content-Range"]),
         &json!({}),
     );
-    let clip = op("/recordings/{id}/clip.wav", "getClip", "A part of a recording as a broadcast WAV to keep")
-        .says("Its `bext` chunk says when it was captured: EBU Tech 3285, in UTC. RF64 if it is longer than 4 GiB.")
-        .query(query::PART)
-        .answers_with(200, "All of it.", &ranged(&[]), &bytes(&["audio/wav"]))
-        .answers_with(
-            206,
-            "The bytes that were asked for.",
-            &ranged(&["Content-Range"]),
-            &bytes(&["audio/wav", "multipart/byteranges"]),
-        )
-        .answers_with(304, "It is what the client has.", &ranged(&[]), &json!({}))
-        .answers_with(416, "These bytes do not exist.", &ranged(&["Content-Range"]), &json!({}));
+    let clip = Operation {
+        also: AHEAD,
+        ..op("/recordings/{id}/clip.wav", "getClip", "A part of a recording as a broadcast WAV to keep")
+    }
+    .says("Its `bext` chunk says when it was captured: EBU Tech 3285, in UTC. RF64 if it is longer than 4 GiB.")
+    .query(query::PART)
+    .answers_with(200, "All of it.", &ranged(&[]), &bytes(&["audio/wav"]))
+    .answers_with(
+        206,
+        "The bytes that were asked for.",
+        &ranged(&["Content-Range"]),
+        &bytes(&["audio/wav", "multipart/byteranges"]),
+    )
+    .answers_with(304, "It is what the client has.", &ranged(&[]), &json!({}))
+    .answers_with(416, "These bytes do not exist.", &ranged(&["Content-Range"]), &json!({}));
     let clip = Operation { request_headers: RANGES, ..clip };
     vec![live, Operation { request_headers: RANGES, ..recorded }, clip]
 }

@@ -37,11 +37,11 @@ pub(crate) async fn clip(
         (None, None) => tail.end.max(view.first),
         (None, Some(to)) => {
             let error = format!("the clip ends at {to}, which is not recorded yet");
-            return Err(Problem::later(error, "ask again then, or leave `to` out", Duration::from_secs(1)));
+            return Err(Problem::not_yet(error, "ask again then, or leave `to` out", Duration::from_secs(1)));
         }
     };
     if view.first >= end {
-        return Err(Problem::later("nothing of the clip is recorded yet", "ask again", Duration::from_secs(1)));
+        return Err(Problem::not_yet("nothing of the clip is recorded yet", "ask again", Duration::from_secs(1)));
     }
     // One whose end is said stays what it is.
     let mode = if known_end.is_some() { Mode::Huge } else { Mode::Now };

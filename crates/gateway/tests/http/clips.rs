@@ -99,16 +99,16 @@ async fn what_is_no_clip() {
     let mut deck = house.record("live", MINUTE);
     let empty = deck.id;
     let (status, _) = json(house.addr, &format!("/recordings/{empty}/clip.wav")).await;
-    assert_eq!(status, 503, "nothing is recorded yet");
+    assert_eq!(status, 409, "nothing is recorded yet");
     deck.play(RATE);
     let ask = async |query: &str| {
         let (status, body) = json(house.addr, &format!("/recordings/{empty}/clip.wav{query}")).await;
         (status, body["error"].as_str().unwrap().to_owned())
     };
     for (query, status, word) in [
-        ("?from=0.5&to=2", 503, "not recorded yet"),
-        ("?from=2", 503, "so far"),
-        ("?from=1", 503, "nothing"),
+        ("?from=0.5&to=2", 409, "not recorded yet"),
+        ("?from=2", 409, "so far"),
+        ("?from=1", 409, "nothing"),
         ("?from=0.5&to=0.1", 400, "not after"),
         ("?from=0.5&to=0.5", 400, "not after"),
         ("?pos=0.5", 400, "pos"),

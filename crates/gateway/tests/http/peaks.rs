@@ -102,7 +102,7 @@ async fn what_cannot_be_given_is_refused_with_a_reason() {
     for (query, status, word) in [
         ("?from=1&to=0.5", 400, "not after"),
         ("?from=1&to=1", 400, "not after"),
-        ("?from=99", 503, "so far"),
+        ("?from=99", 409, "so far"),
         ("?width=0", 400, "width"),
         ("?width=4097", 400, "width"),
         ("?width=-1", 400, "width"),

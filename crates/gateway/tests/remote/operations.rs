@@ -128,7 +128,7 @@ async fn marks_stand_where_they_are_said_to() {
         (object!({ "text": "x", "pos": -1 }), 400, "pos"),
         (object!({ "text": "x", "pos": 1e300 }), 400, "pos"),
         (object!({ "text": "x", "pos": "1" }), 400, "body"),
-        (object!({ "text": "x", "pos": 3 }), 503, "so far"),
+        (object!({ "text": "x", "pos": 3 }), 409, "so far"),
         (object!({ "text": "x", "frame": 96_001 }), 400, "96000 frames"),
         (object!({ "text": "x", "at": "yesterday" }), 400, "body"),
         (object!({ "text": "full" }), 507, "disk is full"),
