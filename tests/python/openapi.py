@@ -119,13 +119,14 @@ def before_call(context, case, kwargs):
 
 
 SPANS = ("getAudio", "getClip", "getPeaks", "getPeaksAsJson", "getPeaksAsDat", "listRecordings", "plainPage")
-TOGETHER = {name + head for name in ("listen", *SPANS, "login", "mark", "update") for head in ("", "Head")}
+LISTS = [of + form for of in ("allAs", "streamAs") for form in ("M3u", "Pls", "Xspf")]
+TOGETHER = {name + head for name in ("listen", *LISTS, *SPANS, "login", "mark", "update") for head in ("", "Head")}
 config = schemathesis.Config.from_dict(
     {
         "seed": SEED,
         "generation": {"max-examples": CASES, "mode": "all"},
         "operations": [
-            # What one parameter means for another one, and what a token is, cannot be said.
+            # What one parameter means for another one, what a token is, and which renditions are offered, cannot be said.
             {"include-operation-id": sorted(TOGETHER), "checks": {"positive_data_acceptance": {"enabled": False}}},
             # Preflights are answered whatever they are about.
             {"include-method": "OPTIONS", "checks": {"negative_data_rejection": {"enabled": False}}},

@@ -1,13 +1,15 @@
 //! Blocks of compressed renditions, made once for all who listen and kept for a while.
 //!
 //! A block is a function of the audio alone (`livetape_codec::encode`), so nothing is lost when one is forgotten. It is made
-//! when somebody asks for it, on one of a few threads; whoever asks for it meanwhile waits for the same. What is live comes
-//! before what is recorded. Not here: who asks, and what becomes of a block.
+//! when somebody asks for it, on one of a few threads; whoever asks for it meanwhile waits for the same. What is heard in real
+//! time comes before what is downloaded, and has seats (`seats`); what is at hand already costs no encoder.
+//! Not here: who asks, and what becomes of a block.
 
 use crate::library::{ReadError, blocking};
 use crate::metrics::Encoding as Instruments;
 use crate::problem::Problem;
 use crate::rendition::Rendition;
+use crate::seats::{At, Seat, Seats};
 use crate::tape::Tape;
 use bytes::Bytes;
 use livetape_audio::{Frame, FrameCount, RecordingId, Spec};
@@ -15,9 +17,10 @@ use livetape_codec::encode::{self, Encoding, Flac};
 use livetape_service::metrics::Held;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, Semaphore};
 
 /// Bytes that are kept: some minutes of some dozens of renditions.
 const KEPT: usize = 64 << 20;
@@ -88,19 +91,46 @@ impl Compressed {
 /// The blocks of a gateway.
 pub(crate) struct Blocks {
     kept: Mutex<Kept>,
-    /// One permit for each encoder that may be in use, and who shares one.
-    encoders: Arc<Semaphore>,
-    shared: Mutex<HashMap<(RecordingId, Compressed), Weak<Seat>>>,
-    /// One permit for each block that is being made; those of what is recorded need one of fewer, too.
+    /// Most rows that are heard in real time, and most blocks that downloads wait for.
+    most: usize,
+    seats: Seats,
+    downloads: AtomicUsize,
+    /// One permit for each block that is being made; those of downloads need one of fewer, too.
     at_once: Semaphore,
     not_live: Semaphore,
     instruments: Instruments,
 }
 
-/// Leave to use an encoder, for as long as it is held.
-pub(crate) struct Seat {
-    _permit: OwnedSemaphorePermit,
+/// A block that a download waits for.
+struct Waiting<'a> {
+    downloads: &'a AtomicUsize,
     _held: Held,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.downloads.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Somebody who waits for a block. If nobody does any more, and nobody has made it, there is nothing to keep.
+struct Wanted<'a> {
+    blocks: &'a Blocks,
+    key: Key,
+    cell: Arc<OnceCell<Bytes>>,
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.blocks.kept();
+        // Let go before what is kept is: each who waits has one, and what is kept has one.
+        let cell = std::mem::take(&mut self.cell);
+        match cell.get() {
+            Some(bytes) => kept.note(self.key, &cell, bytes.len()),
+            None if Arc::strong_count(&cell) <= 2 => kept.forget(self.key, &cell),
+            None => {}
+        }
+    }
 }
 
 /// Least recently used ones go first.
@@ -127,40 +157,52 @@ impl Blocks {
         instruments.limit.set(i64::try_from(encoders).unwrap_or(i64::MAX));
         Self {
             kept: Mutex::default(),
-            encoders: Arc::new(Semaphore::new(encoders.min(Semaphore::MAX_PERMITS))),
-            shared: Mutex::default(),
+            most: encoders,
+            seats: Seats::new(instruments.clone()),
+            downloads: AtomicUsize::new(0),
             at_once: Semaphore::new(threads + 1),
             not_live: Semaphore::new(threads.div_ceil(2)),
             instruments,
         }
     }
 
-    /// Leave to use an encoder. All who hear a recording live in the same rendition share one.
-    pub(crate) fn seat(&self, recording: RecordingId, rendition: Compressed, live: bool) -> Result<Arc<Seat>, Problem> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (recording, rendition);
-        if let Some(seat) = shared.get(&key).filter(|_| live).and_then(Weak::upgrade) {
-            return Ok(seat);
-        }
-        let permit = self.encoders.clone().try_acquire_owned().map_err(|_| {
-            self.instruments.refused.inc();
-            let error = "there are as many encoders in use as the gateway may have";
-            Problem::later(error, "try again in a while, or ask for wav or pcm, which need none", COME_BACK)
-        })?;
-        let seat = Arc::new(Seat { _permit: permit, _held: Held::new(&self.instruments.encoders) });
-        if live {
-            shared.retain(|_, seat| seat.strong_count() > 0);
-            shared.insert(key, Arc::downgrade(&seat));
-        }
-        Ok(seat)
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block, made now if nobody has it. Of the frames that it is made of, all before the end are recorded.
-    pub(crate) async fn get(&self, key: Key, tape: &mut Tape, live: bool) -> Result<Bytes, ReadError> {
-        let cell = self.kept.lock().unwrap_or_else(PoisonError::into_inner).cell(key);
-        let made = cell.get_or_try_init(|| async {
-            let mut _among_recorded = None;
+    /// A seat for who will hear a row of blocks in real time, from this one on.
+    pub(crate) fn seat(&self, key: Key) -> Result<Seat, Problem> {
+        self.seats.sit(key.at(), self.most).ok_or_else(|| self.full())
+    }
+
+    /// Whether a download may begin with this block: it is at hand, or others do not wait for too many already.
+    pub(crate) fn admit(&self, key: Key) -> Result<(), Problem> {
+        let busy = || self.seats.taken() + self.downloads.load(Ordering::Relaxed);
+        if self.kept().is_there(key) || busy() < self.most { Ok(()) } else { Err(self.full()) }
+    }
+
+    fn full(&self) -> Problem {
+        self.instruments.refused.inc();
+        let error = "there are as many encoders in use as the gateway may have";
+        Problem::later(error, "try again in a while, or ask for wav or pcm, which need none", COME_BACK)
+    }
+
+    /// A block, made now if nobody has it. Of the frames that it is made of, all before the end are recorded. A download has no
+    /// seat.
+    pub(crate) async fn get(&self, key: Key, tape: &mut Tape, seat: Option<&mut Seat>) -> Result<Bytes, ReadError> {
+        let cell = self.kept().cell(key);
+        let live = seat.is_some();
+        if let Some(seat) = seat {
+            self.seats.advance(seat, key.at());
+        }
+        // However this ends, also when it is given up.
+        let wanted = Wanted { blocks: self, key, cell };
+        let made = wanted.cell.get_or_try_init(|| async {
+            let (mut _waiting, mut _among_recorded) = (None, None);
             if !live {
+                self.downloads.fetch_add(1, Ordering::Relaxed);
+                let _held = Held::new(&self.instruments.encoders);
+                _waiting = Some(Waiting { downloads: &self.downloads, _held });
                 _among_recorded = Some(self.not_live.acquire().await.map_err(|e| failed(e.into()))?);
             }
             let _turn = self.at_once.acquire().await.map_err(|e| failed(e.into()))?;
@@ -171,13 +213,13 @@ impl Blocks {
             self.instruments.encoded(rendition.codec(), begun.elapsed());
             Ok::<_, ReadError>(Bytes::from(made))
         });
-        let made = made.await.cloned();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match &made {
-            Ok(bytes) => kept.note(key, bytes.len()),
-            Err(_) => kept.forget(key),
-        }
-        made
+        made.await.cloned()
+    }
+}
+
+impl Key {
+    const fn at(self) -> At {
+        At { recording: self.recording, rendition: self.rendition, block: self.number }
     }
 }
 
@@ -223,9 +265,19 @@ impl Kept {
         entry.block.clone()
     }
 
-    /// A block was made.
-    fn note(&mut self, key: Key, bytes: usize) {
-        let Some(entry) = self.blocks.get_mut(&key).filter(|entry| entry.bytes == 0) else { return };
+    /// Whether a block is made.
+    fn is_there(&self, key: Key) -> bool {
+        self.blocks.get(&key).is_some_and(|entry| entry.bytes > 0)
+    }
+
+    /// The entry of a block that is not known to be made, if it is still this one.
+    fn unmade(&mut self, key: Key, cell: &Arc<OnceCell<Bytes>>) -> Option<&mut Entry> {
+        self.blocks.get_mut(&key).filter(|entry| entry.bytes == 0 && Arc::ptr_eq(&entry.block, cell))
+    }
+
+    /// A block was made, and has so many bytes.
+    fn note(&mut self, key: Key, cell: &Arc<OnceCell<Bytes>>, bytes: usize) {
+        let Some(entry) = self.unmade(key, cell) else { return };
         entry.bytes = bytes;
         self.bytes += bytes;
         while self.bytes > KEPT
@@ -235,12 +287,12 @@ impl Kept {
         }
     }
 
-    /// A block could not be made.
-    fn forget(&mut self, key: Key) {
-        if self.blocks.get(&key).is_some_and(|entry| entry.bytes == 0)
-            && let Some(entry) = self.blocks.remove(&key)
-        {
-            self.used.remove(&entry.used);
+    /// Nobody makes this block.
+    fn forget(&mut self, key: Key, cell: &Arc<OnceCell<Bytes>>) {
+        if let Some(entry) = self.unmade(key, cell) {
+            let used = entry.used;
+            self.used.remove(&used);
+            self.blocks.remove(&key);
         }
     }
 }
@@ -250,32 +302,53 @@ mod tests {
     use super::*;
     use livetape_audio::SampleFormat;
 
+    fn key(number: u64) -> Key {
+        let spec = Spec::new(SampleFormat::S16, 48_000, 2).unwrap();
+        let rendition = Compressed::Flac(Flac::new(spec, None).unwrap());
+        Key { recording: RecordingId::new(1, &[7; 10]), rendition, origin: Frame::ZERO, number, end: None }
+    }
+
     #[test]
     fn what_was_used_least_recently_goes_first() {
-        let spec = Spec::new(SampleFormat::S16, 48_000, 2).unwrap();
-        let key = |number| Key {
-            recording: RecordingId::new(1, &[7; 10]),
-            rendition: Compressed::Flac(Flac::new(spec, None).unwrap()),
-            origin: Frame::ZERO,
-            number,
-            end: None,
-        };
         let (mut kept, quarter) = (Kept::default(), KEPT / 4);
         for n in 0..4 {
-            kept.cell(key(n));
-            kept.note(key(n), quarter);
-            kept.note(key(n), quarter);
+            let cell = kept.cell(key(n));
+            kept.note(key(n), &cell, quarter);
+            kept.note(key(n), &cell, quarter);
         }
-        kept.cell(key(0));
-        kept.cell(key(4));
-        kept.forget(key(3));
+        let cell = kept.cell(key(0));
+        kept.forget(key(0), &cell);
+        let cell = kept.cell(key(4));
         assert_eq!(kept.bytes, KEPT, "said twice, counted once; what is made is not forgotten");
-        kept.note(key(4), quarter);
+        assert!(kept.is_there(key(0)) && !kept.is_there(key(4)));
+        kept.note(key(4), &cell, quarter);
         assert_eq!(kept.bytes, KEPT);
         let there: Vec<_> = (0..5).map(|n| kept.blocks.contains_key(&key(n))).collect();
         assert_eq!(there, [true, false, true, true, true]);
-        kept.cell(key(9));
-        kept.forget(key(9));
+        let cell = kept.cell(key(9));
+        kept.forget(key(9), &Arc::default());
+        assert!(kept.blocks.contains_key(&key(9)), "another one");
+        kept.forget(key(9), &cell);
         assert_eq!((kept.blocks.len(), kept.used.len()), (4, 4));
+    }
+
+    #[test]
+    fn who_hangs_up_leaves_nothing_behind() {
+        let metrics = crate::metrics::Instruments::new().unwrap();
+        let blocks = Blocks::new(1, metrics.encoding.clone());
+        let wanted = || Wanted { blocks: &blocks, key: key(1), cell: blocks.kept().cell(key(1)) };
+        let (first, second) = (wanted(), wanted());
+        drop(first);
+        assert_eq!(blocks.kept().blocks.len(), 1, "somebody waits for it");
+        drop(second);
+        let sizes = || {
+            let kept = blocks.kept();
+            (kept.blocks.len(), kept.used.len(), kept.bytes)
+        };
+        assert_eq!(sizes(), (0, 0, 0));
+        let made = wanted();
+        made.cell.set(Bytes::from_static(b"made")).unwrap();
+        drop(made);
+        assert_eq!(sizes(), (1, 1, 4));
     }
 }

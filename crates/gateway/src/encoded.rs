@@ -2,40 +2,70 @@
 //!
 //! Not here: making blocks (`blocks`), what a listener waits for (`listener`), and where it begins (`live`, `recording`).
 
-use crate::blocks::{Blocks, Compressed, Key, Seat};
+use crate::blocks::{Blocks, Compressed, Key};
 use crate::library::ReadError;
 use crate::problem::Problem;
 use crate::rendition::Rendition;
+use crate::seats::Seat;
 use crate::tape::Tape;
 use bytes::Bytes;
 use livetape_audio::{Frame, FrameCount, RecordingId};
 use livetape_codec::encode::{Encoding, Flac, Joined, Track};
 use std::ops::Range;
-use std::sync::Arc;
 
-/// A compressed view in progress, with leave to encode it.
+/// A compressed view in progress.
 pub(crate) struct Encoded {
     rendition: Compressed,
     /// The frame at which its blocks begin.
     origin: Frame,
     track: Option<Track>,
-    live: bool,
-    _seat: Arc<Seat>,
+    /// Where it is heard in real time.
+    seat: Option<Seat>,
 }
 
 impl Encoded {
-    /// A rendition that begins at `origin`, heard from there or from a block on. `None` for one that is not compressed.
-    pub(crate) fn begin(
+    /// A rendition that begins at `origin`, heard in real time from there or from a block on. `None` for one that is not
+    /// compressed.
+    pub(crate) fn live(
         blocks: &Blocks,
         recording: RecordingId,
         rendition: Rendition,
-        origin: Frame,
-        joined: Option<Joined>,
+        joined: Joined,
     ) -> Result<Option<Self>, Problem> {
         let Some(rendition) = Compressed::of(rendition) else { return Ok(None) };
-        let seat = blocks.seat(recording, rendition, joined.is_some())?;
-        let track = track(recording, rendition, joined.unwrap_or(Joined::Beginning));
-        Ok(Some(Self { rendition, origin, track, live: joined.is_some(), _seat: seat }))
+        let track = track(recording, rendition, joined);
+        let number = match joined {
+            Joined::Beginning => 0,
+            Joined::Block(number) => number,
+        };
+        let seat = blocks.seat(Key { recording, rendition, origin: Frame::ZERO, number, end: None })?;
+        Ok(Some(Self { rendition, origin: Frame::ZERO, track, seat: Some(seat) }))
+    }
+
+    /// The same for who takes it as fast as it comes. `from` is where it begins to: bytes after the header, or for FLAC blocks;
+    /// `end` is where the view ends, if that is settled.
+    pub(crate) fn download(
+        blocks: &Blocks,
+        recording: RecordingId,
+        rendition: Rendition,
+        (origin, end): (Frame, Option<Frame>),
+        from: Option<u64>,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(rendition) = Compressed::of(rendition) else { return Ok(None) };
+        let track = track(recording, rendition, Joined::Beginning);
+        let encoded = Self { rendition, origin, track, seat: None };
+        if let Some(from) = from {
+            blocks.admit(encoded.key(recording, from, end))?;
+        }
+        Ok(Some(encoded))
+    }
+
+    /// The block in which a byte after the header is; for FLAC, the block of this number.
+    fn key(&self, recording: RecordingId, at: u64, end: Option<Frame>) -> Key {
+        let number = self.track.as_ref().map_or(at, |track| track.block_at(at));
+        let needed = self.origin + FrameCount::new(u64::try_from(self.rendition.needs(number).end).unwrap_or(0));
+        let end = end.filter(|&end| end < needed);
+        Key { recording, rendition: self.rendition, origin: self.origin, number, end }
     }
 
     /// Goes on with the beginning of the next recording of a stream: the bytes that come before its audio. `None` where
@@ -57,19 +87,22 @@ impl Encoded {
         }
     }
 
+    /// The frame that is heard at a byte after the header; of FLAC, at a block.
+    pub(crate) fn frame_at(&self, at: u64) -> Frame {
+        let frames = self.track.as_ref().map_or(at.saturating_mul(Flac::BLOCK), |track| track.frame_at(at));
+        self.origin + FrameCount::new(frames)
+    }
+
     /// Some of what exists from `range.start` on, and where the rest of it begins. `end` is where the view ends, if it does.
     pub(crate) async fn read(
-        &self,
+        &mut self,
         blocks: &Blocks,
         tape: &mut Tape,
         range: Range<u64>,
         end: Option<Frame>,
     ) -> Result<(Bytes, u64), ReadError> {
-        let number = self.track.as_ref().map_or(range.start, |track| track.block_at(range.start));
-        let needed = self.origin + FrameCount::new(u64::try_from(self.rendition.needs(number).end).unwrap_or(0));
-        let (recording, rendition, origin) = (tape.recording.id, self.rendition, self.origin);
-        let key = Key { recording, rendition, origin, number, end: end.filter(|&end| end < needed) };
-        let block = blocks.get(key, tape, self.live).await?;
+        let key = self.key(tape.recording.id, range.start, end);
+        let block = blocks.get(key, tape, self.seat.as_mut()).await?;
         let Some(track) = &self.track else { return Ok((block, range.start + 1)) };
         let frames = end.map(|end| end.since(self.origin).get());
         let bytes = Bytes::from(track.cut(range.clone(), &block, frames));

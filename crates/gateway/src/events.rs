@@ -165,6 +165,8 @@ pub(crate) struct Told {
     state: StreamState,
     /// Time of day of the tail; null while it is not known.
     time: Option<WallTime>,
+    /// What is playing there, as far as the source has said.
+    playing: Option<String>,
 }
 
 fn event(stream: &StreamName, status: &Status) -> Bytes {
@@ -175,6 +177,7 @@ fn event(stream: &StreamName, status: &Status) -> Bytes {
         seconds: seconds(status.recording.spec, status.end.since(Frame::ZERO)),
         state: status.state,
         time: status.time,
+        playing: status.playing.clone(),
     };
     let data = serde_json::to_string(&told).unwrap_or_default();
     Bytes::from(format!("id: {}\ndata: {data}\n\n", status.end))

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use std::net::IpAddr;
 
 const EXPOSED: &str = "Content-Range, Accept-Ranges, Content-Length, ETag, Date, Retry-After, X-Audio-Format, \
-                       X-Livetape-First-Frame, X-Livetape-Recording, X-Livetape-Rendition, icy-br, icy-genre, icy-name, icy-pub, icy-url";
+                       X-Livetape-First-Frame, X-Livetape-Recording, X-Livetape-Rendition, icy-br, icy-genre, icy-metaint, icy-name, icy-pub, icy-url";
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// A setting that was not understood.

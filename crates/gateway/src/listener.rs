@@ -7,12 +7,14 @@
 use crate::context::Context;
 use crate::edge::Pace;
 use crate::encoded::Encoded;
+use crate::icy::Icy;
 use crate::library::{Block, ReadError};
 use crate::metrics::Instruments;
 use crate::representation::{Place, Slice};
 use crate::tape::Tape;
 use crate::wire::Outgoing;
-use livetape_audio::{End, Frame, FrameCount, Spec, Tail, View};
+use bytes::{BufMut, BytesMut};
+use livetape_audio::{End, Frame, FrameCount, Spec, Tail, Title, View};
 use livetape_store::{Query, Recording};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -57,6 +59,8 @@ pub(crate) struct Listener {
     follow: Option<Follow>,
     /// What makes the bytes, if they are not those that were recorded.
     encoded: Option<Encoded>,
+    /// Where titles go between the audio, if they do.
+    icy: Option<Icy>,
     /// Where what is planned ends for good.
     end: Option<Frame>,
     block: u64,
@@ -118,13 +122,18 @@ impl Listener {
         from_disk: bool,
     ) -> Self {
         let block = if from_disk { FROM_DISK } else { IN_MEMORY };
-        let (encoded, end) = (None, None);
-        Self { context, tape, plan: plan.into(), follow, encoded, end, block, silence: Silence::begin() }
+        let (encoded, icy, end) = (None, None, None);
+        Self { context, tape, plan: plan.into(), follow, encoded, icy, end, block, silence: Silence::begin() }
     }
 
     /// The same, compressed. `end` is where the view ends, if that is settled.
     pub(crate) fn encoded(self, encoded: Option<Encoded>, end: Option<Frame>) -> Self {
         Self { encoded, end, ..self }
+    }
+
+    /// The same, with titles between the audio.
+    pub(crate) fn with_titles(self, icy: Option<Icy>) -> Self {
+        Self { icy, ..self }
     }
 
     pub(crate) fn instruments(&self) -> &Instruments {
@@ -169,7 +178,7 @@ impl Listener {
     /// The first of `len` bytes of compressed audio; the rest is put back on the plan.
     async fn compressed(&mut self, at: u64, len: u64) -> Result<Block, Stop> {
         self.is_there()?;
-        let encoded = self.encoded.as_ref().ok_or_else(nothing_encodes)?;
+        let encoded = self.encoded.as_mut().ok_or_else(nothing_encodes)?;
         let end = at.saturating_add(len);
         let (bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, at..end, self.end).await?;
         if next < end {
@@ -188,7 +197,7 @@ impl Listener {
         loop {
             let tail = self.tape.tail.current();
             let (end, is_final) = self.limit(follow, &tail).await?;
-            if let Some(block) = self.more(&mut follow.place, end, is_final).await? {
+            if let Some(block) = self.more(&mut follow.place, &tail, end, is_final).await? {
                 self.silence.since = Instant::now();
                 return Ok(Some(block));
             }
@@ -217,7 +226,13 @@ impl Listener {
     }
 
     /// What there is from a place on, which is moved behind it.
-    async fn more(&mut self, place: &mut Place, end: Frame, is_final: bool) -> Result<Option<Block>, Stop> {
+    async fn more(
+        &mut self,
+        place: &mut Place,
+        tail: &Tail,
+        end: Frame,
+        is_final: bool,
+    ) -> Result<Option<Block>, Stop> {
         match place {
             Place::Recorded(pos, skip) if *pos < end => {
                 let block = self.read(*pos..end).await?;
@@ -226,13 +241,32 @@ impl Listener {
                 Ok(Some(block.slice(std::mem::take(skip)..usize::MAX)))
             }
             Place::Encoded(at) => {
-                let encoded = self.encoded.as_ref().ok_or_else(nothing_encodes)?;
+                let encoded = self.encoded.as_mut().ok_or_else(nothing_encodes)?;
                 let there = encoded.available(end, is_final);
                 if *at >= there {
                     return Ok(None);
                 }
+                let (there, is_due) = match &self.icy {
+                    Some(icy) => (there.min(at.saturating_add(icy.room())), icy.is_due()),
+                    None => (there, false),
+                };
+                let title = match is_due {
+                    true => {
+                        let recording = self.tape.recording.clone();
+                        title_at(&self.context, recording, *tail, encoded.frame_at(*at)).await
+                    }
+                    false => None,
+                };
                 let end = is_final.then_some(end);
-                let (bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, *at..there, end).await?;
+                let (mut bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, *at..there, end).await?;
+                if let Some(icy) = &mut self.icy {
+                    if is_due {
+                        let mut both = BytesMut::from(icy.block(title));
+                        both.put(bytes);
+                        bytes = both.freeze();
+                    }
+                    icy.sent(next - *at);
+                }
                 *at = next;
                 Ok(Some(Block::Memory(bytes)))
             }
@@ -317,6 +351,17 @@ impl Listener {
 
 fn nothing_encodes() -> ReadError {
     ReadError::new("compressed audio", "there is no encoder".into())
+}
+
+/// What was playing when a frame was recorded; `None` if that cannot be told now, for which no audio waits longer.
+async fn title_at(context: &Context, recording: Arc<Recording>, tail: Tail, frame: Frame) -> Option<Title> {
+    match context.library.timeline(recording, tail).await {
+        Ok(timeline) => Some(timeline.title_at(frame).cloned().unwrap_or_default()),
+        Err(error) => {
+            tracing::debug!(%error, "a title is not told");
+            None
+        }
+    }
 }
 
 /// The recording of the same stream after this one.

@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::pulse::StreamState;
 use crate::query::{EntriesAddress, ListAddress, Plain, Query, StreamsAddress};
 use crate::recording;
+use crate::rendition::RenditionItem;
 use crate::reply::{Reply, json};
 use crate::request::Path;
 use axum::extract::State;
@@ -70,6 +71,10 @@ pub(crate) struct StreamItem {
     state: StreamState,
     /// The newest one; null if none was begun yet.
     recording: Option<RecordingItem>,
+    /// What is playing at the live edge, as far as the source has said; null without any frame or title.
+    playing: Option<String>,
+    /// The compressed renditions that there are of it, beside WAV and PCM.
+    renditions: Vec<RenditionItem>,
     urls: StreamUrls,
 }
 
@@ -77,6 +82,9 @@ pub(crate) struct StreamItem {
 struct StreamUrls {
     wav: String,
     pcm: String,
+    m3u: String,
+    pls: String,
+    xspf: String,
     events: String,
     recordings: String,
 }
@@ -106,6 +114,8 @@ pub(crate) struct RecordingItem {
     /// Only where one recording is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<usize>,
+    /// The compressed renditions that there are of it, beside WAV, PCM and RF64.
+    renditions: Vec<RenditionItem>,
     urls: RecordingUrls,
 }
 
@@ -200,23 +210,46 @@ async fn stream_item(context: &Context, name: &StreamName) -> StreamItem {
         // It has just been deleted.
         None => StreamState::Ended,
     };
-    let recording = match &latest {
-        Some(recording) => Some(item(context, recording).await),
-        None => None,
+    let renditions = match &latest {
+        Some(recording) => context.renditions.of(recording.spec, &format!("/streams/{name}/live")),
+        None => Vec::new(),
+    };
+    let (recording, playing) = match &latest {
+        Some(recording) => (Some(item(context, recording).await), playing(context, recording).await),
+        None => (None, None),
     };
     StreamItem {
         title: latest.map_or_else(String::new, |recording| recording.title.to_string()),
         record: info.mode,
         state,
         recording,
+        playing,
+        renditions,
         urls: StreamUrls {
             wav: format!("/streams/{name}/live.wav"),
             pcm: format!("/streams/{name}/live.pcm"),
+            m3u: format!("/streams/{name}/listen.m3u"),
+            pls: format!("/streams/{name}/listen.pls"),
+            xspf: format!("/streams/{name}/listen.xspf"),
             events: format!("/streams/{name}/events"),
             recordings: format!("/recordings?stream={name}"),
         },
         name: name.clone(),
     }
+}
+
+/// The title of the newest frame of a recording that still grows. A timeline that cannot be read hides nothing else.
+async fn playing(context: &Context, recording: &Arc<Recording>) -> Option<String> {
+    let tail = tail(context, recording.id).filter(|tail| !tail.is_sealed())?;
+    let timeline = timeline(context, recording, tail).await.ok()?;
+    title(&timeline, tail.end)
+}
+
+/// The title of the frame before `end`, if it has one.
+pub(crate) fn title(timeline: &Timeline, end: Frame) -> Option<String> {
+    let newest = end.back(FrameCount::new(1));
+    let title = timeline.title_at(newest).filter(|title| end > Frame::ZERO && !title.as_str().is_empty());
+    title.map(ToString::to_string)
 }
 
 /// Whether a recording has audio before `to`: of a sealed one the library knows, of an open one the timeline does.
@@ -260,6 +293,7 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
         locked: recording.locked,
         notes: None,
         gaps: None,
+        renditions: context.renditions.of(spec, &format!("/recordings/{id}/audio")),
         urls: RecordingUrls {
             wav: format!("/recordings/{id}/audio.wav"),
             pcm: format!("/recordings/{id}/audio.pcm"),

@@ -5,6 +5,7 @@ use crate::body::Media;
 use crate::context::Context;
 use crate::edge::Pace;
 use crate::encoded::{Encoded, track_of};
+use crate::icy::{self, Icy};
 use crate::listener::{Follow, Listener};
 use crate::problem::Problem;
 use crate::pulse::StreamState;
@@ -16,9 +17,9 @@ use crate::request::{LiveFile, Path, Request, audio_type};
 use crate::tape::Tape;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
 use livetape_audio::{DataSize, End, Frame, FrameCount, Located, Spec, StreamName, WallTime};
-use livetape_codec::encode::{Flac, Joined};
+use livetape_codec::encode::{Codec, Flac, Joined};
 use livetape_store::Recording;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -55,16 +56,35 @@ pub(crate) async fn audio(
     let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
     audio_type(&mut headers, rendition, &recording, first);
     request.mark_unbounded(&mut headers);
+    let icy = titles(&mut headers, &request, rendition, &recording);
     if request.head {
         return Ok((headers, empty()).into_response());
     }
-    let encoded = Encoded::begin(&context.blocks, recording.id, rendition, Frame::ZERO, Some(joined))?;
+    let encoded = Encoded::live(&context.blocks, recording.id, rendition, joined)?;
     let delivery = request.delivery(&context, true, None)?;
     let tape = Tape::follow(&*context.library, &context.edges, recording, pace);
     let tape = tape.ok_or_else(|| away(&context, &stream))?;
     let (plan, follow) = (vec![Slice::Bytes(header.into())], Follow { place, end: End::Open, live: true, pace });
     let listener = Listener::new(context, tape, plan, Some(follow), delivery.from_disk).encoded(encoded, None);
+    let listener = listener.with_titles(icy);
     Ok((headers, Media::body(listener, delivery)).into_response())
+}
+
+/// Titles between the audio, for who wants them and where players look for them.
+fn titles(reply: &mut HeaderMap, request: &Request, rendition: Rendition, recording: &Recording) -> Option<Icy> {
+    let Rendition::Packets(encoding) = rendition else { return None };
+    if encoding.codec() != Codec::Mp3 {
+        return None;
+    }
+    let name = if recording.title.as_str().is_empty() { recording.stream.as_str() } else { recording.title.as_str() };
+    let page = request.origin.as_ref().map(|origin| format!("{origin}/"));
+    icy::describe(reply, name, encoding.kbps(), page.as_deref());
+    reply.append(VARY, HeaderValue::from_static("Icy-MetaData"));
+    if request.header(icy::WANTED).map(str::trim) != Some("1") {
+        return None;
+    }
+    reply.insert("icy-metaint", HeaderValue::from(Icy::INTERVAL));
+    Some(Icy::new())
 }
 
 /// What a listener begins with.
@@ -124,7 +144,7 @@ async fn find(
     match join {
         Join::Edge(_) if !is_live => Err(away(stream)),
         Join::Edge(burst) => {
-            let frames = burst_frames(choose(latest.spec)?, latest.spec, burst);
+            let frames = burst_frames(choose(latest.spec)?, latest.spec, burst, edge);
             Ok(back(context, latest.clone(), edge, frames, true))
         }
         Join::Behind(behind) => {
@@ -140,15 +160,28 @@ async fn find(
     }
 }
 
-fn burst_frames(rendition: Rendition, spec: Spec, burst: Option<Duration>) -> FrameCount {
-    let (usual, byte_rate) = match rendition {
-        Rendition::Pcm(_) => (BURST, spec.byte_rate()),
-        Rendition::Packets(encoding) => (COMPRESSED_BURST, u64::from(encoding.kbps()) * 125),
+/// How many frames before the edge who joins there begins. Of what comes in blocks only whole ones can be sent at once, and no
+/// fewer than browsers wait for.
+fn burst_frames(rendition: Rendition, spec: Spec, burst: Option<Duration>, edge: Frame) -> FrameCount {
+    let enough = |byte_rate: u64| Duration::from_secs_f64(BURST_BYTES as f64 / byte_rate.max(1) as f64);
+    match (burst, rendition) {
+        (Some(burst), _) => spec.frames(burst),
+        (None, Rendition::Pcm(_)) => spec.frames(BURST.max(enough(spec.byte_rate()))),
+        (None, Rendition::Packets(encoding)) => {
+            let block = encoding.block_bytes();
+            let seconds = COMPRESSED_BURST.as_secs() * u64::from(encoding.rate());
+            let blocks = BURST_BYTES.div_ceil(block).max(seconds.div_ceil(encoding.grid().block_frames()));
+            let first = |block| Frame::new(encoding.first_of(block));
+            let whole = encoding.whole_blocks(edge.get());
+            match whole.checked_sub(blocks) {
+                Some(begin) => edge.since(first(begin)),
+                // In the recording before this one, whose blocks end where it does.
+                None => edge.since(Frame::ZERO) + first(blocks - whole).since(Frame::ZERO),
+            }
+        }
         // At worst it is not much larger than PCM, and at best it is nothing at all.
-        Rendition::Flac(_) => (COMPRESSED_BURST, spec.byte_rate()),
-    };
-    let enough = Duration::from_secs_f64(BURST_BYTES as f64 / byte_rate.max(1) as f64);
-    spec.frames(burst.unwrap_or(usual.max(enough)))
+        (None, Rendition::Flac(_)) => spec.frames(COMPRESSED_BURST.max(enough(spec.byte_rate()))),
+    }
 }
 
 /// `n` recorded frames before `end`: in the recording, or in those before it that have the same spec. With

@@ -74,7 +74,7 @@ fn further(stream: Option<String>, next: RecordingId) -> String {
 }
 
 /// A text of somebody else's, as text.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -3,6 +3,7 @@
 
 use crate::context::Context;
 use crate::library::Library;
+use crate::listing::title;
 use livetape_audio::{Frame, RecordingId, StreamName, Tail, WallTime};
 use livetape_store::Recording;
 use schemars::JsonSchema;
@@ -37,6 +38,8 @@ pub(crate) struct Status {
     pub(crate) state: StreamState,
     /// Time of day of the tail.
     pub(crate) time: Option<WallTime>,
+    /// What is playing there.
+    pub(crate) playing: Option<String>,
 }
 
 /// How far a recording was seen to go.
@@ -137,11 +140,14 @@ async fn status(
     let end = tail.map_or(Frame::ZERO, |t| t.end);
     let before = context.pulses.news.borrow().get(stream).cloned();
     if let Some(before) = before.filter(|b| b.recording.id == recording.id && b.end == end && b.time.is_some()) {
-        return Status { recording, state, ..before };
+        let playing = before.playing.clone().filter(|_| state != StreamState::Ended);
+        return Status { recording, state, playing, ..before };
     }
-    let time = match tail {
-        Some(tail) => context.library.timeline(recording.clone(), tail).await.ok().and_then(|t| t.time_of(end)),
+    let timeline = match tail {
+        Some(tail) => context.library.timeline(recording.clone(), tail).await.ok(),
         None => None,
     };
-    Status { recording, end, state, time }
+    let time = timeline.as_ref().and_then(|timeline| timeline.time_of(end));
+    let playing = timeline.filter(|_| state != StreamState::Ended).and_then(|timeline| title(&timeline, end));
+    Status { recording, end, state, time, playing }
 }

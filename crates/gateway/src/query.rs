@@ -3,7 +3,7 @@
 
 use crate::mode::Mode;
 use crate::problem::{Problem, quoted};
-use crate::rendition::Wanted;
+use crate::rendition::{Named, Wanted};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use livetape_audio::time::parse_seconds;
@@ -75,7 +75,13 @@ const CHANNELS: Parameter = parameter(
     "ch",
     Shape::Text,
     "Which channels of the recording are heard, from 1 on, as in `1,2`: one or two for MP3 and Opus, where the first two are \
-     heard by default, and up to eight for FLAC.",
+     heard by default, and up to eight for FLAC. `stereo` and `mono`, of MP3 and Opus: all of them mixed after ITU-R BS.775, as \
+     if they were for the loudspeakers that so many channels usually are for.",
+);
+const RENDITION: Parameter = parameter(
+    "rendition",
+    Shape::Text,
+    "The rendition by its name, as `mp3-128`, `opus-96` or `flac`: the same as extension and `bitrate`.",
 );
 
 /// Of a recording's audio.
@@ -89,6 +95,7 @@ pub(crate) const RECORDING: &[Parameter] = &[
         "What to say about a length that is not known yet: an unknown total, a constant huge one, what exists now as if it \
          were all, or no ranges at first. By default the kind of client decides.",
     ),
+    RENDITION,
     BITRATE,
     CHANNELS,
     FRESH,
@@ -103,6 +110,7 @@ pub(crate) const LIVE: &[Parameter] = &[
     ),
     parameter("offset", Shape::Seconds { max: None }, "So many recorded seconds behind the live edge."),
     parameter("at", Shape::TimeOfDay, "From this time of day on. Only one of `burst`, `offset` and `at` may be given."),
+    RENDITION,
     BITRATE,
     CHANNELS,
     FRESH,
@@ -121,6 +129,16 @@ pub(crate) const LIST: &[Parameter] = &[
 pub(crate) const STREAMS: &[Parameter] = &[
     parameter("after", Shape::Stream, "`next` of the page before."),
     parameter("limit", Shape::Number { min: 1, max: MAX_STREAMS, default: MAX_STREAMS }, "Most streams of the page."),
+];
+
+/// Of playlists.
+pub(crate) const PLAYLIST: &[Parameter] = &[
+    parameter(
+        "rendition",
+        Shape::Text,
+        "What the playlist leads to, as `mp3-128`, `opus-96`, `flac` or `wav`; by default what most players play.",
+    ),
+    FRESH,
 ];
 
 /// Of a timeline.
@@ -237,6 +255,12 @@ pub(crate) struct EventsAddress {
     pub(crate) levels: bool,
 }
 
+/// What a playlist leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlaylistAddress {
+    pub(crate) rendition: Option<Named>,
+}
+
 /// Nothing: of everything that takes no parameters.
 pub(crate) struct Plain;
 
@@ -246,7 +270,7 @@ impl FromStr for RecordingAddress {
     fn from_str(query: &str) -> Result<Self, Problem> {
         let q = Parameters::parse(query, RECORDING, |name| match name {
             "at" | "offset" | "burst" => "this belongs to a stream's live address; here use `pos` or `from`",
-            _ => "a recording takes pos, from, to and len; compressed, also bitrate and ch",
+            _ => "a recording takes pos, from, to and len; compressed, also rendition, bitrate and ch",
         })?;
         if q.has("pos") && q.has("from") {
             return Err(Problem::bad_request("pos and from both say where to start", "give one of them"));
@@ -267,7 +291,7 @@ impl FromStr for LiveAddress {
     fn from_str(query: &str) -> Result<Self, Problem> {
         let q = Parameters::parse(query, LIVE, |name| match name {
             "pos" | "from" | "to" | "len" => "this belongs to a recording's address; a stream takes offset or at",
-            _ => "a stream takes burst, offset and at; compressed, also bitrate and ch",
+            _ => "a stream takes burst, offset and at; compressed, also rendition, bitrate and ch",
         })?;
         let wanted = q.wanted()?;
         let burst = |s: &str| match parse_seconds(s) {
@@ -364,6 +388,15 @@ impl FromStr for EventsAddress {
     }
 }
 
+/// `rendition` of playlists.
+impl FromStr for PlaylistAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, PLAYLIST, |_| "a playlist takes rendition")?;
+        Ok(Self { rendition: q.take("rendition", Named::from_str)? })
+    }
+}
+
 /// None. `v` is for whoever needs a fresh URL.
 impl FromStr for Plain {
     type Err = Problem;
@@ -385,7 +418,8 @@ impl Parameters {
     fn wanted(&self) -> Result<Wanted, Problem> {
         let bitrate = self.take("bitrate", |s| number(s, 1, MAX_BITRATE))?;
         let bitrate = bitrate.and_then(|kbps| u32::try_from(kbps).ok());
-        Ok(Wanted { bitrate, pick: self.take("ch", Pick::from_str)? })
+        let named = self.take("rendition", Named::from_str)?;
+        Ok(Wanted { named, bitrate, pick: self.take("ch", Pick::from_str)? })
     }
 
     fn parse(query: &str, known: &[Parameter], hint: impl Fn(&str) -> &'static str) -> Result<Self, Problem> {
@@ -504,6 +538,8 @@ mod tests {
             recording("bitrate=99999999999999999999").unwrap_err(),
             recording("ch=0").unwrap_err(),
             recording("ch=1,1").unwrap_err(),
+            recording("rendition=mp3-129").unwrap_err(),
+            "rendition=vorbis".parse::<PlaylistAddress>().unwrap_err(),
             list("limit=0").unwrap_err(),
             list("limit=1001").unwrap_err(),
             list("stream=../../etc").unwrap_err(),

@@ -158,7 +158,16 @@ impl Asking<'_> {
             return Ok((status, headers, empty()).into_response());
         }
         let (id, view) = (self.recording.id, representation.view());
-        let encoded = Encoded::begin(&self.context.blocks, id, self.rendition, view.first, None)?;
+        let planned = plan.iter().find_map(|slice| match slice {
+            Slice::Encoded { at, .. } => Some(*at),
+            _ => None,
+        });
+        let from = planned.or(match follow_from {
+            Some(Place::Encoded(at)) => Some(at),
+            _ => None,
+        });
+        let part = (view.first, representation.end());
+        let encoded = Encoded::download(&self.context.blocks, id, self.rendition, part, from)?;
         let delivery = request.delivery(self.context, false, length)?;
         let (library, edges) = (&*self.context.library, &self.context.edges);
         let recording = self.recording.clone();

@@ -4,6 +4,8 @@
 use crate::problem::Problem;
 use livetape_audio::{Container, Spec};
 use livetape_codec::encode::{Codec, EncodeError, Encoding, Flac, Pick};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
@@ -29,6 +31,8 @@ pub(crate) enum Rendition {
 /// What an address says beside its extension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
+    /// `rendition`.
+    pub(crate) named: Option<Named>,
     /// `bitrate`, in kbit/s.
     pub(crate) bitrate: Option<u32>,
     /// `ch`.
@@ -45,6 +49,28 @@ pub struct Renditions(Vec<Name>);
 enum Name {
     Packets(Codec, u16),
     Flac,
+}
+
+/// A rendition by its name, or audio as it was recorded by that of its container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) kind: Kind,
+    /// Of a codec that has bitrates, in kbit/s.
+    kbps: Option<u16>,
+}
+
+/// What is said about a compressed rendition of a stream or a recording; one of a codec stands for all its bitrates.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RenditionItem {
+    /// Their names, for `rendition=`; the first is meant where nothing is said.
+    names: Vec<String>,
+    url: String,
+    /// The media type.
+    r#type: &'static str,
+    /// Frames of a second.
+    rate: u32,
+    /// Which channels of the recording are heard where `ch` says nothing.
+    channels: String,
 }
 
 /// A name that no rendition has.
@@ -80,9 +106,44 @@ impl Renditions {
         })
     }
 
+    /// All that there are of a recording; addresses begin with `stem`.
+    pub(crate) fn of(&self, spec: Spec, stem: &str) -> Vec<RenditionItem> {
+        let compressed = Kind::all().filter(|kind| kind.is_compressed());
+        let items = compressed.filter_map(|kind| {
+            let usual = self.choose(kind, Wanted::default(), spec).ok()?;
+            let (name, rate, pick) = usual.parts()?;
+            let mut names = vec![name];
+            if let Kind::Packets(codec) = kind {
+                let there = codec.bitrates(codec.rate(spec.rate()));
+                let others = self.bitrates(codec).filter(|kbps| there.contains(kbps));
+                let others: Vec<_> = others.map(|kbps| Name::Packets(codec, kbps).to_string()).collect();
+                names.extend(others.into_iter().filter(|other| Some(other) != names.first()).collect::<Vec<_>>());
+            }
+            let url = format!("{stem}.{}", kind.extension());
+            Some(RenditionItem { names, url, r#type: kind.content_type(), rate, channels: pick.to_string() })
+        });
+        items.collect()
+    }
+
+    /// What a player that can play anything is given, of a recording if there is one.
+    pub(crate) fn usual(&self, spec: Option<Spec>) -> Kind {
+        let fits = |kind: &Kind| spec.is_none_or(|spec| self.choose(*kind, Wanted::default(), spec).is_ok());
+        let there = |kind: &Kind| match kind {
+            Kind::Packets(codec) => self.bitrates(*codec).next().is_some(),
+            Kind::Flac => self.0.contains(&Name::Flac),
+            Kind::Pcm(_) => true,
+        };
+        let by_size = [Kind::Packets(Codec::Mp3), Kind::Packets(Codec::Opus), Kind::Flac];
+        by_size.into_iter().find(|kind| there(kind) && fits(kind)).unwrap_or(Kind::Pcm(Container::Wav))
+    }
+
     /// The rendition of a recording that an address means.
     pub(crate) fn choose(&self, kind: Kind, wanted: Wanted, spec: Spec) -> Result<Rendition, Problem> {
         let extension = kind.extension();
+        let wanted = match wanted.named {
+            None => wanted,
+            Some(named) => Wanted { bitrate: named.agrees(kind, wanted.bitrate)?, ..wanted },
+        };
         if let Some(bitrate) = wanted.bitrate.filter(|_| !matches!(kind, Kind::Packets(_))) {
             let error = format!("{extension} has no bitrate, so not {bitrate} either");
             return Err(Problem::bad_request(error, "leave bitrate out, or ask for mp3 or opus"));
@@ -125,12 +186,53 @@ impl fmt::Display for Renditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, name) in self.0.iter().enumerate() {
             f.write_str(if n == 0 { "" } else { ", " })?;
-            match name {
-                Name::Packets(codec, kbps) => write!(f, "{}-{kbps}", codec.name())?,
-                Name::Flac => f.write_str("flac")?,
-            }
+            name.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packets(codec, kbps) => write!(f, "{}-{kbps}", codec.name()),
+            Self::Flac => f.write_str("flac"),
+        }
+    }
+}
+
+impl FromStr for Named {
+    type Err = RenditionError;
+    fn from_str(s: &str) -> Result<Self, RenditionError> {
+        if let Some(container) = Container::ALL.into_iter().find(|container| container.extension() == s) {
+            return Ok(Self { kind: Kind::Pcm(container), kbps: None });
+        }
+        Ok(match s.parse()? {
+            Name::Packets(codec, kbps) => Self { kind: Kind::Packets(codec), kbps: Some(kbps) },
+            Name::Flac => Self { kind: Kind::Flac, kbps: None },
+        })
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.extension())?;
+        self.kbps.map_or(Ok(()), |kbps| write!(f, "-{kbps}"))
+    }
+}
+
+impl Named {
+    /// The bitrate, where the rest of the address says nothing else.
+    fn agrees(self, kind: Kind, bitrate: Option<u32>) -> Result<Option<u32>, Problem> {
+        let same_rate = bitrate.is_none_or(|bitrate| self.kbps.map(u32::from) == Some(bitrate));
+        if kind == self.kind && same_rate {
+            return Ok(self.kbps.map(u32::from));
+        }
+        let error = match kind == self.kind {
+            true => format!("{self} has another bitrate than {}", bitrate.unwrap_or_default()),
+            false => format!("{self} is not what {} is", kind.extension()),
+        };
+        Err(Problem::bad_request(error, format!("ask for .{}, and say the bitrate once", self.kind.extension())))
     }
 }
 
@@ -195,14 +297,23 @@ impl Rendition {
         }
     }
 
-    /// What is said about a compressed one: its name, rate, and which channels of the recording are heard.
+    /// Of a compressed one, its name, rate, and which channels of the recording are heard.
+    fn parts(self) -> Option<(String, u32, Pick)> {
+        match self {
+            Self::Pcm(_) => None,
+            Self::Packets(encoding) => Some((encoding.name(), encoding.rate(), encoding.pick())),
+            Self::Flac(flac) => Some(("flac".into(), flac.spec().rate(), flac.pick())),
+        }
+    }
+
+    /// The same as a text.
     pub(crate) fn described(self) -> Option<String> {
-        let (name, rate, pick) = match self {
-            Self::Pcm(_) => return None,
-            Self::Packets(encoding) => (encoding.name(), encoding.rate(), encoding.pick()),
-            Self::Flac(flac) => (format!("flac-s{}", flac.bits()), flac.spec().rate(), flac.pick()),
+        let (name, rate, pick) = self.parts()?;
+        let bits = match self {
+            Self::Flac(flac) => format!("-s{}", flac.bits()),
+            _ => String::new(),
         };
-        Some(format!("{name};rate={rate};channels={pick}"))
+        Some(format!("{name}{bits};rate={rate};channels={pick}"))
     }
 }
 
@@ -216,7 +327,7 @@ mod tests {
     }
 
     fn wanted(bitrate: Option<u32>, pick: Option<&str>) -> Wanted {
-        Wanted { bitrate, pick: pick.map(|pick| pick.parse().unwrap()) }
+        Wanted { named: None, bitrate, pick: pick.map(|pick| pick.parse().unwrap()) }
     }
 
     #[test]
@@ -236,6 +347,40 @@ mod tests {
     }
 
     #[test]
+    fn by_name() {
+        let all = Renditions::default();
+        let named = |name: &str, bitrate| Wanted { named: Some(name.parse().unwrap()), bitrate, pick: None };
+        let chosen = |kind, wanted| all.choose(kind, wanted, spec(48_000, 2));
+        let opus = Kind::Packets(Codec::Opus);
+        assert!(chosen(opus, named("opus-24", None)).unwrap().described().unwrap().starts_with("opus-24;"));
+        assert!(chosen(opus, named("opus-24", Some(24))).is_ok() && chosen(Kind::Flac, named("flac", None)).is_ok());
+        let wav = Kind::Pcm(Container::Wav);
+        assert_eq!(chosen(wav, named("wav", None)), Ok(Rendition::Pcm(Container::Wav)));
+        for (kind, wanted, says) in [
+            (opus, named("opus-24", Some(96)), "another bitrate than 96"),
+            (opus, named("flac", None), "flac is not what opus is"),
+            (wav, named("opus-96", None), "opus-96 is not what wav is"),
+            (opus, named("opus-160", None), "not offered at 160"),
+        ] {
+            let problem = chosen(kind, wanted).unwrap_err();
+            assert!(problem.status == 400 && problem.error.contains(says), "{problem:?}");
+        }
+        assert!("opus-97".parse::<Named>().is_err() && "".parse::<Named>().is_err());
+    }
+
+    #[test]
+    fn told_of_a_recording() {
+        let some = Renditions::named(["opus-96", "flac", "opus-24"]).unwrap();
+        let items = some.of(spec(44_100, 4), "/recordings/x/audio");
+        let told: Vec<_> =
+            items.iter().map(|item| (item.names.join(" "), &*item.url, item.rate, &*item.channels)).collect();
+        let flac = ("flac".to_owned(), "/recordings/x/audio.flac", 44_100, "1,2,3,4");
+        assert_eq!(told, [("opus-96 opus-24".to_owned(), "/recordings/x/audio.opus", 48_000, "1,2"), flac]);
+        assert_eq!(some.usual(None), Kind::Packets(Codec::Opus));
+        assert_eq!(Renditions::named(["flac"]).unwrap().usual(Some(spec(100_001, 2))), Kind::Pcm(Container::Wav));
+    }
+
+    #[test]
     fn what_there_is_not() {
         let all = Renditions::default();
         let refused = |kind, wanted, spec| {
@@ -248,6 +393,7 @@ mod tests {
         assert!(refused(opus, wanted(None, Some("3")), spec(48_000, 2)).contains("has 2"));
         assert!(refused(opus, wanted(None, Some("1,2,3")), spec(48_000, 4)).contains("not 3"));
         assert!(refused(Kind::Flac, wanted(Some(96), None), spec(48_000, 2)).contains("bitrate"));
+        assert!(refused(Kind::Flac, wanted(None, Some("stereo")), spec(48_000, 6)).contains("not mixed"));
         assert!(refused(Kind::Flac, wanted(None, None), spec(100_001, 2)).contains("100001"));
         assert!(refused(Kind::Pcm(Container::Wav), wanted(None, Some("1")), spec(48_000, 2)).contains("ch"));
     }

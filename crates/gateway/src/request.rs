@@ -121,6 +121,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) connection: Arc<Connection>,
     client: IpAddr,
+    /// Scheme and name under which the client found us.
+    pub(crate) origin: Option<String>,
     caller: Option<Caller>,
 }
 
@@ -133,8 +135,8 @@ impl<S: Send + Sync> FromRequest<S> for Request {
         let (mut parts, _) = request.into_parts();
         let caller = parts.extensions.remove();
         let head = parts.method == Method::HEAD;
-        let (version, headers, client) = (parts.version, parts.headers, reached.client);
-        Ok(Self { head, version, headers, connection: connection.0, client, caller })
+        let (version, headers, client, origin) = (parts.version, parts.headers, reached.client, reached.origin());
+        Ok(Self { head, version, headers, connection: connection.0, client, origin, caller })
     }
 }
 

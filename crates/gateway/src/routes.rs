@@ -6,7 +6,8 @@ use crate::query::decode;
 use crate::reached::{self, Reached};
 use crate::reply::{Reply, empty};
 use crate::{
-    events, gate, health, listing, live, marks, openapi, operations, page, peaks, plain, recording, session, trace,
+    events, gate, health, listing, live, marks, openapi, operations, page, peaks, plain, playlist, recording, session,
+    trace,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -33,10 +34,16 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/session", get(session::who).post(session::begin).delete(session::end))
         .route("/events", get(events::all))
+        .route("/listen.m3u", get(playlist::all))
+        .route("/listen.pls", get(playlist::all))
+        .route("/listen.xspf", get(playlist::all))
         .route("/streams", get(listing::streams))
         .route("/streams/{stream}", get(listing::stream).delete(operations::delete_stream))
         .route("/streams/{stream}/recordings", post(operations::begin))
         .route("/streams/{stream}/events", get(events::of_stream))
+        .route("/streams/{stream}/listen.m3u", get(playlist::one))
+        .route("/streams/{stream}/listen.pls", get(playlist::one))
+        .route("/streams/{stream}/listen.xspf", get(playlist::one))
         .route("/streams/{stream}/{file}", get(live::audio))
         .route("/recordings", get(listing::recordings))
         .route("/recordings/{id}", get(listing::one).patch(operations::update).delete(operations::delete))

@@ -1,6 +1,7 @@
 //! The roles as processes of their own, with Redis between them or without: what listeners get, whatever goes away.
 
 mod clocks;
+mod compressed;
 mod demand;
 mod deployment;
 mod faults;

@@ -66,7 +66,7 @@ impl Mix {
     }
 
     /// Appends the mixed frames.
-    pub(super) fn apply(&self, samples: &[f64], out: &mut Vec<f64>) {
+    pub(crate) fn apply(&self, samples: &[f64], out: &mut Vec<f64>) {
         let Some(rows) = &self.rows else { return out.extend_from_slice(samples) };
         for frame in samples.chunks_exact(self.from) {
             out.extend(

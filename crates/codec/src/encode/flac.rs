@@ -3,7 +3,7 @@
 //! Its packets are as long as they need to be, so that no byte can be found without those before it: for export, and to be
 //! played from where it begins. It comes in blocks, too, each of which depends on its own audio alone.
 
-use super::{EncodeError, Pick};
+use super::{EncodeError, Pick, PickError};
 use crate::convert;
 use flac_codec::encode::{FlacStreamWriter, Options};
 use livetape_audio::{SampleFormat, Spec};
@@ -36,6 +36,9 @@ impl Flac {
         }
         let pick = pick.unwrap_or_else(|| Pick::first(spec.channels()));
         pick.check(spec)?;
+        if pick.is_mixed() {
+            return Err(PickError::Mixed.into());
+        }
         Ok(Self { spec, pick })
     }
 
@@ -75,7 +78,7 @@ impl Flac {
         let (spec, channels) = (self.spec, self.pick.len());
         let (mut all, mut picked) = (Vec::new(), Vec::new());
         convert::read(spec.format(), pcm, &mut all);
-        self.pick.apply(&all, spec.channels().into(), &mut picked);
+        self.pick.apply(&all, spec.channels(), &mut picked);
         let first = block.saturating_mul(Self::BLOCK).saturating_mul(channels as u64);
         let samples: Vec<i32> = (first..).zip(&picked).map(|(n, &sample)| self.quantised(n, sample)).collect();
         let failed = |error| EncodeError::Library(format!("FLAC: {error:?}"));

@@ -1,22 +1,27 @@
-//! Which channels of a recording are heard, and in which order.
+//! Which channels of a recording are heard, and in which order, or mixed to which number.
 
+use crate::convert::Mix;
 use livetape_audio::Spec;
 use std::fmt;
 use std::str::FromStr;
 
-/// One to eight channels of a recording, each at most once.
+/// One to eight channels of a recording, each at most once; or all of them mixed to one or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pick {
     channels: [u8; Spec::MAX_CHANNELS as usize],
     len: u8,
+    mixed: bool,
 }
 
 /// Why channels cannot be picked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PickError {
     /// Not a list of channels.
-    #[error("ch is one to eight different numbers of channels from 1 on, as in 1,2")]
+    #[error("ch is one to eight different numbers of channels from 1 on, as in 1,2, or mono or stereo")]
     Unclear,
+    /// A mix, where nothing is to be lost.
+    #[error("channels are not mixed there, only picked")]
+    Mixed,
     /// Not that many channels.
     #[error("there is no channel {0}: the recording has {1}")]
     Missing(u8, u16),
@@ -26,7 +31,18 @@ impl Pick {
     /// The first `n` channels; at least one, at most eight.
     pub fn first(n: u16) -> Self {
         let len = n.clamp(1, Spec::MAX_CHANNELS as u16) as u8;
-        Self { channels: [0, 1, 2, 3, 4, 5, 6, 7], len }
+        Self { channels: [0, 1, 2, 3, 4, 5, 6, 7], len, mixed: false }
+    }
+
+    /// All channels mixed to one or two, as if they were for the loudspeakers that so many channels usually are for
+    /// ([`Mix`], after ITU-R BS.775): recordings do not say.
+    const fn mixed(len: u8) -> Self {
+        Self { channels: [0; 8], len, mixed: true }
+    }
+
+    /// Whether it is a mix of all channels.
+    pub const fn is_mixed(self) -> bool {
+        self.mixed
     }
 
     /// How many.
@@ -38,9 +54,9 @@ impl Pick {
         self.len == 0
     }
 
-    /// Their numbers, from 0 on.
+    /// Their numbers, from 0 on; none of a mix.
     pub fn channels(&self) -> impl Iterator<Item = usize> {
-        self.channels.iter().take(self.len()).map(|&channel| usize::from(channel))
+        self.channels.iter().take(if self.mixed { 0 } else { self.len() }).map(|&channel| usize::from(channel))
     }
 
     /// Whether a recording has them.
@@ -51,9 +67,12 @@ impl Pick {
         }
     }
 
-    /// Takes them out of interleaved samples of so many channels.
-    pub(crate) fn apply<T: Copy>(self, samples: &[T], of: usize, out: &mut Vec<T>) {
-        for frame in samples.chunks_exact(of) {
+    /// Takes them out of interleaved samples of so many channels, or mixes those.
+    pub(crate) fn apply(self, samples: &[f64], of: u16, out: &mut Vec<f64>) {
+        if self.mixed {
+            return Mix::new(of, self.len.into()).apply(samples, out);
+        }
+        for frame in samples.chunks_exact(usize::from(of.max(1))) {
             out.extend(self.channels().filter_map(|channel| frame.get(channel)));
         }
     }
@@ -62,7 +81,12 @@ impl Pick {
 impl FromStr for Pick {
     type Err = PickError;
     fn from_str(s: &str) -> Result<Self, PickError> {
-        let mut pick = Self { channels: [0; 8], len: 0 };
+        match s {
+            "mono" => return Ok(Self::mixed(1)),
+            "stereo" => return Ok(Self::mixed(2)),
+            _ => {}
+        }
+        let mut pick = Self { channels: [0; 8], len: 0, mixed: false };
         for number in s.split(',') {
             let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
             let number = number.parse::<u8>().ok().filter(|&n| digits && (1..=8).contains(&n));
@@ -80,6 +104,9 @@ impl FromStr for Pick {
 
 impl fmt::Display for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.mixed {
+            return f.write_str(if self.len == 1 { "mono" } else { "stereo" });
+        }
         for (n, channel) in self.channels().enumerate() {
             write!(f, "{}{}", if n == 0 { "" } else { "," }, channel + 1)?;
         }
@@ -94,7 +121,7 @@ mod tests {
 
     #[test]
     fn written_from_one_on() {
-        for good in ["1", "1,2", "2,1", "8,7,6,5,4,3,2,1"] {
+        for good in ["1", "1,2", "2,1", "8,7,6,5,4,3,2,1", "mono", "stereo"] {
             assert_eq!(good.parse::<Pick>().unwrap().to_string(), good);
         }
         for bad in ["", ",", "0", "9", "1,1", "1,", "+1", "1, 2", "1,2,3,4,5,6,7,8,8", "left"] {
@@ -107,7 +134,30 @@ mod tests {
     #[test]
     fn taken_out_in_their_order() {
         let mut out = Vec::new();
-        "3,1".parse::<Pick>().unwrap().apply(&[1, 2, 3, 11, 12, 13], 3, &mut out);
-        assert_eq!(out, [3, 1, 13, 11]);
+        "3,1".parse::<Pick>().unwrap().apply(&[1.0, 2.0, 3.0, 11.0, 12.0, 13.0], 3, &mut out);
+        assert_eq!(out, [3.0, 1.0, 13.0, 11.0]);
+    }
+
+    #[test]
+    fn mixed_after_itu_r_bs_775() {
+        let mixed = |how: &str, of: u16| {
+            let mut out = Vec::new();
+            let pick = how.parse::<Pick>().unwrap();
+            pick.check(Spec::new(SampleFormat::S16, 48_000, of.into()).unwrap()).unwrap();
+            // Each loudspeaker by itself, at full scale.
+            let frames = usize::from(of);
+            let alone: Vec<f64> = (0..frames * frames).map(|n| f64::from(u8::from(n % (frames + 1) == 0))).collect();
+            pick.apply(&alone, of, &mut out);
+            out
+        };
+        let (full, less) = (1.0 / (1.0 + 2.0 * 0.5_f64.sqrt()), 0.5_f64.sqrt() / (1.0 + 2.0 * 0.5_f64.sqrt()));
+        // Front left and right, centre, low frequencies, surround left and right.
+        let six = [full, 0.0, 0.0, full, less, less, 0.0, 0.0, less, 0.0, 0.0, less];
+        let close = |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(close(&mixed("stereo", 6), &six), "{:?}", mixed("stereo", 6));
+        let one: Vec<f64> = six.chunks(2).map(|both| (both[0] + both[1]) / 2.0).collect();
+        assert!(close(&mixed("mono", 6), &one), "{:?}", mixed("mono", 6));
+        assert_eq!(mixed("stereo", 2), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!((mixed("mono", 2), mixed("stereo", 1)), (vec![0.5, 0.5], vec![1.0, 1.0]));
     }
 }

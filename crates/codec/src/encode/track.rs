@@ -68,13 +68,8 @@ impl Track {
         recorded(self.encoding, heard)
     }
 
-    /// Bytes that a whole block becomes.
-    fn block_bytes(&self) -> u64 {
-        let grid = self.encoding.grid();
-        match self.encoding.codec {
-            Codec::Mp3 => grid.block_bytes(),
-            Codec::Opus => grid.packets() / ogg::PACKETS * ogg::page_bytes(ogg::PACKETS, grid.bytes(1)),
-        }
+    const fn block_bytes(&self) -> u64 {
+        self.encoding.block_bytes()
     }
 
     /// Bytes that packets become, from the first of the rendition on.
@@ -109,6 +104,13 @@ impl Track {
     /// The block that a byte comes from.
     pub fn block_at(&self, byte: u64) -> u64 {
         self.first.saturating_add(byte / self.block_bytes())
+    }
+
+    /// Frames of the recording from where the rendition begins to where a byte is heard, as far as its packet says.
+    pub fn frame_at(&self, byte: u64) -> u64 {
+        let grid = self.encoding.grid();
+        let inside = byte % self.block_bytes() * grid.packets() / self.block_bytes() * grid.packet_frames();
+        recorded(self.encoding, self.block_at(byte).saturating_mul(grid.block_frames()).saturating_add(inside))
     }
 
     /// Some bytes of a block, at most to its end; empty if there are none. `frames` as for [`Track::len`], if these are all.
@@ -180,6 +182,22 @@ impl Encoding {
             (heard, Codec::Mp3) => self.grid().packets_for(heard),
             (heard, Codec::Opus) => self.grid().packets_for(heard.saturating_add(self.delay() as u64)),
         }
+    }
+
+    /// Bytes that a whole block becomes.
+    pub const fn block_bytes(self) -> u64 {
+        let grid = self.grid();
+        match self.codec {
+            Codec::Mp3 => grid.block_bytes(),
+            Codec::Opus => grid.packets() / ogg::PACKETS * ogg::page_bytes(ogg::PACKETS, grid.bytes(1)),
+        }
+    }
+
+    /// The first frame of the recording that is heard in a block and in none before it.
+    pub const fn first_of(self, block: u64) -> u64 {
+        let heard = block as u128 * self.grid().block_frames() as u128;
+        let frame = (heard * self.spec.rate() as u128).div_ceil(self.rate() as u128);
+        if frame > u64::MAX as u128 { u64::MAX } else { frame as u64 }
     }
 
     /// Blocks that can be made of so many frames of the recording, whatever follows.

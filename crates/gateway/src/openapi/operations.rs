@@ -137,6 +137,10 @@ const AUDIO: &[&str] = &[
     "X-Livetape-Rendition",
 ];
 
+const ICY: &[&str] = &["Vary", "icy-name", "icy-genre", "icy-br", "icy-pub", "icy-url", "icy-metaint"];
+const TITLES: &[(&str, &str, &[&str])] =
+    &[("Icy-MetaData", "`1`: between the audio of MP3 there are titles, each `icy-metaint` bytes.", &["1", "0"])];
+
 /// Bytes of any kind.
 fn bytes(types: &[&str]) -> Value {
     types.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect::<serde_json::Map<_, _>>().into()
@@ -154,6 +158,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all.extend(archive(schemas));
     all.extend(waveforms(schemas));
     all.extend(audio());
+    all.extend(playlists());
     all.extend(events(schemas));
     all.extend(changes(schemas));
     all
@@ -331,7 +336,8 @@ fn audio() -> Vec<Operation> {
     let live = op("/streams/{stream}/{file}", "listen", "Audio of a stream, live or behind")
         .says("`Range` is ignored: each join is a new representation. A body that has to stop early is reset.")
         .query(query::LIVE)
-        .answers_with(200, "A header, the burst, then audio as it comes.", AUDIO, &bytes(&kinds));
+        .answers_with(200, "A header, the burst, then audio as it comes.", &[AUDIO, ICY].concat(), &bytes(&kinds));
+    let live = Operation { request_headers: TITLES, ..live };
     let recorded = Operation {
         also: AHEAD,
         ..op("/recordings/{id}/{file}", "getAudio", "Audio of a recording, finished or growing, with byte ranges")
@@ -366,12 +372,38 @@ fn audio() -> Vec<Operation> {
     vec![live, Operation { request_headers: RANGES, ..recorded }, clip]
 }
 
+fn playlists() -> Vec<Operation> {
+    let file = |path, id, summary, kind: &'static str, example: &'static str| {
+        Operation::new("audio", "GET", path, id, summary)
+            .says("With whole addresses, as the client found this gateway; CR LF ends lines of .m3u and .pls.")
+            .query(query::PLAYLIST)
+            .answers_with(200, "The playlist.", &["Cache-Control", "Content-Disposition"], &text(kind, example))
+    };
+    let m3u =
+        ("audio/x-mpegurl", "#EXTM3U\r\n#EXTINF:-1,Studio A\r\nhttps://radio.example/streams/studio-a/live.mp3\r\n");
+    let pls = (
+        "audio/x-scpls",
+        "[playlist]\r\nNumberOfEntries=1\r\nFile1=https://radio.example/streams/studio-a/live.mp3\r\nTitle1=Studio A\r\nLength1=-1\r\nVersion=2\r\n",
+    );
+    let xspf =
+        ("application/xspf+xml", "<playlist version=\"1\" xmlns=\"http://xspf.org/ns/0/\"><trackList/></playlist>");
+    let (all, one) = ("A playlist of all streams", "A playlist of one stream");
+    vec![
+        file("/listen.m3u", "allAsM3u", all, m3u.0, m3u.1),
+        file("/listen.pls", "allAsPls", all, pls.0, pls.1),
+        file("/listen.xspf", "allAsXspf", all, xspf.0, xspf.1),
+        file("/streams/{stream}/listen.m3u", "streamAsM3u", one, m3u.0, m3u.1),
+        file("/streams/{stream}/listen.pls", "streamAsPls", one, pls.0, pls.1),
+        file("/streams/{stream}/listen.xspf", "streamAsXspf", one, xspf.0, xspf.1),
+    ]
+}
+
 fn events(schemas: &mut Schemas) -> Vec<Operation> {
     let data = schemas.sent::<Told>();
     let level = schemas.sent::<Level>();
     let example = format!(
         "id: 4800000\ndata: {}\n\n",
-        json!({ "stream": "studio-a", "recording": AN_ID, "frames": 4_800_000, "seconds": 100.0, "state": "live", "time": "2026-11-20T14:31:40Z" })
+        json!({ "stream": "studio-a", "recording": AN_ID, "frames": 4_800_000, "seconds": 100.0, "state": "live", "time": "2026-11-20T14:31:40Z", "playing": null })
     );
     let content = json!({ "text/event-stream": { "schema": { "type": "string" }, "example": example, "x-data": data, "x-level": level } });
     let op = |path, id, summary| {
@@ -441,6 +473,7 @@ fn a_recording() -> Value {
         "edge": "2026-11-20T14:31:40Z",
         "sealed": null,
         "locked": false,
+        "renditions": renditions(&format!("/recordings/{AN_ID}/audio")),
         "urls": {
             "wav": format!("/recordings/{AN_ID}/audio.wav"),
             "pcm": format!("/recordings/{AN_ID}/audio.pcm"),
@@ -449,6 +482,13 @@ fn a_recording() -> Value {
             "timeline": format!("/recordings/{AN_ID}/timeline"),
         },
     })
+}
+
+fn renditions(stem: &str) -> Value {
+    json!([
+        { "names": ["mp3-128", "mp3-64"], "url": format!("{stem}.mp3"), "type": "audio/mpeg", "rate": 48_000, "channels": "1,2" },
+        { "names": ["flac"], "url": format!("{stem}.flac"), "type": "audio/flac", "rate": 48_000, "channels": "1,2" },
+    ])
 }
 
 fn a_whole_recording() -> Value {
@@ -464,9 +504,14 @@ fn a_stream() -> Value {
         "record": "always",
         "state": "live",
         "recording": a_recording(),
+        "playing": "Herbert Howells: Like as the hart",
+        "renditions": renditions("/streams/studio-a/live"),
         "urls": {
             "wav": "/streams/studio-a/live.wav",
             "pcm": "/streams/studio-a/live.pcm",
+            "m3u": "/streams/studio-a/listen.m3u",
+            "pls": "/streams/studio-a/listen.pls",
+            "xspf": "/streams/studio-a/listen.xspf",
             "events": "/streams/studio-a/events",
             "recordings": "/recordings?stream=studio-a",
         },

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use livetape_audio::{
     Anchor, Entry, Epoch, Frame, FrameCount, Gap, GapReason, Instance, Mark, RecordingId, SampleFormat, SealReason,
-    Spec, StreamName, Tail, WallTime,
+    Spec, StreamName, Tail, TitleChange, WallTime,
 };
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_store::{Catalogue, DataDir, Disk, PeaksWriter, Recording, TapeWriter};
@@ -211,6 +211,12 @@ impl Deck {
         let mark = Mark { frame: Frame::new(frame), text: text.parse().unwrap() };
         self.writer.note(Entry::Mark(mark)).unwrap();
         self.writer.sync().unwrap();
+    }
+
+    /// What is playing from the next frame on.
+    pub fn title(&mut self, title: &str) {
+        let frame = Frame::new(self.frames());
+        self.writer.note(Entry::Title(TitleChange { frame, title: title.parse().unwrap() })).unwrap();
     }
 
     /// Makes the peaks of what is recorded, as the recorder does beside it.

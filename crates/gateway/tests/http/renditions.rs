@@ -186,6 +186,64 @@ async fn as_many_encoders_as_may_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_what_encodes_counts() {
+    let house = House::with(|c| (c.limits.encoders, c.limits.away) = (2, MINUTE)).await;
+    let mut deck = house.record("live", MINUTE);
+    deck.play(200 * RATE);
+    let recorded = url(deck.id, "audio.mp3");
+    // Many who take their time over what was encoded for the first of them: it waits for nobody.
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let (client, reply, _) = open(house.addr, &recorded, &[], 10).await;
+        assert_eq!(reply.status, 200);
+        slow.push(client);
+    }
+    house.until("livetape_gateway_encoders", 0).await;
+    // Ten moments are ten encodings, though they are of one recording and one rendition; one moment is one.
+    let (first, reply, _) = open(house.addr, "/streams/live/live.mp3", &[], 1).await;
+    let (second, other, _) = open(house.addr, "/streams/live/live.mp3?offset=100", &[], 1).await;
+    assert_eq!((reply.status, other.status), (200, 200));
+    let (same, _, _) = open(house.addr, "/streams/live/live.mp3?offset=101", &[], 1).await;
+    assert_eq!(house.count("livetape_gateway_encoders"), 2);
+    let (refused, _) = fetch(house.addr, "GET", "/streams/live/live.mp3?offset=180", &[]).await;
+    assert_eq!(refused.status, 503);
+    // A download of what is at hand needs none, of what is not it does.
+    assert_eq!(fetch(house.addr, "GET", &recorded, &[("Range", "bytes=0-9")]).await.0.status, 206);
+    assert_eq!(fetch(house.addr, "GET", &url(deck.id, "audio.opus"), &[("Range", "bytes=0-9")]).await.0.status, 503);
+    // Where the stream goes on in the next recording, the seat goes with it.
+    let mut next = house.record("live", Duration::ZERO);
+    next.play(5 * RATE);
+    deck.seal(SealReason::Rolled, Some(next.id));
+    drop((second, same));
+    house.until("livetape_gateway_encoders", 1).await;
+    let (mut client, mut reply, _) = open(house.addr, "/streams/live/live.mp3?burst=4", &[], 1).await;
+    assert_eq!(reply.status, 200);
+    house.until("livetape_gateway_encoders", 1).await;
+    next.seal(SealReason::SourceEnded, None);
+    let (_, ending) = client.rest(&mut reply).await;
+    assert!(matches!(ending, Ending::Clean));
+    drop((first, client));
+    house.until("livetape_gateway_encoders", 0).await;
+}
+
+/// Browsers hand nothing to their decoders before they have 32 KiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_burst_is_enough_at_every_bitrate_and_moment() {
+    let house = House::with(|c| c.limits.away = MINUTE).await;
+    let mut deck = house.record("live", MINUTE);
+    deck.play(20 * RATE);
+    for more in [0, 17, 30_000, 57_000] {
+        deck.play(more);
+        for file in ["mp3?bitrate=64", "mp3?bitrate=96", "mp3", "mp3?bitrate=320", "opus?bitrate=24", "opus"] {
+            let (_, reply, bytes) = open(house.addr, &format!("/streams/live/live.{file}"), &[], 36_864).await;
+            assert_eq!((reply.status, bytes.len()), (200, 36_864), "{file}");
+            let first: u64 = reply.header("x-livetape-first-frame").unwrap().parse().unwrap();
+            assert!(deck.frames() - first < 15 * RATE && deck.frames() - first >= 3 * RATE - 4_000, "{file}: {first}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn flac_loses_nothing() {
     let house = House::new().await;
     let mut deck = house.record("live", MINUTE);
