@@ -85,7 +85,7 @@ fuzz:
 bench:
 	@scripts/setup.sh bench
 	@ulimit -n $$(ulimit -H -n) && \
-	    $(CARGO) bench $(LOCKED) -p livetape-tests --bench ranges --bench listeners --bench ingest --bench capture --bench length
+	    $(CARGO) bench $(LOCKED) -p livetape-tests --bench length --bench ranges --bench listeners --bench encoders --bench ingest --bench capture
 
 compose:
 	@scripts/setup.sh compose

@@ -8,6 +8,7 @@ use livetape_testkit::runtime;
 use livetape_tests::bench::floors::Floor;
 use livetape_tests::bench::sources::{Fleet, Noted, Protocol};
 use livetape_tests::bench::spread::Runs;
+use livetape_tests::bench::table::{Table, quantiles};
 use livetape_tests::bench::{introduce, usage};
 use livetape_tests::{bench, torture};
 use std::net::SocketAddr;
@@ -22,9 +23,12 @@ fn main() -> Result<()> {
 
 fn measure() -> Result<()> {
     introduce()?;
+    let heads = ["sources", "", "cores", "to gRPC", "to socket", "KiB", "acknowledged: p50", "p90", "p99", "most"];
+    let mut table = Table::new(&heads.into_iter().chain(["lag: p50", "p90", "p99", "most"]).collect::<Vec<_>>());
     for (count, rate, channels) in [(1, 48_000, 2), (100, 8_000, 1), (100, 48_000, 2), (1_000, 16_000, 1)] {
-        compare(count, Spec::new(SampleFormat::S16, rate, channels)?)?;
+        compare(count, Spec::new(SampleFormat::S16, rate, channels)?, &mut table)?;
     }
+    table.print();
     Ok(())
 }
 
@@ -33,6 +37,8 @@ struct Server {
     name: &'static str,
     protocol: Protocol,
     cores: Runs,
+    /// Memory of a source, in KiB.
+    memory: Runs,
     noted: Noted,
 }
 
@@ -64,8 +70,14 @@ impl Running {
     }
 }
 
-fn compare(count: usize, spec: Spec) -> Result<()> {
-    let server = |name, protocol| Server { name, protocol, cores: Runs::default(), noted: Noted::default() };
+fn compare(count: usize, spec: Spec, table: &mut Table) -> Result<()> {
+    let server = |name, protocol| Server {
+        name,
+        protocol,
+        cores: Runs::default(),
+        memory: Runs::default(),
+        noted: Noted::default(),
+    };
     let mut servers = [
         server("livetape", Protocol::Grpc),
         server("bare gRPC", Protocol::Grpc),
@@ -76,13 +88,20 @@ fn compare(count: usize, spec: Spec) -> Result<()> {
     for _ in 0..rounds {
         servers.iter_mut().try_for_each(|server| round(server, count, spec))?;
     }
-    println!("{:12} {:>22} {:>8} {:>8}", "", "cores", "to gRPC", "to socket");
     let (grpc, socket) = (servers[1].cores.clone(), servers[2].cores.clone());
-    for Server { name, cores, noted, .. } in &mut servers {
-        let (to_grpc, to_socket) = (cores.ratio(&grpc), cores.ratio(&socket));
-        println!("{name:12} {cores:>22} {to_grpc:>8.2} {to_socket:>8.2}");
-        println!("{:12}   acknowledged after {}", "", noted.acknowledged.quantiles());
-        println!("{:12}   durable lag        {}", "", noted.lag.quantiles());
+    let shape = if spec.channels() == 1 { "mono" } else { "stereo" };
+    let sources = format!("{count} of {} kHz {shape}", spec.rate() / 1000);
+    for Server { name, cores, memory, noted, .. } in &mut servers {
+        let ratio = |to| format!("{:.2}", cores.ratio(to));
+        let cells = [
+            format!("{count} of {spec}"),
+            (*name).to_owned(),
+            cores.to_string(),
+            ratio(&grpc),
+            ratio(&socket),
+            memory.to_string(),
+        ];
+        table.row(cells.into_iter().chain(quantiles(&mut noted.acknowledged)).chain(quantiles(&mut noted.lag)));
     }
     Ok(())
 }
@@ -91,6 +110,7 @@ fn round(server: &mut Server, count: usize, spec: Spec) -> Result<()> {
     let data = tempfile::tempdir()?;
     let running = Running::start(server.name, data.path())?;
     let (to, pid) = running.at();
+    let empty = usage::resident(pid)?;
     let noted = runtime().block_on(async {
         let fleet = Fleet::start(to, server.protocol, "s", spec, count).await?;
         tokio::time::sleep(SETTLE).await;
@@ -98,6 +118,7 @@ fn round(server: &mut Server, count: usize, spec: Spec) -> Result<()> {
         let (before, started) = (usage::cpu(pid)?, Instant::now());
         tokio::time::sleep(PUSH).await;
         server.cores.push((usage::cpu(pid)? - before).as_secs_f64() / started.elapsed().as_secs_f64());
+        server.memory.push(usage::resident(pid)?.saturating_sub(empty) as f64 / count as f64);
         fleet.stop().await
     })?;
     server.noted.acknowledged.extend(noted.acknowledged);

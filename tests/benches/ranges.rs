@@ -9,6 +9,7 @@ use livetape_tests::bench::floors::Floor;
 use livetape_tests::bench::peers::Peer;
 use livetape_tests::bench::ranges::{Target, random};
 use livetape_tests::bench::spread::{Delays, Runs};
+use livetape_tests::bench::table::{Table, grouped, quantiles};
 use livetape_tests::bench::{introduce, usage};
 use livetape_tests::growing::{Growing, SOON};
 use livetape_tests::{bench, counting, torture};
@@ -43,9 +44,11 @@ fn measure() -> Result<()> {
         servers.into_iter().filter(|s| only.is_empty() || only.split(',').any(|o| o == s.0)).collect();
     let rounds = rounds();
     println!("median (least to most) of {rounds} rounds in turns; {CONNECTIONS} connections");
-    all("growing", &servers)?;
+    let mut table = Table::new(&["", "", "µs for each MB", "to nginx", "MB/s", "KiB", "p50", "p90", "p99", "most"]);
+    all("growing", &servers, &mut table)?;
     g.pusher.end(SOON)?;
-    all("finished", &servers)?;
+    all("finished", &servers, &mut table)?;
+    table.print();
     g.livetape.stop()
 }
 
@@ -55,33 +58,58 @@ fn segment(g: &Growing) -> Result<PathBuf> {
     Ok(folder.join(format!("{:020}.pcm", 0)))
 }
 
-fn all(state: &str, servers: &[(&str, u32, Target)]) -> Result<()> {
+fn all(state: &str, servers: &[(&str, u32, Target)], table: &mut Table) -> Result<()> {
     for (what, len, count) in [("64 KiB", 64 << 10, 16_000), ("1 MiB", 1 << 20, 1_600), ("whole", u64::MAX, 16)] {
-        compare(&format!("{what}, {state}"), len, count, servers)?;
+        compare(&format!("{what}, {state}"), len, count, servers, table)?;
     }
     Ok(())
 }
 
-fn compare(what: &str, len: u64, count: u64, servers: &[(&str, u32, Target)]) -> Result<()> {
-    let mut figures: Vec<_> = servers.iter().map(|_| (Runs::default(), Runs::default(), Delays::default())).collect();
+/// What was measured of one server.
+#[derive(Default)]
+struct Figures {
+    cpu: Runs,
+    speed: Runs,
+    memory: Runs,
+    delays: Delays,
+}
+
+fn compare(what: &str, len: u64, count: u64, servers: &[(&str, u32, Target)], table: &mut Table) -> Result<()> {
+    let mut figures: Vec<Figures> = servers.iter().map(|_| Figures::default()).collect();
     for _ in 0..rounds() {
-        for ((_, pid, target), (cpu, speed, delays)) in servers.iter().zip(&mut figures) {
+        for ((_, pid, target), figures) in servers.iter().zip(&mut figures) {
             let len = len.min(target.bytes);
-            let (before, started) = (usage::cpu(*pid)?, Instant::now());
-            delays.extend(runtime().block_on(random(target, CONNECTIONS, count, len))?);
+            let (before, empty, started) = (usage::cpu(*pid)?, usage::resident(*pid)?, Instant::now());
+            let (delays, most) = runtime().block_on(watched(*pid, random(target, CONNECTIONS, count, len)))?;
+            figures.delays.extend(delays);
             let mb = (count * len) as f64 / 1e6;
-            cpu.push((usage::cpu(*pid)? - before).as_secs_f64() * 1e6 / mb);
-            speed.push(mb / started.elapsed().as_secs_f64());
+            figures.cpu.push((usage::cpu(*pid)? - before).as_secs_f64() * 1e6 / mb);
+            figures.speed.push(mb / started.elapsed().as_secs_f64());
+            figures.memory.push(most.saturating_sub(empty) as f64 / CONNECTIONS as f64);
         }
     }
-    println!("\n{what:24} {:>22} {:>10} {:>10}", "CPU µs for each MB", "to nginx", "MB/s");
-    let peer = figures[1].0.clone();
-    for ((name, ..), (cpu, speed, delays)) in servers.iter().zip(&mut figures) {
-        println!("{name:24} {cpu:>22} {:>10.2} {:>10.0}   {}", cpu.ratio(&peer), speed.median(), delays.quantiles());
+    let peer = figures[1].cpu.clone();
+    for ((name, ..), Figures { cpu, speed, memory, delays }) in servers.iter().zip(&mut figures) {
+        let (ratio, speed) = (format!("{:.2}", cpu.ratio(&peer)), grouped(speed.median()));
+        let cells = [what.to_owned(), (*name).to_owned(), cpu.to_string(), ratio, speed, memory.to_string()];
+        table.row(cells.into_iter().chain(quantiles(delays)));
     }
     Ok(())
+}
+
+/// The most memory that is resident while something goes on, in KiB.
+async fn watched<T>(pid: u32, what: impl Future<Output = Result<T>>) -> Result<(T, u64)> {
+    let mut most = 0;
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    tokio::pin!(what);
+    loop {
+        tokio::select! {
+            done = &mut what => return Ok((done?, most)),
+            _ = tick.tick() => most = most.max(usage::resident(pid)?),
+        }
+    }
 }
 
 fn rounds() -> u64 {
-    torture::setting("LIVETAPE_ROUNDS", 5)
+    torture::setting("LIVETAPE_ROUNDS", 3)
 }

@@ -14,6 +14,9 @@ const PLAY: &str = "
     const audio = window.audio = document.createElement('audio');
     audio.controls = true;
     document.documentElement.appendChild(audio);
+    audio.breaks = 0;
+    audio.addEventListener('timeupdate', () => { audio.begun ||= audio.currentTime > 0 });
+    audio.addEventListener('waiting', () => { if (audio.begun && !audio.seeking) audio.breaks++ });
     audio.src = arguments[0];
     await audio.play();
 ";
@@ -60,6 +63,10 @@ impl Opens for Element {
     fn long(&self) -> &'static str {
         "wav"
     }
+
+    fn shows_duration(&self) -> bool {
+        true
+    }
 }
 
 impl Player for Playing<'_> {
@@ -74,6 +81,19 @@ impl Player for Playing<'_> {
         let state = self.browser.run("return [audio.ended, audio.error?.message]", json!([]))?;
         ensure!(state[1].is_null(), "{state}");
         Ok(state[0] == true)
+    }
+
+    fn position(&mut self) -> Result<Option<f64>> {
+        Ok(self.browser.run("return audio.currentTime", json!([]))?.as_f64())
+    }
+
+    // JSON has no Infinity.
+    fn duration(&mut self) -> Result<Option<f64>> {
+        Ok(self.browser.run("return String(audio.duration)", json!([]))?.as_str().and_then(|text| text.parse().ok()))
+    }
+
+    fn breaks(&mut self) -> Result<Option<u64>> {
+        Ok(self.browser.run("return audio.breaks", json!([]))?.as_u64())
     }
 }
 

@@ -4,19 +4,26 @@
 //! second is heard. Not in `make test`: it needs players that are large to install.
 
 mod browsers;
+mod compressed;
+mod deed;
+mod lengths;
 mod programs;
 mod report;
+mod restarted;
 mod scenario;
+mod titles;
 
 use anyhow::{Context, Result};
 use browsers::Element;
+use deed::{Deed, Kind};
 use livetape_testkit::card::Card;
 use livetape_testkit::process::binary;
 use livetape_testkit::spawn;
 use livetape_testkit::webdriver::Browser;
 use livetape_tests::tools::{project, recent_ffmpeg};
-use programs::{Curl, Ffmpeg, GStreamer, Mpv, Vlc};
-use report::{Deed, Excuses, Report};
+use programs::{GStreamer, Mpv, Vlc};
+use report::{Excuse, Excuses, Page, Report};
+use restarted::{Curl, Ffmpeg};
 use scenario::Opens;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -36,8 +43,11 @@ struct Client {
     excuses: Excuses,
 }
 
-const GSTREAMER: &str =
-    "It seeks only in what has a length: open a part by `?pos=`, or what there is now by `?len=now`.";
+/// What GStreamer says of all that grows.
+const fn no_length(deed: Deed) -> Excuse {
+    let why = "It seeks only in what has a length: open a part by `?pos=`, or what there is now by `?len=now`.";
+    Excuse { deed, how: "not seekable", why }
+}
 
 const CLIENTS: [Client; 8] = [
     Client {
@@ -50,16 +60,21 @@ const CLIENTS: [Client; 8] = [
         name: "Firefox",
         version: || said(spawn::command("firefox-esr"), "--version", "Firefox "),
         make: |card| Ok(Box::new(Element::of(Browser::firefox(card)?))),
-        excuses: &[(
-            Deed::Long,
-            "It takes no RF64, and a WAV to it ends where 32 bits do: open a part of it by `?pos=`.",
-        )],
+        excuses: &[Excuse {
+            deed: Deed::Long,
+            how: "second 23005",
+            why: "It takes no RF64, and a WAV to it ends where 32 bits do: open a part of it by `?pos=`.",
+        }],
     },
     Client {
         name: "VLC",
         version: || said(spawn::unprivileged("vlc"), "--version", "VLC version "),
         make: |_| Ok(Box::new(Vlc)),
-        excuses: &[(Deed::Far, "It takes the answer \"not there yet\" for the end of the file, and stops.")],
+        excuses: &[Excuse {
+            deed: Deed::Far,
+            how: "after a seek to 30",
+            why: "It takes the answer \"not there yet\" for the end of the file, and stops.",
+        }],
     },
     Client {
         name: "mpv",
@@ -72,11 +87,13 @@ const CLIENTS: [Client; 8] = [
         version: || said(spawn::command("gst-launch-1.0"), "--version", "gst-launch-1.0 version "),
         make: |_| Ok(Box::new(GStreamer)),
         excuses: &[
-            (Deed::Seeks, GSTREAMER),
-            (Deed::Beyond, GSTREAMER),
-            (Deed::Ahead, GSTREAMER),
-            (Deed::Far, GSTREAMER),
-            (Deed::Long, GSTREAMER),
+            no_length(Deed::Seeks(Kind::Wav)),
+            no_length(Deed::Beyond),
+            no_length(Deed::Ahead),
+            no_length(Deed::Far),
+            no_length(Deed::Long),
+            no_length(Deed::Seeks(Kind::Mp3)),
+            no_length(Deed::Seeks(Kind::Opus)),
         ],
     },
     Client {
@@ -131,7 +148,7 @@ fn main() -> ExitCode {
     // A word chooses players by their name; Cargo adds flags of its own.
     let chosen = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
     let clients: Vec<&Client> = CLIENTS.iter().filter(|c| c.name.contains(&chosen)).collect();
-    match run(&clients) {
+    match report::check().and_then(|()| run(&clients)) {
         Ok(reports) => verdict(&reports, clients.len() == CLIENTS.len()),
         Err(error) => {
             eprintln!("clients: {error:#}");
@@ -159,21 +176,28 @@ fn run(clients: &[&Client]) -> Result<Vec<Report>> {
     reports.into_iter().map(|(_, report)| report).collect()
 }
 
-/// Says what was wrong; the table is only written when all were asked.
+/// Says what was wrong; the tables are only written when all were asked. That they say something else than before is no
+/// success either: somebody has to look.
 fn verdict(reports: &[Report], all: bool) -> ExitCode {
     let wrong: Vec<String> = reports.iter().flat_map(Report::wrong).collect();
     for what in &wrong {
         eprintln!("WRONG {what}");
     }
+    let mut changed = false;
     if all {
         match report::write(&project().join("docs/players.md"), reports) {
-            Ok(true) => eprintln!("docs/players.md is another one now: look at it and commit it"),
-            Ok(false) => {}
+            Ok(Page::Same) => {}
+            Ok(Page::OtherVersions) => eprintln!("docs/players.md names other versions now; what was seen is the same"),
+            Ok(Page::Other(lines)) => {
+                lines.iter().for_each(|line| eprintln!("NEW {line}"));
+                eprintln!("CHANGED docs/players.md says something else now: look at it (git diff), say why, commit it");
+                changed = true;
+            }
             Err(error) => {
                 eprintln!("clients: {error:#}");
                 return ExitCode::FAILURE;
             }
         }
     }
-    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if wrong.is_empty() && !changed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

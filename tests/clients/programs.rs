@@ -1,10 +1,10 @@
 //! Players that are programs of their own: what they are called with, and how one sits before them.
 
 use crate::scenario::{Opens, PATIENCE, Player};
+use crate::titles::Shown;
 use anyhow::{Context, Result, bail, ensure};
 use livetape_testkit::card::{Card, RATE};
 use livetape_testkit::{spawn, wait};
-use livetape_tests::growing::{SECOND, WAV_HEADER};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -14,16 +14,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A process that is killed when dropped.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    fn start(mut command: Command, card: &Card) -> Result<Self> {
+    pub(crate) fn start(mut command: Command, card: &Card) -> Result<Self> {
         command.env("HOME", card.folder()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(card)?);
         Ok(Self(spawn::spawn(command)?))
     }
 
     /// Whether it has ended, with exit code 0.
-    fn ended(&mut self) -> Result<bool> {
+    pub(crate) fn ended(&mut self) -> Result<bool> {
         let Some(status) = self.0.try_wait()? else { return Ok(false) };
         ensure!(status.success(), "it ended with {status}");
         Ok(true)
@@ -60,8 +60,8 @@ struct MpvPlayer {
     socket: BufReader<UnixStream>,
 }
 
-impl Opens for Mpv {
-    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+impl Mpv {
+    fn start(url: &str, card: &Card) -> Result<MpvPlayer> {
         let path = card.folder().join("mpv");
         let _ = std::fs::remove_file(&path);
         let mut command = spawn::command("mpv");
@@ -71,22 +71,51 @@ impl Opens for Mpv {
         command.arg(format!("--input-ipc-server={}", path.display())).arg(url);
         let mut process = Process::start(command, card)?;
         let socket = BufReader::new(process.connect(&path)?);
-        Ok(Box::new(MpvPlayer { process, socket }))
+        Ok(MpvPlayer { process, socket })
+    }
+}
+
+impl Opens for Mpv {
+    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+        Ok(Box::new(Self::start(url, card)?))
+    }
+
+    fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
+        let shown = |mut player: MpvPlayer| -> Shown<'a> {
+            // Before it has begun it knows none.
+            Box::new(move || Ok(player.tell(json!(["get_property", "media-title"])).ok().and_then(text)))
+        };
+        Some(Self::start(url, card).map(shown))
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+impl MpvPlayer {
+    /// Tells it something and gives what it answers.
+    fn tell(&mut self, command: Value) -> Result<Value> {
+        writeln!(self.socket.get_mut(), "{}", json!({"command": command, "request_id": 7}))?;
+        loop {
+            let mut line = String::new();
+            ensure!(self.socket.read_line(&mut line)? > 0, "it is gone");
+            let mut said: Value = serde_json::from_str(&line)?;
+            if said["request_id"] == 7 {
+                ensure!(said["error"] == "success", "{said}");
+                return Ok(said["data"].take());
+            }
+        }
     }
 }
 
 impl Player for MpvPlayer {
     fn seek(&mut self, second: f64) -> Result<()> {
-        writeln!(self.socket.get_mut(), "{}", json!({"command": ["seek", second, "absolute+exact"], "request_id": 7}))?;
-        loop {
-            let mut line = String::new();
-            ensure!(self.socket.read_line(&mut line)? > 0, "it is gone");
-            let said: Value = serde_json::from_str(&line)?;
-            if said["request_id"] == 7 {
-                ensure!(said["error"] == "success", "{said}");
-                return Ok(());
-            }
-        }
+        self.tell(json!(["seek", second, "absolute+exact"])).map(drop)
+    }
+
+    fn position(&mut self) -> Result<Option<f64>> {
+        Ok(self.tell(json!(["get_property", "time-pos"]))?.as_f64())
     }
 
     fn ended(&mut self) -> Result<bool> {
@@ -99,11 +128,11 @@ pub(crate) struct Vlc;
 
 struct VlcPlayer {
     process: Process,
-    socket: UnixStream,
+    socket: BufReader<UnixStream>,
 }
 
-impl Opens for Vlc {
-    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+impl Vlc {
+    fn start(url: &str, card: &Card) -> Result<VlcPlayer> {
         let path = card.folder().join("vlc");
         let _ = std::fs::remove_file(&path);
         let mut command = spawn::unprivileged("vlc");
@@ -112,14 +141,54 @@ impl Opens for Vlc {
         command.arg(card.path()).arg("--rc-unix").arg(&path).arg(url);
         let mut process = Process::start(command, card)?;
         let socket = process.connect(&path)?;
-        Ok(Box::new(VlcPlayer { process, socket }))
+        Ok(VlcPlayer { process, socket: BufReader::new(socket) })
+    }
+}
+
+impl Opens for Vlc {
+    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+        Ok(Box::new(Self::start(url, card)?))
+    }
+
+    fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
+        let shown = |mut player: VlcPlayer| -> Shown<'a> { Box::new(move || player.now_playing()) };
+        Some(Self::start(url, card).map(shown))
+    }
+}
+
+impl VlcPlayer {
+    /// Says something to it and gives the lines that it answers, up to one that is enough.
+    fn tell<T>(&mut self, command: &str, mut enough: impl FnMut(&str) -> Option<T>) -> Result<T> {
+        writeln!(self.socket.get_mut(), "{command}")?;
+        loop {
+            let mut line = String::new();
+            ensure!(self.socket.read_line(&mut line)? > 0, "it is gone");
+            if let Some(said) = enough(line.trim().trim_start_matches("> ")) {
+                return Ok(said);
+            }
+        }
+    }
+
+    fn now_playing(&mut self) -> Result<Option<String>> {
+        let mut title = None;
+        self.tell("info", |line| {
+            if let Some((_, playing)) = line.split_once("now_playing: ") {
+                title = Some(playing.to_owned());
+            }
+            line.contains("end of stream info").then(|| title.take())
+        })
     }
 }
 
 impl Player for VlcPlayer {
     fn seek(&mut self, second: f64) -> Result<()> {
         // It takes whole seconds.
-        Ok(writeln!(self.socket, "seek {}", second.floor())?)
+        Ok(writeln!(self.socket.get_mut(), "seek {}", second.floor())?)
+    }
+
+    fn position(&mut self) -> Result<Option<f64>> {
+        // It says other things, too: the answer is a line that is a number.
+        self.tell("get_time", |line| line.parse().ok()).map(Some)
     }
 
     fn ended(&mut self) -> Result<bool> {
@@ -134,6 +203,7 @@ struct GStreamerPlayer {
     _process: Process,
     input: ChildStdin,
     said: Receiver<String>,
+    over: bool,
 }
 
 impl Opens for GStreamer {
@@ -148,7 +218,7 @@ impl Opens for GStreamer {
         std::thread::spawn(move || {
             BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
         });
-        Ok(Box::new(GStreamerPlayer { _process: Process(child), input, said }))
+        Ok(Box::new(GStreamerPlayer { _process: Process(child), input, said, over: false }))
     }
 }
 
@@ -163,83 +233,10 @@ impl Player for GStreamerPlayer {
 
     fn ended(&mut self) -> Result<bool> {
         match self.said.recv_timeout(Duration::from_millis(10)) {
-            Ok(said) if said == "ended" => Ok(true),
+            Ok(said) if said == "ended" => self.over = true,
             Ok(said) => bail!("it says {said:?}"),
-            Err(_) => Ok(false),
+            Err(_) => {}
         }
-    }
-}
-
-/// A command that plays from a place on and cannot be told anything more: a seek is a new one.
-struct Restarted<'a> {
-    command: Box<dyn Fn(f64) -> Command + 'a>,
-    card: &'a Card,
-    process: Process,
-}
-
-impl<'a> Restarted<'a> {
-    fn start(card: &'a Card, command: impl Fn(f64) -> Command + 'a) -> Result<Box<dyn Player + 'a>> {
-        let process = Process::start(command(0.0), card)?;
-        Ok(Box::new(Self { command: Box::new(command), card, process }))
-    }
-}
-
-impl Player for Restarted<'_> {
-    fn seek(&mut self, second: f64) -> Result<()> {
-        let _ = self.process.0.kill();
-        self.process.0.wait()?;
-        self.card.quiet(PATIENCE)?;
-        self.process = Process::start((self.command)(second), self.card)?;
-        Ok(())
-    }
-
-    fn ended(&mut self) -> Result<bool> {
-        self.process.ended()
-    }
-}
-
-/// ffmpeg: the program, by its path.
-pub(crate) struct Ffmpeg(pub(crate) PathBuf);
-
-impl Opens for Ffmpeg {
-    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
-        let url = url.to_owned();
-        Restarted::start(card, move |second| {
-            let mut command = spawn::command(&self.0);
-            command.args(["-nostdin", "-v", "error"]);
-            if second > 0.0 {
-                command.args(["-ss", &second.to_string()]);
-            }
-            command.args(["-i", &url, "-f", "s16le", "-ar", &RATE.to_string(), "-ac", "2", "-y"]).arg(card.path());
-            command
-        })
-    }
-}
-
-/// curl, whose seek is a range.
-pub(crate) struct Curl;
-
-impl Opens for Curl {
-    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
-        let url = url.to_owned();
-        Restarted::start(card, move |second| {
-            let mut command = spawn::command("curl");
-            command.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--output"]).arg(card.path());
-            if second > 0.0 {
-                let first = WAV_HEADER + (second * f64::from(RATE)) as u64 * SECOND / u64::from(RATE);
-                command.args(["--range", &format!("{first}-")]);
-            }
-            command.arg(&url);
-            command
-        })
-    }
-
-    fn long(&self) -> &'static str {
-        "wav"
-    }
-
-    // The header of a WAV, which it does not know from audio, is loud.
-    fn loudest(&self) -> f32 {
-        1.0
+        Ok(self.over)
     }
 }

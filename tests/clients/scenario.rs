@@ -1,27 +1,38 @@
 //! What a person does with a player, one thing after the other. What counts is what is heard.
 
-use crate::report::{Deed, Report};
-use anyhow::{Context, Result, ensure};
+use crate::deed::{Deed, Kind};
+use crate::report::Report;
+use crate::titles::Shown;
+use crate::{compressed, lengths, titles};
+use anyhow::{Context, Result, bail, ensure};
 use livetape_audio::{Frame, FrameCount, Instance};
 use livetape_store::{DataDir, Disk};
 use livetape_testkit::card::Card;
 use livetape_testkit::grpc_source::{self, now, opening, stereo};
 use livetape_testkit::process::Start;
-use livetape_testkit::{runtime, wait};
-use livetape_tests::growing::{Growing, SOON};
+use livetape_testkit::{runtime, spawn, wait};
+use livetape_tests::growing::{Growing, SOON, WAV_HEADER};
 use livetape_tests::sparse::Sparse;
 use livetape_tests::tone;
 use std::ops::Range;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Patience with a player on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+/// How long to listen before it is asked whether the player has ended, and how long one is heard after that.
+const LOOK: Duration = Duration::from_millis(500);
+const LINGERS: Duration = Duration::from_secs(3);
+/// Seconds that a player may have gone on until it is asked where it is, on a busy machine.
+const AWAY: f64 = 10.0;
 /// What is recorded when a player comes.
 const BACKLOG: Duration = Duration::from_secs(60);
 /// Seconds of silence before the tone of a long recording: more than 4 GiB.
 const LONG: u64 = 23_000;
-/// Nothing that is recorded is louder, and rounding.
-const LOUDEST: f32 = 0.26;
+/// Nothing that is recorded is louder, and rounding, and what an encoder makes of it.
+pub(crate) const LOUDEST: f32 = 0.26;
 
 /// A player that has opened something. It is gone when dropped.
 pub(crate) trait Player {
@@ -29,6 +40,18 @@ pub(crate) trait Player {
     fn seek(&mut self, second: f64) -> Result<()>;
     /// Whether it came to an end by itself, and a good one.
     fn ended(&mut self) -> Result<bool>;
+    /// The second at which it says that it is, if it says so.
+    fn position(&mut self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+    /// What it shows as the duration, if it does.
+    fn duration(&mut self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+    /// How often it had nothing to play since it began to.
+    fn breaks(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// The gateway's page with one stream, in a browser. It is left when dropped.
@@ -59,45 +82,66 @@ pub(crate) trait Opens {
     fn loudest(&self) -> f32 {
         LOUDEST
     }
+    /// Opens a stream and tells what it shows of what is being played, if it is one that shows such things.
+    fn titles<'a>(&'a self, _url: &'a str, _: &'a Card) -> Option<Result<Shown<'a>>> {
+        None
+    }
+    /// Whether it decodes, so that what is compressed can be heard.
+    fn decodes(&self) -> bool {
+        true
+    }
+    /// Whether it shows a duration that a person looks at while it grows.
+    fn shows_duration(&self) -> bool {
+        false
+    }
+    /// A command that writes the audio of an address into a file as it is, and how many bytes stand before it there.
+    fn copy(&self, _url: &str, _file: &Path) -> Option<(Command, u64)> {
+        None
+    }
 }
 
 /// Does all of it.
 pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result<()> {
     let g = Growing::start(tone, BACKLOG)?;
-    report.tried(Deed::Live, joins(&g, opens, card, "", 0..8));
-    report.tried(Deed::Behind, joins(&g, opens, card, "?offset=20", 18..28));
+    report.tried(Deed::Live(Kind::Wav), joins(&g, opens, card, "live.wav", 0..8));
+    report.tried(Deed::Behind, joins(&g, opens, card, "live.wav?offset=20", 18..28));
     report.tried(Deed::Part, part(&g, opens, card));
     if let Some(page) = opens.page(&g.livetape.url("/")) {
         report.tried(Deed::Page, page.and_then(|page| press(&*page, &g, card)));
     }
     report.tried(Deed::Far, far(&g, opens, card));
     growing(report, &g, opens, card)?;
-    report.tried(Deed::Finished, finished(&g, opens, card));
+    report.tried(Deed::Finished(Kind::Wav), finished(&g, opens, card));
     report.tried(Deed::Long, long(opens, card));
+    if opens.decodes() {
+        compressed::all(report, opens, card)?;
+    }
+    titles::all(report, opens, card)?;
     let (peak, loudest) = (card.peak(), opens.loudest());
     let loud = || (peak <= loudest).then_some(()).with_context(|| format!("played {peak}, recorded was {loudest}"));
     report.tried(Deed::NoNoise, loud());
-    Ok(())
+    // Among this may be noise.
+    lengths::all(report, opens, card)
 }
 
 /// Seconds recorded so far.
-fn edge(g: &Growing) -> f64 {
+pub(crate) fn edge(g: &Growing) -> f64 {
     stereo().duration(g.pusher.captured().since(Frame::ZERO)).as_secs_f64()
 }
 
 /// Opens an address on a quiet card.
-fn open<'a>(opens: &'a dyn Opens, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+pub(crate) fn open<'a>(opens: &'a dyn Opens, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
     card.quiet(PATIENCE)?;
     opens.open(url, card).with_context(|| format!("opening {url}"))
 }
 
 /// Joins the stream and hears what was recorded so many seconds ago.
-fn joins(g: &Growing, opens: &dyn Opens, card: &Card, query: &str, late: Range<u64>) -> Result<()> {
-    let _player = open(opens, &g.livetape.url(&format!("/streams/live/live.wav{query}")), card)?;
+pub(crate) fn joins(g: &Growing, opens: &dyn Opens, card: &Card, file: &str, late: Range<u64>) -> Result<()> {
+    let mut player = open(opens, &g.livetape.url(&format!("/streams/live/{file}")), card)?;
     let heard = card.hears_something(PATIENCE)?;
     let behind = (edge(g) as u64 + 100 - heard) % 100;
     ensure!(late.contains(&behind), "hears second {heard}, {behind} s behind");
-    hears(card, heard + 1..heard + 4)
+    hears(&mut *player, card, heard + 1..heard + 4, PATIENCE)
 }
 
 /// The page and its buttons.
@@ -107,45 +151,46 @@ fn press(page: &dyn Page, g: &Growing, card: &Card) -> Result<()> {
     let heard = card.hears_something(PATIENCE)?;
     let behind = (edge(g) as u64 + 100 - heard) % 100;
     ensure!(behind < 8, "hears second {heard}, {behind} s behind");
-    hears(card, heard + 1..heard + 3)?;
+    sounds(card, heard + 1..heard + 3)?;
     page.press("start")?;
-    hears(card, 0..3)?;
+    sounds(card, 0..3)?;
     page.go("50")?;
-    hears(card, 50..52)
+    sounds(card, 50..52)
 }
 
 /// Begins where the address says and goes on into what is recorded meanwhile.
 fn part(g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
     let start = edge(g) as u64 - 4;
-    let _player = open(opens, &g.wav_url(&format!("pos={start}")), card)?;
-    hears(card, start..start + 8)
+    let mut player = open(opens, &g.wav_url(&format!("pos={start}")), card)?;
+    hears(&mut *player, card, start..start + 8, PATIENCE)
 }
 
 /// A seek to where nothing will be for an hour, and back.
 fn far(g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
     let mut player = open(opens, &g.wav_url(""), card)?;
-    hears(card, 0..2)?;
+    hears(&mut *player, card, 0..2, PATIENCE)?;
     player.seek(edge(g) + 3600.0)?;
     std::thread::sleep(Duration::from_secs(2));
-    seek(&mut *player, card, 30)
+    seek(&mut *player, card, 30, PATIENCE)
 }
 
 /// One sitting before a recording that grows, to its end.
 fn growing(report: &mut Report, g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
     let at_opening = edge(g);
+    let copy = Copy::start(g, opens)?;
     let mut player = match open(opens, &g.wav_url(""), card) {
         Ok(player) => player,
         Err(error) => {
-            report.tried(Deed::Opens, Err(error));
+            report.tried(Deed::Opens(Kind::Wav), Err(error));
             return Ok(());
         }
     };
-    report.tried(Deed::Opens, hears(card, 0..3));
-    report.tried(Deed::Seeks, [50, 5].into_iter().try_for_each(|to| seek(&mut *player, card, to)));
+    report.tried(Deed::Opens(Kind::Wav), hears(&mut *player, card, 0..3, PATIENCE));
+    report.tried(Deed::Seeks(Kind::Wav), [50, 5].into_iter().try_for_each(|to| seeks_there(&mut *player, card, to)));
     wait::until("more to be recorded", PATIENCE, || (edge(g) > at_opening + 8.0).then_some(()))?;
-    report.tried(Deed::Beyond, seek(&mut *player, card, at_opening as u64 + 4));
+    report.tried(Deed::Beyond, seek(&mut *player, card, at_opening as u64 + 4, PATIENCE));
     let mut ahead = edge(g) as u64 + 3;
-    let sought = seek(&mut *player, card, ahead);
+    let sought = seek(&mut *player, card, ahead, PATIENCE);
     if sought.is_err() {
         // One that does not seek is put before the newest part.
         drop(player);
@@ -153,29 +198,32 @@ fn growing(report: &mut Report, g: &Growing, opens: &dyn Opens, card: &Card) -> 
         player = open(opens, &g.wav_url(&format!("pos={ahead}")), card)?;
     }
     report.tried(Deed::Ahead, sought);
-    report.tried(Deed::Edge, hears(card, ahead + 2..ahead + 6));
-    report.tried(Deed::Ends, ends(&mut *player, g, card));
+    report.tried(Deed::Edge, hears(&mut *player, card, ahead + 2..ahead + 6, PATIENCE));
+    report.tried(Deed::Ends(Kind::Wav), ends(&mut *player, g, card));
+    if let Some(copy) = copy {
+        report.tried(Deed::Exact, copy.is_exact(g));
+    }
     Ok(())
 }
 
 /// The recording ends; the player plays its last second and ends too.
-fn ends(player: &mut dyn Player, g: &Growing, card: &Card) -> Result<()> {
+pub(crate) fn ends(player: &mut dyn Player, g: &Growing, card: &Card) -> Result<()> {
     // Most of a second, so that it can be told which it is.
     wait::until("the right moment", PATIENCE, || (0.6..0.9).contains(&(edge(g) % 1.0)).then_some(()))?;
     let end = g.pusher.end(SOON)?;
     let last = end.get() / u64::from(stereo().rate());
     card.hears(last, PATIENCE)?;
-    has_ended(player)
+    has_ended(player, PATIENCE)
 }
 
 fn finished(g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
     let end = edge(g) as u64;
     let mut player = open(opens, &g.wav_url(opens.finished()), card)?;
-    hears(card, 0..2)?;
-    seek(&mut *player, card, 40)?;
-    seek(&mut *player, card, end - 3)?;
-    hears(card, end - 1..end)?;
-    has_ended(&mut *player)
+    hears(&mut *player, card, 0..2, PATIENCE)?;
+    seek(&mut *player, card, 40, PATIENCE)?;
+    seek(&mut *player, card, end - 3, PATIENCE)?;
+    hears(&mut *player, card, end - 1..end, PATIENCE)?;
+    has_ended(&mut *player, PATIENCE)
 }
 
 /// More than 4 GiB of silence, and then the tone.
@@ -205,20 +253,87 @@ fn long(opens: &dyn Opens, card: &Card) -> Result<()> {
     let url = livetape.url(&format!("/recordings/{}/audio.{}", made.id, opens.long()));
     let mut player = open(opens, &url, card)?;
     std::thread::sleep(Duration::from_secs(2));
-    seek(&mut *player, card, LONG + 5)
+    seek(&mut *player, card, LONG + 5, PATIENCE)
 }
 
-fn has_ended(player: &mut dyn Player) -> Result<()> {
-    wait::until("its end", PATIENCE, || player.ended().map(|ended| ended.then_some(())).transpose())?
+pub(crate) fn has_ended(player: &mut dyn Player, limit: Duration) -> Result<()> {
+    wait::until("its end", limit, || player.ended().map(|ended| ended.then_some(())).transpose())?
 }
 
-fn hears(card: &Card, seconds: Range<u64>) -> Result<()> {
+fn sounds(card: &Card, seconds: Range<u64>) -> Result<()> {
     seconds.into_iter().try_for_each(|second| card.hears(second, PATIENCE))
 }
 
+/// Hears these seconds, each in time, from a player that does not end before.
+pub(crate) fn hears(player: &mut dyn Player, card: &Card, seconds: Range<u64>, limit: Duration) -> Result<()> {
+    for second in seconds {
+        let deadline = Instant::now() + limit;
+        while let Err(error) = card.hears(second, LOOK) {
+            // One that has ended may still be heard for a moment, and one that is asked for its end may have been at it.
+            match player.ended() {
+                Ok(false) if Instant::now() < deadline => {}
+                Ok(false) => return Err(error),
+                Ok(true) => return card.hears(second, LINGERS).context("it ended"),
+                Err(why) => return card.hears(second, LINGERS).context(why).context("it ended"),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Seeks and hears two seconds from there.
-fn seek(player: &mut dyn Player, card: &Card, second: u64) -> Result<()> {
+pub(crate) fn seek(player: &mut dyn Player, card: &Card, second: u64, limit: Duration) -> Result<()> {
     let what = || format!("after a seek to {second}");
     player.seek(second as f64 + 0.05).with_context(what)?;
-    hears(card, second..second + 2).with_context(what)
+    hears(player, card, second..second + 2, limit).with_context(what)
+}
+
+/// The same, and the player knows where it is.
+fn seeks_there(player: &mut dyn Player, card: &Card, second: u64) -> Result<()> {
+    seek(player, card, second, PATIENCE)?;
+    let there = second as f64..second as f64 + AWAY;
+    match player.position()? {
+        Some(at) if !there.contains(&at) => bail!("plays second {second} and says that it is at {at}"),
+        _ => Ok(()),
+    }
+}
+
+/// A command that takes all of a recording while it grows, and has to have all of it then.
+struct Copy {
+    process: Killed,
+    file: PathBuf,
+    before: u64,
+    _folder: TempDir,
+}
+
+/// A child that is not left behind.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Copy {
+    fn start(g: &Growing, opens: &dyn Opens) -> Result<Option<Self>> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("copy");
+        let Some((mut command, before)) = opens.copy(&g.wav_url(""), &file) else { return Ok(None) };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Killed(spawn::spawn(command)?);
+        Ok(Some(Self { process, file, before, _folder: folder }))
+    }
+
+    fn is_exact(mut self, g: &Growing) -> Result<()> {
+        let status = spawn::wait(&mut self.process.0, PATIENCE)?;
+        ensure!(status.success(), "it ended with {status}");
+        let bytes = std::fs::read(&self.file)?;
+        let audio = bytes.get(self.before as usize..).context("a header")?;
+        let len = usize::try_from(g.at_most() - WAV_HEADER)?;
+        ensure!(audio.len() == len, "{} bytes of audio came, {len} were recorded", audio.len());
+        let wrong = audio.iter().zip(g.expected(WAV_HEADER, len)).position(|(is, should)| *is != should);
+        wrong.map_or(Ok(()), |at| bail!("byte {at} of the audio is another one"))
+    }
 }

@@ -4,12 +4,15 @@
 //! Every figure is a ratio to a peer or to a bare loop of the same run, taken in turns: machines differ, and so does one
 //! machine from minute to minute.
 
+pub mod checks;
 pub mod floors;
+pub mod icecast_source;
 pub mod listeners;
 pub mod peers;
 pub mod ranges;
 pub mod sources;
 pub mod spread;
+pub mod table;
 pub mod usage;
 
 use anyhow::Result;

@@ -22,7 +22,7 @@ mod opus;
 mod pick;
 mod track;
 
-pub use block::encode;
+pub use block::{encode, unbroken};
 pub use cpu::class as cpu_class;
 pub use flac::Flac;
 pub use grid::Grid;

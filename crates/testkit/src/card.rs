@@ -54,8 +54,9 @@ struct Log {
     pieces: Vec<Option<u64>>,
     /// Bytes taken.
     bytes: u64,
-    /// The loudest sample, from 0 to 1.
+    /// The loudest sample, from 0 to 1: of all, and since the card was quiet.
     peak: f32,
+    lately: f32,
 }
 
 impl Card {
@@ -120,7 +121,10 @@ impl Card {
             }
             (since.1.elapsed() > PAUSE).then_some(())
         })?;
-        *self.known() = self.shared.log(|log| log.pieces.len());
+        *self.known() = self.shared.log(|log| {
+            log.lately = 0.0;
+            log.pieces.len()
+        });
         Ok(())
     }
 
@@ -178,6 +182,11 @@ impl Card {
     pub fn peak(&self) -> f32 {
         self.shared.log(|log| log.peak)
     }
+
+    /// The loudest sample since [`Card::quiet`], from 0 to 1.
+    pub fn peak_lately(&self) -> f32 {
+        self.shared.log(|log| log.lately)
+    }
 }
 
 impl Drop for Card {
@@ -233,6 +242,7 @@ impl Shared {
         self.log(|log| {
             log.pieces.push(second);
             log.peak = log.peak.max(peak);
+            log.lately = log.lately.max(peak);
         });
     }
 }
@@ -264,6 +274,8 @@ mod tests {
         File::options().write(true).open(card.path()).unwrap().write_all(&second(11)).unwrap();
         assert_eq!(card.hears_something(Duration::from_secs(5)).unwrap(), 11);
         assert!((0.2..0.3).contains(&card.peak()), "{}", card.peak());
+        card.quiet(Duration::from_secs(5)).unwrap();
+        assert!(card.peak_lately() < 0.01 && card.peak() > 0.2, "what was before it is quiet is forgotten");
     }
 
     #[test]

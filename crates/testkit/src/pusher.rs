@@ -59,6 +59,8 @@ struct Shared {
     progress: Mutex<Progress>,
     /// Where the audio ends, once that is decided.
     stop: Mutex<Option<Frame>>,
+    /// The title that is still to be sent.
+    title: Mutex<Option<String>>,
     start: Instant,
     start_time: WallTime,
     push: Push,
@@ -75,8 +77,8 @@ impl Pusher {
     /// Starts to capture.
     pub fn start(push: Push) -> Self {
         let start_time = now().earlier(push.backlog);
-        let (progress, stop) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { progress, stop, start: Instant::now(), start_time, push });
+        let (progress, stop, title) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { progress, stop, title, start: Instant::now(), start_time, push });
         let task = crate::runtime().spawn(run(Arc::clone(&shared)));
         Self { shared, task }
     }
@@ -123,6 +125,11 @@ impl Pusher {
         }
     }
 
+    /// From about now on, this is what is being played.
+    pub fn title(&self, title: &str) {
+        *self.shared.title.lock().unwrap_or_else(PoisonError::into_inner) = Some(title.to_owned());
+    }
+
     /// Ends the source now and waits until the recorder has sealed the recording. Gives its end.
     ///
     /// # Errors
@@ -152,6 +159,9 @@ impl Shared {
     }
     fn stop(&self) -> Option<Frame> {
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn title(&self) -> Option<String> {
+        self.title.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
     fn captured(&self) -> Frame {
         let live = Frame::ZERO + self.push.spec.frames(self.push.backlog + self.start.elapsed());
@@ -248,6 +258,11 @@ async fn converse(shared: &Arc<Shared>, call: Call, mut next: Frame) -> Result<(
                         Ok(()) => next = next + count,
                         Err(_) => break,
                     }
+                }
+                if let Some(title) = shared.title() {
+                    let title = v1::Title { epoch, at_frame: next.get(), title };
+                    // Said while there is no room, it is lost: no test says that many.
+                    _ = requests.try_send(v1::IngestRequest { message: Some(Message::Title(title)) });
                 }
                 if shared.stop() == Some(next) && !end_said {
                     let end = v1::End { epoch, at_frame: next.get() };

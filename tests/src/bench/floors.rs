@@ -1,6 +1,7 @@
 //! Bare loops: the least that has to be done for the same bytes, on the same machine in the same minute. Each runs as a
 //! process of its own, so that the operating system counts it apart; a benchmark starts itself for that.
 
+pub mod encode;
 pub mod ingest;
 mod listen;
 mod range;
@@ -78,6 +79,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["listen", tick_ms, byte_rate] => listen::run(Duration::from_millis(tick_ms.parse()?), byte_rate.parse()?),
+        ["encode", name, file] => encode::run(name, file.as_ref()),
         ["range", how, file] => range::run(how, file.as_ref()),
         ["socket", folder] => ingest::socket(folder.as_ref()),
         ["tonic", folder] => ingest::tonic(folder.as_ref()),

@@ -1,10 +1,10 @@
-//! Many listeners of one live stream of counting words. Each checks every byte, and knows of every byte when it was
-//! captured: the word says which it is.
+//! Many listeners of one live stream. Each checks every byte, and knows of every byte when it was captured ([`checks`]).
+//!
+//! [`checks`]: crate::bench::checks
 
-use crate::bench::bytes;
+use crate::bench::checks::{Check, Checks};
 use crate::bench::spread::Delays;
-use anyhow::{Context, Result, bail, ensure};
-use livetape_testkit::counting::{number, verify_at};
+use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 /// One delay is noted for so many seconds of audio.
 const SAMPLE: f64 = 0.01;
 
-/// A live stream of counting words.
-#[derive(Clone, Debug)]
+/// A live stream.
+#[derive(Clone)]
 pub struct Live {
     /// Its server.
     pub to: SocketAddr,
@@ -27,6 +27,15 @@ pub struct Live {
     pub byte_rate: u64,
     /// When its first byte was captured.
     pub zero: Instant,
+    /// What its bytes should be.
+    pub checks: Checks,
+}
+
+impl Live {
+    /// Bytes that were captured so far.
+    fn captured(&self) -> u64 {
+        (self.zero.elapsed().as_secs_f64() * self.byte_rate as f64) as u64
+    }
 }
 
 /// All who listen.
@@ -54,6 +63,7 @@ impl Crowd {
         for _ in 0..count {
             let stream = ask(live).await?;
             let ear = Ear {
+                check: (live.checks)(),
                 live: live.clone(),
                 measured: crowd.measured.clone(),
                 stop: crowd.stop.clone(),
@@ -98,13 +108,14 @@ async fn ask(live: &Live) -> Result<TcpStream> {
 
 struct Ear {
     live: Live,
+    check: Box<dyn Check>,
     measured: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     heard: Arc<AtomicUsize>,
 }
 
 impl Ear {
-    async fn listen(self, mut stream: TcpStream) -> Result<Delays> {
+    async fn listen(mut self, mut stream: TcpStream) -> Result<Delays> {
         let (mut buffer, mut reply) = (vec![0; 32 * 1024], Reply::default());
         let (mut next, mut delays) = (None, Delays::default());
         let step = ((self.live.byte_rate as f64 * SAMPLE) as u64).max(4);
@@ -114,12 +125,13 @@ impl Ear {
             ensure!(n > 0, "the server hung up");
             let now = Instant::now();
             let measured = self.measured.load(Ordering::Relaxed);
-            reply.take(&buffer[..n], |piece| {
+            let (live, check) = (&self.live, &mut self.check);
+            reply.take(&buffer[..n], |head, piece| {
                 let at = match next {
                     Some(at) => at,
-                    None => begin(piece)?,
+                    None => check.begin(head, piece, live.captured())?,
                 };
-                verify_at(piece, at).context("live audio")?;
+                check.verify(piece, at).context("live audio")?;
                 let end = at + piece.len() as u64;
                 next = Some(end);
                 if measured {
@@ -137,18 +149,6 @@ impl Ear {
     }
 }
 
-/// Which byte of the stream the first of these is. A server may begin in the middle of a word.
-fn begin(piece: &[u8]) -> Result<u64> {
-    for within in 0..4 {
-        let Some(word) = piece.get(within..).and_then(number) else { break };
-        let at = (u64::from(word) * 4).wrapping_sub(within as u64);
-        if piece.len() >= within + 8 && verify_at(piece, at).is_ok() {
-            return Ok(at);
-        }
-    }
-    bail!("these are no counting words: {:?}", &piece[..piece.len().min(16)])
-}
-
 /// A reply as it comes: its head, then a body in chunks or up to the end.
 #[derive(Default)]
 struct Reply {
@@ -162,7 +162,7 @@ enum Body {
 }
 
 impl Reply {
-    fn take(&mut self, mut bytes: &[u8], mut audio: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn take(&mut self, mut bytes: &[u8], mut audio: impl FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
         if self.body.is_none() {
             let before = self.head.len();
             self.head.extend_from_slice(bytes);
@@ -172,11 +172,16 @@ impl Reply {
             ensure!(head.split_whitespace().nth(1) == Some("200"), "{head}");
             let chunked = head.contains("\r\ntransfer-encoding: chunked");
             self.body = Some(if chunked { Body::Chunked { left: 0, line: Vec::new() } } else { Body::Plain });
+            self.head = head.into_bytes();
         }
+        let head = std::str::from_utf8(&self.head)?;
         match self.body.as_mut().context("a body")? {
             Body::Plain => {
-                // A first piece of less than two words does not say where it is.
-                if bytes.is_empty() { Ok(()) } else { audio(bytes) }
+                if bytes.is_empty() {
+                    Ok(())
+                } else {
+                    audio(head, bytes)
+                }
             }
             Body::Chunked { left, line } => {
                 while !bytes.is_empty() {
@@ -195,57 +200,12 @@ impl Reply {
                         continue;
                     }
                     let (now, later) = bytes.split_at(bytes.len().min(*left));
-                    audio(now)?;
+                    audio(head, now)?;
                     *left -= now.len();
                     bytes = later;
                 }
                 Ok(())
             }
         }
-    }
-}
-
-/// A source of counting words for Icecast, in real time.
-#[derive(Debug)]
-pub struct IcecastSource {
-    /// When its first byte was captured.
-    pub zero: Instant,
-    task: JoinHandle<Result<()>>,
-}
-
-impl IcecastSource {
-    /// Starts it, as `/live`.
-    ///
-    /// # Errors
-    /// When Icecast does not want it.
-    pub async fn start(to: SocketAddr, byte_rate: u64) -> Result<Self> {
-        let mut stream = TcpStream::connect(to).await?;
-        let login = "c291cmNlOmJlbmNo"; // source:bench
-        let head = format!(
-            "PUT /live HTTP/1.1\r\nHost: {to}\r\nAuthorization: Basic {login}\r\nContent-Type: audio/x-pcm\r\n\
-             Expect: 100-continue\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await?;
-        let mut answer = [0; 512];
-        let n = stream.read(&mut answer).await?;
-        let answer = String::from_utf8_lossy(&answer[..n]);
-        ensure!(answer.contains(" 100 ") || answer.contains(" 200 "), "Icecast says {answer}");
-        let zero = Instant::now();
-        let task = tokio::spawn(async move {
-            let (mut tick, mut sent) = (tokio::time::interval(Duration::from_millis(20)), 0);
-            loop {
-                tick.tick().await;
-                let edge = (zero.elapsed().as_secs_f64() * byte_rate as f64) as u64 & !3;
-                stream.write_all(&bytes(sent, edge)).await?;
-                sent = edge;
-            }
-        });
-        Ok(Self { zero, task })
-    }
-}
-
-impl Drop for IcecastSource {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

@@ -62,6 +62,15 @@ pub fn encode(encoding: Encoding, block: u64, pcm: &[u8]) -> Result<Vec<u8>, Enc
     packets(encoding, encoding.grid().of_block(block), Encoding::PRE_ROLL, pcm)
 }
 
+/// The packets of all blocks of PCM by one encoder that goes on: what blocks of their own are measured against.
+///
+/// # Errors
+/// As [`encode`].
+pub fn unbroken(encoding: Encoding, pcm: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    let frames = pcm.len() as u64 / u64::from(encoding.spec().frame_bytes());
+    packets(encoding, 0..encoding.blocks(frames) * encoding.grid().packets(), 0, pcm)
+}
+
 fn packets(encoding: Encoding, packets: Range<u64>, pre_roll: u32, pcm: &[u8]) -> Result<Vec<u8>, EncodeError> {
     let samples = Input::new(encoding).samples(encoding.fed(packets.clone(), pre_roll), pcm)?;
     let mut made = Vec::new();
