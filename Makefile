@@ -15,7 +15,7 @@ RESTLESS ?= 90
 CASES ?= 150
 # Silent connections that it opens.
 IDLE ?= 10000
-# One of the players of `make clients`: make clients CLIENT=VLC
+# One of the players of `make clients`, and one part (wav, compressed, titles, lengths): make clients CLIENT='VLC lengths'
 CLIENT ?=
 # How long `make fuzz` runs each target.
 SECONDS ?= 60

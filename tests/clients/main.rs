@@ -131,12 +131,12 @@ fn said(mut program: std::process::Command, flag: &str, before: &str) -> Result<
     Ok(after.chars().skip_while(|c| !number(c)).take_while(number).collect())
 }
 
-/// Lets a player do everything.
-fn tried(client: &Client) -> Result<Report> {
+/// Lets a player do everything, or one part of it.
+fn tried(client: &Client, part: &str) -> Result<Report> {
     let card = Card::new()?;
     let mut report = Report::new(client.name, (client.version)()?, client.excuses);
     let opens = (client.make)(&card)?;
-    let done = scenario::all(&mut report, &*opens, &card);
+    let done = scenario::all(&mut report, &*opens, &card, part);
     if done.is_err() || !report.wrong().is_empty() {
         eprintln!("{} said: {}", client.name, std::fs::read_to_string(card.folder().join("log")).unwrap_or_default());
     }
@@ -145,11 +145,12 @@ fn tried(client: &Client) -> Result<Report> {
 }
 
 fn main() -> ExitCode {
-    // A word chooses players by their name; Cargo adds flags of its own.
-    let chosen = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    // A word chooses players by their name, a second one what they do; Cargo adds flags of its own.
+    let mut words = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let (chosen, part) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let clients: Vec<&Client> = CLIENTS.iter().filter(|c| c.name.contains(&chosen)).collect();
-    match report::check().and_then(|()| run(&clients)) {
-        Ok(reports) => verdict(&reports, clients.len() == CLIENTS.len()),
+    match report::check().and_then(|()| run(&clients, &part)) {
+        Ok(reports) => verdict(&reports, clients.len() == CLIENTS.len() && part.is_empty()),
         Err(error) => {
             eprintln!("clients: {error:#}");
             ExitCode::FAILURE
@@ -158,14 +159,14 @@ fn main() -> ExitCode {
 }
 
 /// All of them, some at once, in the order of the list.
-fn run(clients: &[&Client]) -> Result<Vec<Report>> {
+fn run(clients: &[&Client], part: &str) -> Result<Vec<Report>> {
     binary()?;
     let (next, reports) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((n, client)) = clients.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = tried(client).with_context(|| client.name);
+                    let report = tried(client, part).with_context(|| client.name);
                     reports.lock().expect("nobody panics with it").push((n, report));
                 }
             });

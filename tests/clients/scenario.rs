@@ -100,8 +100,29 @@ pub(crate) trait Opens {
     }
 }
 
-/// Does all of it.
-pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result<()> {
+/// Does all of it, or the part of this name.
+pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card, part: &str) -> Result<()> {
+    let is_wanted = |name: &str| part.is_empty() || part == name;
+    if is_wanted("wav") {
+        wav(report, opens, card)?;
+    }
+    if is_wanted("compressed") && opens.decodes() {
+        compressed::all(report, opens, card)?;
+    }
+    if is_wanted("titles") {
+        titles::all(report, opens, card)?;
+    }
+    let (peak, loudest) = (card.peak(), opens.loudest());
+    let loud = || (peak <= loudest).then_some(()).with_context(|| format!("played {peak}, recorded was {loudest}"));
+    report.tried(Deed::NoNoise, loud());
+    // Among this may be noise.
+    if is_wanted("lengths") {
+        lengths::all(report, opens, card)?;
+    }
+    Ok(())
+}
+
+fn wav(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result<()> {
     let g = Growing::start(tone, BACKLOG)?;
     report.tried(Deed::Live(Kind::Wav), joins(&g, opens, card, "live.wav", 0..8));
     report.tried(Deed::Behind, joins(&g, opens, card, "live.wav?offset=20", 18..28));
@@ -113,15 +134,7 @@ pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result
     growing(report, &g, opens, card)?;
     report.tried(Deed::Finished(Kind::Wav), finished(&g, opens, card));
     report.tried(Deed::Long, long(opens, card));
-    if opens.decodes() {
-        compressed::all(report, opens, card)?;
-    }
-    titles::all(report, opens, card)?;
-    let (peak, loudest) = (card.peak(), opens.loudest());
-    let loud = || (peak <= loudest).then_some(()).with_context(|| format!("played {peak}, recorded was {loudest}"));
-    report.tried(Deed::NoNoise, loud());
-    // Among this may be noise.
-    lengths::all(report, opens, card)
+    Ok(())
 }
 
 /// Seconds recorded so far.

@@ -14,6 +14,9 @@ pub const SECOND: u64 = 192_000;
 /// Patience with what should take a moment.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// Patience with a backlog, which is made and stored as fast as it goes, on a busy machine.
+const BACKLOG: Duration = Duration::from_secs(120);
+
 /// A growing recording and all that makes it grow.
 #[derive(Debug)]
 pub struct Growing {
@@ -46,7 +49,7 @@ impl Growing {
         let push = Push { to: livetape.grpc(), stream: "live".into(), spec: stereo(), content, backlog };
         let pusher = Pusher::start(push);
         let id = pusher.recording(SOON)?;
-        pusher.acknowledged(Frame::ZERO + stereo().frames(backlog), Duration::from_secs(30))?;
+        pusher.acknowledged(Frame::ZERO + stereo().frames(backlog), BACKLOG)?;
         Ok(Self { livetape, pusher, id, content, data })
     }
 
