@@ -24,11 +24,13 @@ const PLAY: &str = "
 /// An element in a browser.
 pub(crate) struct Element {
     browser: Browser,
+    shows_duration: bool,
 }
 
 impl Element {
-    pub(crate) const fn of(browser: Browser) -> Self {
-        Self { browser }
+    /// `shows_duration`: where another shows that there is no end yet.
+    pub(crate) const fn of(browser: Browser, shows_duration: bool) -> Self {
+        Self { browser, shows_duration }
     }
 }
 
@@ -65,7 +67,7 @@ impl Opens for Element {
     }
 
     fn shows_duration(&self) -> bool {
-        true
+        self.shows_duration
     }
 }
 

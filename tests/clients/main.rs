@@ -43,6 +43,13 @@ struct Client {
     excuses: Excuses,
 }
 
+/// What ffmpeg does with Ogg for which it is told no length.
+const FFMPEG: Excuses = &[Excuse {
+    deed: Deed::Seeks(Kind::Opus),
+    how: "after a seek to 20: second 20",
+    why: "It begins about a second after the place that it is told (`-ss`): use `?pos=`, or `?len=now`.",
+}];
+
 /// What GStreamer says of all that grows.
 const fn no_length(deed: Deed) -> Excuse {
     let why = "It seeks only in what has a length: open a part by `?pos=`, or what there is now by `?len=now`.";
@@ -53,16 +60,16 @@ const CLIENTS: [Client; 8] = [
     Client {
         name: "Chromium",
         version: || said(spawn::command("chromium"), "--version", "Chromium "),
-        make: |card| Ok(Box::new(Element::of(Browser::chromium(card)?))),
+        make: |card| Ok(Box::new(Element::of(Browser::chromium(card)?, false))),
         excuses: &[],
     },
     Client {
         name: "Firefox",
         version: || said(spawn::command("firefox-esr"), "--version", "Firefox "),
-        make: |card| Ok(Box::new(Element::of(Browser::firefox(card)?))),
+        make: |card| Ok(Box::new(Element::of(Browser::firefox(card)?, true))),
         excuses: &[Excuse {
             deed: Deed::Long,
-            how: "second 23005",
+            how: "after a seek to 23005",
             why: "It takes no RF64, and a WAV to it ends where 32 bits do: open a part of it by `?pos=`.",
         }],
     },
@@ -100,13 +107,13 @@ const CLIENTS: [Client; 8] = [
         name: "ffmpeg",
         version: || said(spawn::command("ffmpeg"), "-version", "ffmpeg version "),
         make: |_| Ok(Box::new(Ffmpeg("ffmpeg".into()))),
-        excuses: &[],
+        excuses: FFMPEG,
     },
     Client {
         name: "ffmpeg",
         version: || said(spawn::command(recent_ffmpeg()?), "-version", "ffmpeg version "),
         make: |_| Ok(Box::new(Ffmpeg(recent_ffmpeg()?))),
-        excuses: &[],
+        excuses: FFMPEG,
     },
     Client {
         name: "curl",
