@@ -13,7 +13,7 @@ use std::time::Duration;
 /// What stands above the table.
 pub(crate) const ABOUT: &str = "\
 What each made of a growing `audio.wav` with each of the lengths that [http.md](http.md#which-length) names. *plays*: heard the first seconds; *seeks*: \
-heard second 15 after it was told to go there; *follows*: heard what was recorded after it had begun; *ends*: came to an end when the recording did, or \
+heard second 15, and then second 4, after it was told to go there; *follows*: heard what was recorded after it had begun; *ends*: came to an end when the recording did, or \
 for `now` where it was told that it is. *noise*: something louder than what was recorded.\n";
 
 /// Much of it is that nothing comes.
@@ -77,7 +77,8 @@ fn made_of(form: Form, g: &Growing, opens: &dyn Opens, card: &Card) -> Result<St
         return Ok(what.into());
     }
     let mut does = vec!["plays"];
-    if seek(player, card, 15, PATIENCE).is_ok() {
+    // Who only plays on comes to the first of these, too, but not to the second.
+    if [15, 4].into_iter().all(|second| seek(player, card, second, PATIENCE).is_ok()) {
         does.push("seeks");
     }
     if form != Form::Now {

@@ -77,11 +77,18 @@ const CLIENTS: [Client; 8] = [
         name: "VLC",
         version: || said(spawn::unprivileged("vlc"), "--version", "VLC version "),
         make: |_| Ok(Box::new(Vlc)),
-        excuses: &[Excuse {
-            deed: Deed::Far,
-            how: "after a seek to 30",
-            why: "It takes the answer \"not there yet\" for the end of the file, and stops.",
-        }],
+        excuses: &[
+            Excuse {
+                deed: Deed::Far,
+                how: "after a seek to 30",
+                why: "It takes the answer \"not there yet\" for the end of the file, and stops.",
+            },
+            Excuse {
+                deed: Deed::Seeks(Kind::Opus),
+                how: "after a seek to 5: second 5",
+                why: "It does not go back in Ogg that grows: open a part by `?pos=`, or what there is now by `?len=now`.",
+            },
+        ],
     },
     Client {
         name: "mpv",

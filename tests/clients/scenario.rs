@@ -33,7 +33,7 @@ const BACKLOG: Duration = Duration::from_secs(60);
 const LONG: u64 = 23_000;
 /// Nothing that is recorded is louder, and rounding; and what encoders make of a tone that changes within a moment.
 pub(crate) const LOUDEST: f32 = 0.26;
-const LOUDEST_ENCODED: f32 = 0.35;
+const LOUDEST_ENCODED: f32 = 0.5;
 
 /// A player that has opened something. It is gone when dropped.
 pub(crate) trait Player {
