@@ -34,7 +34,8 @@ help:
 	@echo '              docs/players.md (CLIENT= only one)'
 	@echo 'make check    formatting, lints, documentation, licences, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
-	@echo '              every byte; send $(CASES) random requests to each operation of HTTP (KILLS= FAULTS= CASES=)'
+	@echo '              every byte; send $(CASES) random requests to each operation of HTTP (KILLS= FAULTS= CASES=);'
+	@echo '              compare all encoders at all rates, bitrates and signals with those that run on'
 	@echo 'make fuzz     feed garbage to whatever reads what comes from outside, a minute for each target (SECONDS=)'
 	@echo 'make bench    measure on this machine what listeners, ranges and sources cost, against nginx, Icecast and'
 	@echo '              bare loops (20 minutes)'
@@ -62,6 +63,7 @@ check:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(LOCKED) -p livetape-tests --test clients -- -D warnings
+	$(CARGO) clippy $(LOCKED) -p livetape-codec --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
 	scripts/deny.py
 	scripts/proto.sh check
@@ -77,6 +79,7 @@ torture:
 	LIVETAPE_CASES=$(CASES) LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
 	    LIVETAPE_IDLE=$(IDLE) RUST_TEST_THREADS=$(TEST_THREADS) \
 	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless --test openapi --test attacks
+	LIVETAPE_BLOCKS=all $(CARGO) test $(LOCKED) --profile quick -p livetape-codec --lib proof -- --nocapture
 
 fuzz:
 	@scripts/setup.sh test

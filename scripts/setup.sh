@@ -85,6 +85,8 @@ need_players() {
     need chromium-driver have chromedriver
     need curl have curl
     need icecast2 have icecast2
+    # Somebody who speaks.
+    need espeak-ng have espeak-ng
     need redis-server have redis-server
     need redis-tools have redis-cli
     need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'

@@ -93,13 +93,13 @@ fn continued(encoding: Encoding, pcm: &[u8], blocks: u64) -> Vec<u8> {
 }
 
 /// Packets of blocks, each made alone.
-fn alone(encoding: Encoding, pcm: &[u8], blocks: u64, pre_roll: u32) -> Vec<u8> {
+fn alone(encoding: Encoding, pcm: &[u8], blocks: Range<u64>, pre_roll: u32) -> Vec<u8> {
     let block = |block| {
         let of_block = encoding.grid().of_block(block);
         let needs = Input::new(encoding).needs(encoding.fed(of_block.clone(), pre_roll));
         packets(encoding, of_block, pre_roll, &frames(pcm, encoding.spec(), needs)).unwrap()
     };
-    (0..blocks).flat_map(block).collect()
+    blocks.flat_map(block).collect()
 }
 
 /// How far what is wrong lies below the sound, in dB: around the joints of blocks, and everywhere. Both signals are s16 at
@@ -133,7 +133,7 @@ fn clean(encoding: Encoding, pcm: &[u8], packets: &[u8]) -> [f64; 2] {
 fn worse(encoding: Encoding, kind: &str, blocks: u64, pre_roll: u32) -> [f64; 2] {
     let seconds = (blocks * encoding.grid().block_frames()).div_ceil(encoding.rate().into()) as u32 + 1;
     let pcm = signal(kind, encoding.rate(), encoding.pick().len() as u16, seconds);
-    let [joined, whole] = [alone(encoding, &pcm, blocks, pre_roll), continued(encoding, &pcm, blocks)];
+    let [joined, whole] = [alone(encoding, &pcm, 0..blocks, pre_roll), continued(encoding, &pcm, blocks)];
     assert_eq!(joined.len(), whole.len());
     let (joined, whole) = (clean(encoding, &pcm, &joined), clean(encoding, &pcm, &whole));
     [whole[0] - joined[0], whole[1] - joined[1]]
@@ -204,3 +204,6 @@ fn every_mp3_frame_lies_where_it_should() {
         }
     }
 }
+
+#[path = "proof_tests.rs"]
+mod proof;

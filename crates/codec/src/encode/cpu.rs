@@ -5,11 +5,13 @@
 pub fn class() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
-        let has_avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-        let has_avx512 = std::is_x86_feature_detected!("avx512f");
-        match (has_avx512, has_avx2, std::is_x86_feature_detected!("sse4.1")) {
-            (true, ..) => "x64-avx512",
-            (_, true, _) => "x64-avx2",
+        // The resampler asks for AVX and FMA, libopus for AVX2 besides, both otherwise for SSE 4.1.
+        let has_avx = std::is_x86_feature_detected!("avx") && std::is_x86_feature_detected!("fma");
+        let has_avx2 = has_avx && std::is_x86_feature_detected!("avx2");
+        match (has_avx2, has_avx, std::is_x86_feature_detected!("sse4.1")) {
+            _ if std::is_x86_feature_detected!("avx512f") => "x64-avx512",
+            (true, ..) => "x64-avx2",
+            (_, true, _) => "x64-avx",
             (_, _, true) => "x64-sse4",
             _ => "x64",
         }
