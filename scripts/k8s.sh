@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Looks at the Kubernetes manifests without a cluster: every overlay is rendered, and held against the schemas of Kubernetes,
-# strictly; then manifests that are wrong on purpose have to be refused, so that the check is known to see something.
+# strictly, and against each other (manifests.py); then manifests that are wrong on purpose have to be refused, so that the checks are
+# known to see something.
 #
 # Needs what scripts/setup.sh check installs. Exit code: 0 all is right.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VALIDATE=target/tools/kubernetes/bin/kubernetes-validate
+PYTHON=target/tools/kubernetes/bin/python
 # The oldest that is still looked after by its makers, and a newest that the schemas know.
 VERSIONS=(1.32 1.35)
 out=$(mktemp -d)
@@ -21,14 +23,8 @@ for overlay in deploy/k8s/overlays/*/; do
         valid "$version" "$out/$name.yaml" || { cat "$out/said" >&2; exit 1; }
     done
     printf 'k8s: %s: %d objects\n' "$name" "$(grep -c '^kind:' "$out/$name.yaml")"
-    # Restricted pods only, and no image without a version.
-    for word in 'hostPath:' 'privileged: true' 'hostNetwork:' ':latest'; do
-        ! grep -n "$word" "$out/$name.yaml" || { echo "k8s: $name: $word has no place here" >&2; exit 1; }
-    done
-    pods=$(grep -c 'automountServiceAccountToken: false' "$out/$name.yaml")
-    for word in 'runAsNonRoot: true' 'readOnlyRootFilesystem: true' 'allowPrivilegeEscalation: false' 'type: RuntimeDefault'; do
-        [ "$(grep -c "$word" "$out/$name.yaml")" -eq "$pods" ] || { echo "k8s: $name: not every pod has $word" >&2; exit 1; }
-    done
+    # What one object names exists in another, and every pod fits the restricted profile.
+    "$PYTHON" scripts/manifests.py "$out/$name.yaml" || { echo "k8s: $name: see above" >&2; exit 1; }
 done
 
 # wrong WHAT SED: the rendered overlay with one thing wrong must not pass.
@@ -41,4 +37,5 @@ wrong 'a word that does not exist' 's/readinessProbe:/readynessProbe:/'
 wrong 'a number that is a word' 's/maxReplicas: 10/maxReplicas: many/'
 wrong 'a list that is a word' 's/accessModes:$/accessModes: ReadWriteOnce/;/- ReadWriteOnce/d'
 wrong 'a field in the wrong place' 's/^  serviceName: recorder/  serviceNames: recorder/'
+PYTHONDONTWRITEBYTECODE=1 "$PYTHON" scripts/manifests_wrong.py "$out/production.yaml"
 echo "k8s: valid for ${VERSIONS[*]}; what is wrong on purpose is refused"
