@@ -71,7 +71,7 @@ check:
 	scripts/units.sh
 	scripts/compose.sh
 	@if command -v shellcheck >/dev/null; then \
-	    echo shellcheck scripts/*.sh tests/compose/*.sh .ci/run; shellcheck scripts/*.sh tests/compose/*.sh .ci/run; \
+	    echo shellcheck scripts/*.sh tests/compose/*.sh deploy/k8s/*.sh .ci/run; shellcheck scripts/*.sh tests/compose/*.sh deploy/k8s/*.sh .ci/run; \
 	else echo 'check: no shellcheck here, scripts were not looked at'; fi
 
 torture:

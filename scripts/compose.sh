@@ -33,7 +33,13 @@ wrong 'a volume that nobody declares' 's/- data:\/data$/- date:\/data/'
 wrong 'a service that does not exist' 's/recorder: {condition: service_healthy}/recordr: {condition: service_healthy}/'
 wrong 'a list that is a word' 's/^  cap_drop: \[ALL\]/  cap_drop: ALL/'
 
-used() { grep -ohE '\$\{LIVETAPE_[A-Z_]+' docker-compose.yml deploy/compose/*.yml | cut -c 3- | sort -u; }
-explained() { grep -oE '^LIVETAPE_[A-Z_]+' .env.example | sort -u; }
+# With a default, or passed on as they are.
+used() {
+    {
+        grep -ohE '\$\{LIVETAPE_[A-Z_]+' docker-compose.yml deploy/compose/*.yml | cut -c 3-
+        grep -ohE '^ +LIVETAPE_[A-Z_]+:$' docker-compose.yml deploy/compose/*.yml | tr -d ' :'
+    } | sort -u
+}
+explained() { grep -oE '^(# )?LIVETAPE_[A-Z_]+=' .env.example | tr -d '# =' | sort -u; }
 diff <(used) <(explained) || { echo 'compose: .env.example and the compose files know different settings (< used, > explained)' >&2; exit 1; }
 echo "compose: valid, alone and with each of $(find deploy/compose -name '*.yml' -printf '%f ' | sort); what is wrong on purpose is refused"
