@@ -20,6 +20,8 @@ for override in deploy/compose/*.yml; do
     config -f docker-compose.yml -f "$override" || { cat "$out/said" >&2; exit 1; }
     overrides+=(-f "$override")
 done
+config -f docker-compose.yml -f deploy/compose/monitoring.yml
+target/tools/kubernetes/bin/python scripts/monitoring.py "$out/config.yml"
 config -f docker-compose.yml "${overrides[@]}" || { cat "$out/said" >&2; exit 1; }
 
 # wrong WHAT SED: the file with one thing wrong must not pass.
