@@ -76,6 +76,9 @@ need_engine() {
     have docker-compose || docker compose version >/dev/null 2>&1 || need docker-compose have docker-compose
     need debootstrap have debootstrap
     need iptables have iptables
+    # What listens on the published port.
+    need chromium have chromium
+    need chromium-driver have chromedriver
 }
 
 need_players() {
@@ -84,6 +87,7 @@ need_players() {
     need chromium have chromium
     need chromium-driver have chromedriver
     need curl have curl
+    need openssl have openssl
     need icecast2 have icecast2
     # Somebody who speaks.
     need espeak-ng have espeak-ng

@@ -21,7 +21,8 @@ quietly openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -node
 for name in recorder sources; do
     mkdir $name
     quietly openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$name" -keyout $name/tls.key -out $name/request
-    printf 'subjectAltName=DNS:%s,DNS:%s.livetape,DNS:%s.livetape.svc,DNS:%s.livetape.svc.cluster.local\nextendedKeyUsage=serverAuth\n' \
+    # localhost: through kubectl port-forward.
+    printf 'subjectAltName=DNS:%s,DNS:%s.livetape,DNS:%s.livetape.svc,DNS:%s.livetape.svc.cluster.local,DNS:localhost\nextendedKeyUsage=serverAuth\n' \
         $name $name $name $name >$name/extensions
     quietly openssl x509 -req -in $name/request -CA ca.crt -CAkey ca.key -CAcreateserial -days 825 -extfile $name/extensions -out $name/tls.crt
     cp ca.crt $name/ca.crt

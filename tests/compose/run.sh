@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the image, runs the compose file and breaks it: what `make compose` does. Where no Docker engine answers, one of its
+# Builds the image, runs the compose file and breaks it, and so with the units of systemd: what `make compose` does. Where no Docker engine answers, one of its
 # own is started, with all its data below target/, and stopped at the end.
 #
-# Needs root unless an engine runs. Exit code: that of the test.
+# Needs root unless an engine runs, and what `scripts/setup.sh test` installs of Chromium. Exit code: that of the test that failed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -42,4 +42,10 @@ bases() {
 
 engine
 bases
-cargo test --locked -p livetape-tests --test compose -- --ignored --nocapture
+if [ "${LIVETAPE_BUILD-release}" = release ]; then say 'building the image takes a while (LIVETAPE_BUILD=quick: a third of it)'; fi
+cargo test --locked -p livetape-tests --test compose -- --ignored --nocapture --test-threads 1
+# The program from the image, under systemd.
+container=$(docker create livetape:local)
+docker cp "$container:/usr/local/bin/livetape" target/compose-livetape
+docker rm "$container" >/dev/null
+tests/compose/systemd.sh target/compose-livetape

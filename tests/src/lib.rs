@@ -4,6 +4,7 @@ pub mod bench;
 pub mod clients;
 pub mod growing;
 pub mod player;
+pub mod prometheus;
 pub mod pushes;
 pub mod sparse;
 pub mod tools;

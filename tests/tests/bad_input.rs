@@ -32,7 +32,19 @@ fn a_bad_variable_is_named_with_an_example() -> Result<()> {
         ("LIVETAPE_SYNC_INTERVAL", "5", "100ms"),
         ("LIVETAPE_RESUME_WINDOW", "-1s", "5m"),
         ("LIVETAPE_KEEP_SIZE", "lots", "500GB"),
-        ("LIVETAPE_KEEP_FOR", "1s", "LIVETAPE_KEEP_FOR"),
+        ("LIVETAPE_KEEP_FOR", "1s", "such as 86400s"),
+        ("LIVETAPE_KEEP_FREE", "some", "LIVETAPE_KEEP_FREE=20GB would be right"),
+        ("LIVETAPE_ALLOW_STREAMS", "Bad Name", "LIVETAPE_ALLOW_STREAMS=studio-*,live would be right"),
+        ("LIVETAPE_TRUSTED_PROXIES", "proxy", "LIVETAPE_TRUSTED_PROXIES=10.0.0.0/8 would be right"),
+        ("LIVETAPE_PROXY_HEADER", "via", "x-forwarded"),
+        ("LIVETAPE_UNLIMITED", "everybody", "127.0.0.0/8"),
+        ("LIVETAPE_LIMIT_STREAMS", "0", "such as 4096"),
+        ("LIVETAPE_LIMIT_STREAMS", "many", "LIVETAPE_LIMIT_STREAMS=4096 would be right"),
+        ("LIVETAPE_LIMIT_CALL_RATE_PER_ADDRESS", "99999999", "such as 2000"),
+        ("LIVETAPE_TLS_CERT", "/nowhere/cert.pem", "LIVETAPE_TLS_KEY"),
+        ("LIVETAPE_TLS_CLIENT_CA", "/nowhere/ca.pem", "LIVETAPE_TLS_CERT"),
+        ("LIVETAPE_CONFIG", "/nowhere/livetape.toml", "cannot read /nowhere/livetape.toml"),
+        ("LIVETAPE_ACCESS", "/nowhere/access.toml", "cannot read /nowhere/access.toml"),
         ("LIVETAPE_REDIS_URL", "redis.example", "redis://"),
         ("LIVETAPE_ANONYMOUS", "everybody", "publish"),
         ("LIVETAPE_LOG_FORMAT", "xml", "json"),
@@ -51,8 +63,21 @@ fn a_bad_variable_is_named_with_an_example() -> Result<()> {
         }
         refused(&start, &[variable, example]).with_context(|| format!("{variable}={value}"))?;
     }
+    let both = Start::recorder(&data).env("LIVETAPE_TLS_CERT", "/nowhere/a").env("LIVETAPE_TLS_KEY", "/nowhere/b");
+    refused(&both, &["LIVETAPE_TLS_CERT", "LIVETAPE_TLS_KEY", "/nowhere/"])?;
+    let redis = Start::recorder(&data).env("LIVETAPE_REDIS_URL", "rediss://127.0.0.1:9");
+    refused(&redis.env("LIVETAPE_REDIS_CA", "/nowhere/ca.pem"), &["LIVETAPE_REDIS_CA", "cannot read /nowhere/ca.pem"])?;
+
     let nobody = "127.0.0.1:9".parse()?;
     for (variable, value, example) in [
+        ("LIVETAPE_ENCODERS", "99999", "such as 64"),
+        ("LIVETAPE_ENCODERS", "many", "LIVETAPE_ENCODERS=64 would be right"),
+        ("LIVETAPE_RENDITIONS", "mp3-33", "mp3-128"),
+        ("LIVETAPE_LIMIT_HEAD_SIZE", "1", "such as 32768"),
+        ("LIVETAPE_LIMIT_HEAD_TIME", "5h", "such as 15s"),
+        ("LIVETAPE_RECORDER_CA", "/nowhere/ca.pem", "cannot read /nowhere/ca.pem"),
+        ("LIVETAPE_RECORDER_CERT", "/nowhere/cert.pem", "cannot read /nowhere/cert.pem"),
+        ("LIVETAPE_TOKEN_FILE", "/nowhere/token", "cannot read /nowhere/token"),
         ("LIVETAPE_READ", "disk", "recorder"),
         ("LIVETAPE_DRAIN", "5h", "5s"),
         ("LIVETAPE_HOSTS", "a b", "radio.example"),
@@ -61,8 +86,50 @@ fn a_bad_variable_is_named_with_an_example() -> Result<()> {
         let start = Start::gateway(nobody).env(variable, value);
         refused(&start, &[variable, example]).with_context(|| format!("{variable}={value}"))?;
     }
+    let folder_of_nobody = Start::gateway(nobody).env("LIVETAPE_READ", "dir").env("LIVETAPE_DATA_DIR", &data);
+    refused(&folder_of_nobody, &["LIVETAPE_READ=recorder", "LIVETAPE_DATA_DIR"])?;
+
+    let file = folder.path().join("a file");
+    std::fs::write(&file, "")?;
+    let in_the_way = file.to_str().context("a plain path")?;
+    for (variable, value, example) in [
+        ("LIVETAPE_SPOOL_DIR", in_the_way, "Not a directory"),
+        ("LIVETAPE_TOKEN_FILE", "/nowhere/token", "cannot read /nowhere/token"),
+        ("LIVETAPE_RECORDER_CERT", "/nowhere/cert.pem", "cannot read /nowhere/cert.pem"),
+        ("LIVETAPE_SOURCE_ADDR", "0.0.0.0:8000", "LIVETAPE_ACCESS"),
+    ] {
+        let start = Start::capture(nobody).env(variable, value);
+        refused(&start, &[variable, example]).with_context(|| format!("{variable}={value}"))?;
+    }
+    for (args, variable, value, example) in [
+        (["--stream", "live"], "LIVETAPE_RECORDER_URL", "nonsense", "http://recorder:7070"),
+        (
+            ["--stream", "live"],
+            "LIVETAPE_SOURCE_ADDR",
+            "nonsense",
+            "LIVETAPE_SOURCE_ADDR=127.0.0.1:8000 would be right",
+        ),
+        (["--source", "radio"], "LIVETAPE_LOG", "info", "time-signal"),
+        (["--stream", "Bad"], "LIVETAPE_LOG", "info", "a-z"),
+    ] {
+        let mut command = livetape_testkit::process::command(["capture", "--ops-addr", "127.0.0.1:0"])?;
+        command.args(args).env(variable, value);
+        let done = livetape_testkit::spawn::run(command, SOON)?;
+        ensure!(done.code != Some(0) && done.stderr.contains(example), "{args:?} {variable}={value}: {done:?}");
+        ensure!(variable == "LIVETAPE_LOG" || done.stderr.contains(variable), "{variable}: {}", done.stderr);
+    }
     ensure!(!data.exists(), "nothing was made");
     Ok(())
+}
+
+#[test]
+fn a_spool_that_cannot_be_written_to_is_named() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let spool = folder.path().join("spool");
+    std::fs::create_dir(&spool)?;
+    std::fs::set_permissions(&spool, std::fs::Permissions::from_mode(0o555))?;
+    let start = Start::capture("127.0.0.1:9".parse()?).env("LIVETAPE_SPOOL_DIR", &spool);
+    refused(&powerless(start), &[spool.to_str().context("a plain path")?, "Permission denied", "LIVETAPE_SPOOL_DIR"])
 }
 
 #[test]
@@ -71,16 +138,20 @@ fn a_volume_that_cannot_be_written_to_is_named() -> Result<()> {
     let data = folder.path().join("data");
     std::fs::create_dir(&data)?;
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555))?;
-    // Root may write anywhere, unless it has no capabilities.
     let start = Start::recorder(&data);
-    let start = match is_root() {
-        true => start.through(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]),
-        false => start,
-    };
+    let start = powerless(start);
     let path = data.to_str().context("a plain path")?;
     refused(&start, &[path, "Permission denied", "LIVETAPE_DATA_DIR"])?;
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755))?;
     start.spawn()?.stop()
+}
+
+/// Root may write anywhere, unless it has no capabilities.
+fn powerless(start: Start) -> Start {
+    match is_root() {
+        true => start.through(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]),
+        false => start,
+    }
 }
 
 fn is_root() -> bool {

@@ -33,6 +33,37 @@ fn an_address_that_is_taken_is_named() -> Result<()> {
 }
 
 #[test]
+fn an_address_that_is_taken_is_named_with_its_variable_in_each_role() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?;
+    for (role, flag, variable) in [
+        ("recorder", "--grpc-addr", "LIVETAPE_GRPC_ADDR"),
+        ("recorder", "--ops-addr", "LIVETAPE_OPS_ADDR"),
+        ("gateway", "--http-addr", "LIVETAPE_HTTP_ADDR"),
+        ("gateway", "--ops-addr", "LIVETAPE_OPS_ADDR"),
+        ("capture", "--source-addr", "LIVETAPE_SOURCE_ADDR"),
+        ("capture", "--ops-addr", "LIVETAPE_OPS_ADDR"),
+    ] {
+        let data = folder.path().join(variable);
+        let others = ["--grpc-addr", "--http-addr", "--ops-addr"].into_iter().filter(|other| match role {
+            "recorder" => *other != "--http-addr",
+            "gateway" => *other != "--grpc-addr",
+            _ => *other == "--ops-addr",
+        });
+        let mut command = livetape_testkit::process::command([role, flag, &address.to_string()])?;
+        others.filter(|other| *other != flag).for_each(|other| drop(command.args([other, "127.0.0.1:0"])));
+        command.env("LIVETAPE_DATA_DIR", &data);
+        let done = livetape_testkit::spawn::run(command, SOON)?;
+        assert!(done.code != Some(0), "{role} {flag}: it ran");
+        let says = format!("cannot listen on {address} ({variable})");
+        assert!(done.stderr.contains(&says), "{role}: {says:?} is not in {}", done.stderr);
+        assert!(flag != "--grpc-addr" || !data.exists(), "{role}: it made a folder first");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_stop_cuts_listeners_and_a_start_goes_on() -> Result<()> {
     let data = tempfile::tempdir()?;
     let start = Start::new(data.path()).source("none");

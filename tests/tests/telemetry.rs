@@ -5,11 +5,10 @@ use anyhow::{Context, Result, ensure};
 use livetape_testkit::process::Start;
 use livetape_testkit::redis::RedisServer;
 use livetape_testkit::{http, spawn, wait};
+use livetape_tests::prometheus::Prometheus;
 use livetape_tests::tools::project;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
-use std::process::Child;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -47,57 +46,6 @@ fn each_alert_fires_when_it_should_and_only_then() -> Result<()> {
         ensure!(rules.contains(&runbook), "{alert} does not say {runbook}");
     }
     Ok(())
-}
-
-/// A Prometheus that reads these addresses every second.
-struct Prometheus {
-    addr: SocketAddr,
-    child: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Prometheus {
-    fn start(targets: &[SocketAddr]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let rules = project().join("deploy/prometheus/livetape.rules.yml");
-        let targets: Vec<String> = targets.iter().map(|addr| format!("\"{addr}\"")).collect();
-        let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{rules:?}]\nscrape_configs:\n\
-             - job_name: livetape\n  static_configs: [{{targets: [{}]}}]\n",
-            targets.join(", ")
-        );
-        std::fs::write(folder.path().join("prometheus.yml"), config)?;
-        let mut prometheus = spawn::command("prometheus");
-        prometheus.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=error"]);
-        prometheus.arg(format!("--web.listen-address={addr}")).current_dir(folder.path());
-        let child = spawn::spawn(prometheus)?;
-        let prometheus = Self { addr, child, _folder: folder };
-        wait::until("Prometheus", SOON, || http::json(addr, "/api/v1/rules").ok())?;
-        Ok(prometheus)
-    }
-
-    /// The same once there are some: a rate needs two samples.
-    fn soon(&self, expr: &str) -> Result<Vec<Value>> {
-        wait::until(&format!("something for {expr}"), SOON, || match self.ask(expr) {
-            Ok(series) if series.is_empty() => None,
-            answer => Some(answer),
-        })?
-    }
-
-    /// The series that an expression gives, with their labels.
-    fn ask(&self, expr: &str) -> Result<Vec<Value>> {
-        let escaped: String = expr.bytes().map(|b| format!("%{b:02x}")).collect();
-        let answer = http::json(self.addr, &format!("/api/v1/query?query={escaped}")).context(expr.to_owned())?;
-        Ok(answer["data"]["result"].as_array().context("a result")?.iter().map(|one| one["metric"].clone()).collect())
-    }
 }
 
 /// The metrics that an expression asks for, with what it wants of their labels: one for each alternative.
@@ -146,7 +94,8 @@ fn rules_and_dashboard_ask_only_for_what_there_is() -> Result<()> {
     ensure!(http::get(gateway.http(), "/streams").send()?.status == 503);
     recorder.go_on()?;
     let capture = Start::capture(recorder.grpc()).spawn()?;
-    let prometheus = Prometheus::start(&[recorder.ops(), gateway.ops(), capture.ops()])?;
+    let prometheus =
+        Prometheus::start(&[("recorder", recorder.ops()), ("gateway", gateway.ops()), ("capture", capture.ops())])?;
     let text =
         |addr| http::get(addr, "/metrics").send()?.body().map(|body| String::from_utf8_lossy(&body).into_owned());
     let exposed = || anyhow::Ok([text(recorder.ops())?, text(gateway.ops())?, text(capture.ops())?].concat());
@@ -154,7 +103,7 @@ fn rules_and_dashboard_ask_only_for_what_there_is() -> Result<()> {
         exposed().ok().filter(|all| all.contains("livetape_recorder_durable_frames_total{stream=\"live\"} "))
     })?;
 
-    let rules = http::json(prometheus.addr, "/api/v1/rules")?;
+    let rules = http::json(prometheus.address(), "/api/v1/rules")?;
     let rules = rules["data"]["groups"][0]["rules"].as_array().context("rules")?.clone();
     ensure!(rules.len() > 15, "{} rules", rules.len());
     for rule in &rules {
@@ -171,6 +120,8 @@ fn rules_and_dashboard_ask_only_for_what_there_is() -> Result<()> {
         ensure!(rule["health"] != "err", "{rule}");
     }
 
+    // Blocks are counted by their codec once there are some.
+    http::get(gateway.http(), "/streams/live/live.mp3").send()?.at_least(10_000, SOON)?;
     let dashboard: Value = serde_json::from_str(&file("deploy/grafana/dashboards/livetape.json")?)?;
     let mut shown = 0;
     for panel in dashboard["panels"].as_array().context("panels")? {

@@ -96,7 +96,7 @@ pub struct SourceConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Not an address of a recorder.
-    #[error(transparent)]
+    #[error("{0} (LIVETAPE_RECORDER_URL)")]
     Url(#[from] AddressError),
     /// Out of range.
     #[error("{0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
@@ -105,7 +105,7 @@ pub enum CaptureError {
     #[error("a spool of {0} bytes: {min} to {max} are possible", min = MAX_BYTES.start(), max = MAX_BYTES.end())]
     SpoolBytes(u64),
     /// A stream's spool cannot be had.
-    #[error("stream {stream}: {error}")]
+    #[error("stream {stream}: {error} (LIVETAPE_SPOOL_DIR)")]
     Spool {
         /// The stream.
         stream: StreamName,

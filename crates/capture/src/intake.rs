@@ -21,6 +21,7 @@ use access::Guard;
 use connection::Connection;
 use livetape_access::{Access, Grants};
 use livetape_audio::{StreamName, StreamRules};
+use livetape_service::tls::SETTINGS;
 use livetape_service::{Tls, TlsFiles};
 use ports::Ports;
 use std::collections::HashSet;
@@ -98,7 +99,7 @@ pub enum IntakeError {
     #[error("{0} sources at once: 1 to 1000 are possible")]
     Most(usize),
     /// Certificate or key cannot be used.
-    #[error(transparent)]
+    #[error("{SETTINGS}: {0}")]
     Tls(#[from] livetape_service::tls::TlsError),
     /// Access cannot be checked.
     #[error(transparent)]

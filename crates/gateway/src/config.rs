@@ -7,7 +7,7 @@ use crate::rendition::Renditions;
 use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
 use livetape_service::limits::Names;
-use livetape_service::tls::TlsError;
+use livetape_service::tls::{SETTINGS, TlsError};
 use livetape_service::{ClientLimits, Networks, Proxies, TlsFiles};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ pub enum GatewayError {
     )]
     Exposed(SocketAddr),
     /// Certificate or key.
-    #[error("TLS: {0}")]
+    #[error("{SETTINGS}: {0}")]
     Tls(#[from] TlsError),
     /// Who may what cannot be told.
     #[error(transparent)]

@@ -20,11 +20,13 @@ fn args(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
     Box::new(command.get_arguments().chain(command.get_subcommands().flat_map(args)))
 }
 
-/// What is built in, as the help says it, or else one of the possible values, or what fits a size or a time.
+/// What is built in or "such as", as the help says it, or else one of the possible values, or what fits a size or a time.
 fn example(arg: &Arg) -> Option<String> {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let built_in = help.split_once("[default: ").and_then(|(_, rest)| rest.split(']').next());
-    let built_in = built_in.filter(|value| !value.contains(' ') && !matches!(*value, "keep" | "none" | "nowhere"));
+    let built_in =
+        built_in.filter(|value| !value.contains(' ') && !matches!(*value, "keep" | "none" | "nowhere" | "any"));
+    let such_as = help.split_once("such as ").and_then(|(_, rest)| rest.split([' ', '[']).next());
     let possible = arg.get_possible_values().first().map(|value| value.get_name().to_owned());
     let kind = arg.get_value_names()?.first()?.as_str();
     let of_kind = match kind {
@@ -32,5 +34,5 @@ fn example(arg: &Arg) -> Option<String> {
         "TIME" => Some("90d"),
         _ => None,
     };
-    built_in.map(str::to_owned).or(possible).or(of_kind.map(str::to_owned))
+    built_in.or(such_as).map(str::to_owned).or(possible).or(of_kind.map(str::to_owned))
 }

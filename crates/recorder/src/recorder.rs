@@ -84,7 +84,7 @@ struct Unsealed {
 }
 
 impl Recorder {
-    /// Locks the data folder, recovers its open recordings, publishes their tails and binds the address.
+    /// Takes the address, locks the data folder, recovers its open recordings and publishes their tails.
     ///
     /// # Errors
     /// If another recorder has the folder, the folder cannot be used, or the address cannot be bound or is open to
@@ -100,7 +100,12 @@ impl Recorder {
                  say who may with LIVETAPE_ACCESS, or say that anybody may with LIVETAPE_ANONYMOUS=publish"
             ),
         };
-        let tls = config.tls.map(|files| Tls::load(files, &[b"h2"])).transpose().context("TLS")?;
+        let tls =
+            config.tls.map(|files| Tls::load(files, &[b"h2"])).transpose().context(livetape_service::tls::SETTINGS)?;
+        // Before anything is made; who connects meanwhile waits for the recovery.
+        let listener = TcpListener::bind(addr).await;
+        let listener = listener.with_context(|| format!("cannot listen on {addr} (LIVETAPE_GRPC_ADDR)"))?;
+        let addr = listener.local_addr()?;
         let (path, disk) = (config.data_dir.clone(), config.disk.clone());
         let (dir, recordings) = tokio::task::spawn_blocking(move || {
             let dir = DataDir::open(&path, disk)?;
@@ -113,8 +118,6 @@ impl Recorder {
         })
         .await?
         .with_context(|| format!("data folder {} (LIVETAPE_DATA_DIR)", config.data_dir.display()))?;
-        let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
-        let addr = listener.local_addr()?;
         let instruments = Arc::new(Instruments::new()?);
         let committer = Committer::start(&dir, config.sync_interval, Arc::clone(&instruments))?;
         let doors = Doors {

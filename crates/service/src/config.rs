@@ -11,12 +11,12 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Larger than any configuration.
     #[error("{path} has {bytes} bytes: this is not a configuration file")]
@@ -41,7 +41,7 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`], with the line where there is one.
 pub fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let read = |error| ConfigError::Read { path: path.to_owned(), error };
     let bytes = std::fs::metadata(path).map_err(read)?.len();
     if bytes > MAX_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
@@ -55,7 +55,7 @@ pub fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 /// # Errors
 /// [`ConfigError`], when it cannot be read or is too large.
 pub fn read_secret(path: &Path) -> Result<String, ConfigError> {
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let read = |error| ConfigError::Read { path: path.to_owned(), error };
     let bytes = std::fs::metadata(path).map_err(read)?.len();
     if bytes > MAX_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });

@@ -18,6 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+/// What says which files: the begin of a complaint about them.
+pub const SETTINGS: &str = "TLS (LIVETAPE_TLS_CERT, LIVETAPE_TLS_KEY, LIVETAPE_TLS_CLIENT_CA)";
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often it is looked whether the files changed.

@@ -122,11 +122,19 @@ impl Start {
     }
     /// `livetape gateway`, on free ports, that serves what this recorder has.
     pub fn gateway(recorder: SocketAddr) -> Self {
-        Self::role("gateway", &[Port::Http, Port::Ops]).args(["--recorder-url", &format!("http://{recorder}")])
+        Self::gateway_of(&format!("http://{recorder}"))
+    }
+    /// The same, of a recorder that has this URL.
+    pub fn gateway_of(recorder: &str) -> Self {
+        Self::role("gateway", &[Port::Http, Port::Ops]).args(["--recorder-url", recorder])
     }
     /// `livetape capture`, on a free port, that pushes to this recorder; with nothing else said the time signal.
     pub fn capture(recorder: SocketAddr) -> Self {
-        Self::role("capture", &[Port::Ops]).args(["--recorder-url", &format!("http://{recorder}")])
+        Self::capture_of(&format!("http://{recorder}"))
+    }
+    /// The same, to a recorder that has this URL.
+    pub fn capture_of(recorder: &str) -> Self {
+        Self::role("capture", &[Port::Ops]).args(["--recorder-url", recorder])
     }
 
     /// `livetape capture`, on free ports, that pushes to this recorder what others push to it.

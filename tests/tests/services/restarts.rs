@@ -7,7 +7,7 @@ use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http::{self, Ending};
 use livetape_testkit::process::Start;
-use livetape_testkit::wait;
+use livetape_testkit::{spawn, wait};
 use livetape_tests::growing::{SECOND, SOON};
 use livetape_tests::torture::{Listener, counted, edge, gaps};
 use std::net::SocketAddr;
@@ -74,16 +74,53 @@ fn play(to: SocketAddr, stop: &AtomicBool) -> Result<(i64, u64)> {
     Ok((least, heard))
 }
 
-/// The recorder stops and starts while somebody listens. Gives how long it was away, and what the listener had left.
-fn restarted_under_a_listener(deployment: &mut Deployment) -> Result<(Duration, i64)> {
+/// How the recorder goes.
+#[derive(Clone, Copy)]
+enum Goes {
+    Stopped,
+    Killed,
+}
+
+/// A pause of this length is the machine's, which has other things to do.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether the machine let a thread wait that had something to do.
+fn pauses(stop: &AtomicBool) -> bool {
+    let mut paused = false;
+    while !stop.load(Ordering::Relaxed) {
+        let (asked, nap) = (Instant::now(), Duration::from_millis(5));
+        std::thread::sleep(nap);
+        paused |= asked.elapsed() > nap + PAUSE;
+    }
+    paused
+}
+
+/// What came of one try.
+#[derive(Debug)]
+struct Try {
+    away: Duration,
+    /// Bytes that the listener had in hand at least.
+    least: i64,
+    paused: bool,
+}
+
+/// The recorder goes and comes back while somebody listens.
+fn restarted_under_a_listener(deployment: &mut Deployment, how: Goes) -> Result<Try> {
     let (to, stop) = (deployment.http(), Arc::new(AtomicBool::new(false)));
+    let machine = std::thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || pauses(&stop)
+    });
     let listener = std::thread::spawn({
         let stop = Arc::clone(&stop);
         move || play(to, &stop)
     });
     std::thread::sleep(Duration::from_millis(700));
     let asked = Instant::now();
-    deployment.recorder.stop()?;
+    match how {
+        Goes::Stopped => deployment.recorder.stop()?,
+        Goes::Killed => deployment.kill(Part::Recorder)?,
+    }
     std::thread::sleep(Duration::from_millis(1_500).saturating_sub(asked.elapsed()));
     deployment.again(Part::Recorder)?;
     let away = asked.elapsed();
@@ -91,10 +128,10 @@ fn restarted_under_a_listener(deployment: &mut Deployment) -> Result<(Duration, 
     std::thread::sleep(Duration::from_secs(BURST));
     stop.store(true, Ordering::Relaxed);
     let (least, _) = listener.join().expect("the listener does not panic")?;
-    Ok((away, least))
+    Ok(Try { away, least, paused: machine.join().expect("it only sleeps") })
 }
 
-fn costs_nothing(read: Read) -> Result<()> {
+fn costs_nothing(read: Read, how: Goes) -> Result<()> {
     let mut deployment = Deployment::start(read, true)?;
     let capture = Start::capture(deployment.ingest()).source("counting").spawn()?;
     let id = deployment.recording()?;
@@ -103,25 +140,89 @@ fn costs_nothing(read: Read) -> Result<()> {
         wait::until("a burst", SOON, || {
             edge(deployment.http(), &id).is_ok_and(|bytes| bytes > (BURST + 1) * SECOND).then_some(())
         })?;
-        let (away, least) = restarted_under_a_listener(&mut deployment)?;
-        if away <= AWAY && least >= 0 {
+        let outcome = restarted_under_a_listener(&mut deployment, how)?;
+        let is_short = outcome.away <= AWAY;
+        ensure!(!is_short || outcome.least >= 0 || outcome.paused, "it ran dry: {outcome:?}");
+        if is_short && outcome.least >= 0 {
             ensure!(gaps(deployment.http(), &id)?.is_empty(), "{:?}", gaps(deployment.http(), &id)?);
             capture.stop()?;
             return deployment.stop();
         }
-        tried.push((away, least));
+        tried.push(outcome);
     }
-    anyhow::bail!("away for, and bytes in hand: {tried:?}");
+    anyhow::bail!("{tried:?}");
 }
 
 #[test]
 fn a_recorder_that_restarts_within_3_s_costs_a_live_listener_nothing() -> Result<()> {
-    costs_nothing(Read::Recorder)
+    costs_nothing(Read::Recorder, Goes::Stopped)
 }
 
 #[test]
 fn nor_when_the_gateway_reads_the_folder() -> Result<()> {
-    costs_nothing(Read::Dir)
+    costs_nothing(Read::Dir, Goes::Stopped)
+}
+
+#[test]
+fn nor_when_it_is_killed() -> Result<()> {
+    costs_nothing(Read::Recorder, Goes::Killed)
+}
+
+/// Whether these are whole pages of Ogg and nothing else.
+fn are_pages(mut ogg: &[u8]) -> bool {
+    while let Some(segments) = ogg.get(26).filter(|_| ogg.starts_with(b"OggS")) {
+        let table = 27 + usize::from(*segments);
+        let Some(lengths) = ogg.get(27..table) else { return false };
+        let page = table + lengths.iter().map(|&length| usize::from(length)).sum::<usize>();
+        let Some(rest) = ogg.get(page..) else { return false };
+        ogg = rest;
+    }
+    ogg.is_empty()
+}
+
+/// Whether ffmpeg finds nothing to complain about.
+fn is_decoded(audio: &[u8], kind: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join(kind);
+    std::fs::write(&file, audio)?;
+    let mut ffmpeg = spawn::command("ffmpeg");
+    ffmpeg.args(["-v", "error", "-xerror", "-f", kind, "-i"]).arg(&file).args(["-f", "null", "-"]);
+    let done = spawn::run(ffmpeg, SOON)?;
+    ensure!(done.code == Some(0) && done.stderr.trim().is_empty(), "{kind}: {}", done.stderr);
+    Ok(())
+}
+
+#[test]
+fn compressed_bodies_go_on_and_are_reset_between_two_of_their_frames() -> Result<()> {
+    let deployment = Deployment::start(Read::Recorder, false)?;
+    let (pusher, id) = deployment.push()?;
+    let recorder = deployment.recorder.running()?.grpc();
+    let mut gateway = Start::gateway(recorder).args(["--drain", "4s"]).spawn()?;
+    wait::until("audio", SOON, || edge(gateway.http(), &id).is_ok_and(|bytes| bytes > SECOND).then_some(()))?;
+    let mut bodies = Vec::new();
+    for ending in ["mp3", "opus", "flac"] {
+        let mut body = http::get(gateway.http(), &format!("/streams/live/live.{ending}?burst=0")).send()?;
+        ensure!(body.status == 200, "{ending}: {}", body.status);
+        let begin = body.at_least(1, SOON)?;
+        bodies.push((ending, begin, body));
+    }
+    gateway.terminate()?;
+    for (ending, mut heard, mut body) in bodies {
+        let before = heard.len();
+        let (rest, end) = body.to_end(SOON)?;
+        heard.extend(rest);
+        ensure!(end == Ending::Cut, "{ending}: a clean end would mean that the recording is over");
+        ensure!(heard.len() > before + 8_000, "{ending}: {} bytes came after the signal", heard.len() - before);
+        match ending {
+            // At 48 kHz and 128 kbit/s each has so many bytes.
+            "mp3" => ensure!(heard.len().is_multiple_of(384), "{} bytes of MP3", heard.len()),
+            "opus" => ensure!(are_pages(&heard), "{} bytes of Ogg", heard.len()),
+            _ => is_decoded(&heard, "flac")?,
+        }
+    }
+    ensure!(gateway.wait(SOON)?.success());
+    pusher.end(SOON)?;
+    deployment.stop()
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub enum RemoteError {
     Url(#[from] AddressError),
     /// The data folder cannot be read.
     #[error(
-        "the data folder cannot be read: {0}; give the folder of the recorder, or read through it (LIVETAPE_READ=recorder)"
+        "the data folder (LIVETAPE_DATA_DIR) cannot be read: {0}; give the folder of the recorder, or read through it (LIVETAPE_READ=recorder)"
     )]
     Dir(#[from] livetape_store::StoreError),
     /// Something cannot be counted, which is a bug.

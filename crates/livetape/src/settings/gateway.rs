@@ -69,7 +69,11 @@ impl GatewayFlags {
         let limits =
             Limits { encoders: self.encoders.or(file.encoders).unwrap_or(built_in.limits.encoders), ..built_in.limits };
         let at_most = 10_000;
-        ensure!(limits.encoders <= at_most, "encoders (LIVETAPE_ENCODERS) is {}: at most {at_most}", limits.encoders);
+        ensure!(
+            limits.encoders <= at_most,
+            "encoders (LIVETAPE_ENCODERS) is {}; at most {at_most}, such as 64",
+            limits.encoders
+        );
         Ok(GatewayConfig {
             renditions: renditions.context("renditions (LIVETAPE_RENDITIONS)")?.unwrap_or_default(),
             limits,

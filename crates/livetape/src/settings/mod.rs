@@ -129,8 +129,8 @@ pub(crate) struct FileFlag {
 impl FileFlag {
     /// Reads the file, if there is one.
     pub(crate) fn load(&self) -> anyhow::Result<File> {
-        let file = self.config.as_deref().map(livetape_service::config::read_file::<File>).transpose()?;
-        Ok(file.unwrap_or_default())
+        let file = self.config.as_deref().map(livetape_service::config::read_file::<File>).transpose();
+        Ok(file.context("LIVETAPE_CONFIG")?.unwrap_or_default())
     }
 }
 
@@ -194,7 +194,10 @@ impl RedisFlag {
         let place = "redis_url (LIVETAPE_REDIS_URL, such as redis://127.0.0.1:6379)";
         let Some(config) = config.context(place)? else { return Ok(None) };
         match self.redis_ca.as_ref().or(file.redis_ca.as_ref()) {
-            Some(path) => Ok(Some(config.with_ca(livetape_service::config::read_secret(path)?))),
+            Some(path) => {
+                let ca = livetape_service::config::read_secret(path).context("LIVETAPE_REDIS_CA")?;
+                Ok(Some(config.with_ca(ca)))
+            }
             None => Ok(Some(config)),
         }
     }

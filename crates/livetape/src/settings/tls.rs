@@ -1,7 +1,7 @@
 //! Certificates and keys: those of this process's listeners, and those for the recorder that it works with.
 
 use super::File;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use livetape_proto::RecorderAddress;
 use livetape_service::TlsFiles;
 use livetape_service::config::read_secret;
@@ -29,7 +29,9 @@ impl TlsFlags {
         match (cert, key) {
             (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, client_ca: None })),
             (None, None) => Ok(None),
-            _ => bail!("tls_cert and tls_key belong together: give both, or none"),
+            _ => {
+                bail!("tls_cert (LIVETAPE_TLS_CERT) and tls_key (LIVETAPE_TLS_KEY) belong together: give both, or none")
+            }
         }
     }
 
@@ -39,7 +41,9 @@ impl TlsFlags {
         match (self.files(file)?, client_ca) {
             (Some(files), client_ca) => Ok(Some(TlsFiles { client_ca, ..files })),
             (None, None) => Ok(None),
-            (None, Some(_)) => bail!("tls_client_ca needs tls_cert and tls_key"),
+            (None, Some(_)) => bail!(
+                "tls_client_ca (LIVETAPE_TLS_CLIENT_CA) needs tls_cert and tls_key (LIVETAPE_TLS_CERT, LIVETAPE_TLS_KEY)"
+            ),
         }
     }
 }
@@ -60,14 +64,20 @@ pub(crate) struct RecorderTlsFlags {
 
 impl RecorderTlsFlags {
     pub(super) fn on(&self, address: RecorderAddress, file: &File) -> anyhow::Result<RecorderAddress> {
-        let read = |path: Option<&PathBuf>| path.map(|path| read_secret(path)).transpose();
-        let ca = read(self.recorder_ca.as_ref().or(file.recorder_ca.as_ref()))?;
-        let cert = read(self.recorder_cert.as_ref().or(file.recorder_cert.as_ref()))?;
-        let key = read(self.recorder_key.as_ref().or(file.recorder_key.as_ref()))?;
+        let read = |variable: &'static str, flag: &Option<PathBuf>, file: &Option<PathBuf>| {
+            let path = flag.as_ref().or(file.as_ref());
+            path.map(|path| read_secret(path)).transpose().context(variable)
+        };
+        let ca = read("LIVETAPE_RECORDER_CA", &self.recorder_ca, &file.recorder_ca)?;
+        let cert = read("LIVETAPE_RECORDER_CERT", &self.recorder_cert, &file.recorder_cert)?;
+        let key = read("LIVETAPE_RECORDER_KEY", &self.recorder_key, &file.recorder_key)?;
         let identity = match (&cert, &key) {
             (Some(cert), Some(key)) => Some((cert.as_str(), key.as_str())),
             (None, None) => None,
-            _ => bail!("recorder_cert and recorder_key belong together: give both, or none"),
+            _ => bail!(
+                "recorder_cert (LIVETAPE_RECORDER_CERT) and recorder_key (LIVETAPE_RECORDER_KEY) belong together: give both, or \
+                 none"
+            ),
         };
         Ok(if ca.is_some() || identity.is_some() { address.with_tls(ca.as_deref(), identity) } else { address })
     }
