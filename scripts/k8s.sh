@@ -23,6 +23,10 @@ for overlay in deploy/k8s/overlays/*/; do
         valid "$version" "$out/$name.yaml" || { cat "$out/said" >&2; exit 1; }
     done
     printf 'k8s: %s: %d objects\n' "$name" "$(grep -c '^kind:' "$out/$name.yaml")"
+    # The docs show what there is.
+    "$PYTHON" scripts/manifests.py --objects "$out/$name.yaml" >"$out/objects"
+    awk -v name="$name" '$0 == "Objects of `" name "`:" { there = 1 } there && /^```$/ { exit } there && inside; there && /^```text$/ { inside = 1 }' \
+        docs/kubernetes.md | diff "$out/objects" - || { echo "k8s: docs/kubernetes.md shows other objects of $name (>)" >&2; exit 1; }
     # What one object names exists in another, and every pod fits the restricted profile.
     "$PYTHON" scripts/manifests.py "$out/$name.yaml" || { echo "k8s: $name: see above" >&2; exit 1; }
 done

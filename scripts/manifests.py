@@ -4,7 +4,8 @@
 A schema knows which words there are; this knows whether a port, a Secret or a label that one object names exists in another, whether a
 selector finds the pods that it means, whether sizes are sizes, and whether every pod fits the restricted profile.
 
-    scripts/manifests.py FILE       exit code 0, or 1 and what is wrong
+    scripts/manifests.py FILE               exit code 0, or 1 and what is wrong
+    scripts/manifests.py --objects FILE     which objects there are, as docs/kubernetes.md shows them
 
 That each of these is seen: manifests_wrong.py. Secrets are made by hand: one counts as there if docs/kubernetes.md makes it. Needs PyYAML (target/tools/kubernetes has it).
 """
@@ -315,6 +316,18 @@ def look(text):
     return m.wrong
 
 
+def objects(text):
+    """Kinds with their names; those that are made of content without its hash."""
+    found = {}
+    for one in yaml.safe_load_all(text):
+        name = one["metadata"]["name"]
+        found.setdefault(one["kind"], []).append(re.sub(r"-[a-z0-9]{10}$", "", name) if one["kind"] == "ConfigMap" else name)
+    return "".join(f"{kind:24}{' '.join(sorted(names))}\n" for kind, names in sorted(found.items()))
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--objects":
+        print(objects(Path(sys.argv[2]).read_text()), end="")
+        sys.exit()
     if wrong := look(Path(sys.argv[1]).read_text()):
         sys.exit("\n".join(wrong))

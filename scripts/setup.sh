@@ -88,6 +88,7 @@ need_players() {
     need chromium-driver have chromedriver
     need curl have curl
     need openssl have openssl
+    need rsync have rsync
     need icecast2 have icecast2
     # Somebody who speaks.
     need espeak-ng have espeak-ng

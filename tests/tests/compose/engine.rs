@@ -145,6 +145,13 @@ impl Compose {
         Ok(())
     }
 
+    /// Copies between a volume and a folder of this machine, as docs/operations.md says.
+    pub(crate) fn copy(&self, volume: &str, backup: &Path, from: &str, to: &str) -> Result<()> {
+        let (volume, backup) = (format!("livetape-test_{volume}"), format!("{}:/backup", backup.display()));
+        let run = ["run", "--rm", "--user", "0", "--entrypoint", "cp", "-v", &volume, "-v", &backup, "livetape:local"];
+        said(docker(&[&run[..], &["-a", from, to]].concat())).map(drop)
+    }
+
     /// The recordings of the stream, oldest first.
     pub(crate) fn recordings(&self) -> Result<Vec<String>> {
         let page = http::json(self.address, "/recordings?stream=live")?;

@@ -127,6 +127,18 @@ fn up_listen_rewind_kill_each_role_down_and_up_again() -> Result<()> {
     ensure!(after.starts_with(&kept), "what was recorded has changed");
     let last = compose.recordings()?.pop().context("a recording")?;
     ensure!(last == id, "it goes on with the same recording");
+    compose.grows(&id)?;
+
+    // A copy of the volume, taken while it is recorded into; everything is lost, and comes back from the copy.
+    let kept = compose.whole(&id)?;
+    let backup = tempfile::tempdir()?;
+    compose.copy("data:/data:ro", backup.path(), "/data/.", "/backup/")?;
+    compose.run(&["down", "-v"], PATIENCE)?;
+    compose.run(&["up", "--no-start"], PATIENCE)?;
+    compose.copy("data:/data", backup.path(), "/backup/.", "/data/")?;
+    compose.run(&["up", "-d"], PATIENCE)?;
+    compose.all_healthy()?;
+    ensure!(compose.whole(&id)?.starts_with(&kept), "the copy has not all that was there");
     compose.grows(&id)
 }
 
