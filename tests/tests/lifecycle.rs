@@ -52,7 +52,9 @@ fn an_address_that_is_taken_is_named_with_its_variable_in_each_role() -> Result<
             _ => *other == "--ops-addr",
         });
         let mut command = livetape_testkit::process::command([role, flag, &address.to_string()])?;
-        others.filter(|other| *other != flag).for_each(|other| drop(command.args([other, "127.0.0.1:0"])));
+        for other in others.filter(|other| *other != flag) {
+            command.args([other, "127.0.0.1:0"]);
+        }
         command.env("LIVETAPE_DATA_DIR", &data);
         let done = livetape_testkit::spawn::run(command, SOON)?;
         assert!(done.code != Some(0), "{role} {flag}: it ran");
