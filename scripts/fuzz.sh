@@ -67,6 +67,6 @@ for name; do
     name=$(basename "$name" .rs)
     mkdir -p "artifacts/$name" "corpus/$name"
     [ "$name" = decode ] && longest=65536 || longest=4096
-    "target/$target/release/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len=$longest \
+    "target/$target/release/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len="$longest" \
         -print_final_stats=1 -artifact_prefix="artifacts/$name/" "corpus/$name"
 done
