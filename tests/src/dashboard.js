@@ -59,7 +59,7 @@ function graph(box, series, { unit }, width, height) {
     const high = top === low + 1e-9 ? low + 1 : top + (top - low) * 0.08;
     const [left, w, h] = [62, canvas.width - 66, canvas.height - 20];
     const x = t => left + ((t - (now - seconds)) / seconds) * w;
-    const y = v => 4 + (1 - (v - low) / (high - low)) * (h - 4);
+    const y = v => 10 + (1 - (v - low) / (high - low)) * (h - 10);
     c.font = '10px sans-serif';
     for (let i = 0; i <= 4; i += 1) {
         const v = low + ((high - low) * i) / 4;
