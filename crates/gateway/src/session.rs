@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
-use livetape_access::{Identity, Right, Shown, Unproven, wall_clock};
+use livetape_access::{Grant, Identity, Right, Shown, Unproven, wall_clock};
 use livetape_audio::WallTime;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -94,6 +94,8 @@ pub(crate) struct Known {
     way: &'static str,
     /// `publish`, `listen`, `export`, `manage`: those that there are on some stream.
     rights: Vec<&'static str>,
+    /// Which rights there are on which streams: `listen,export:studio-*`.
+    grants: Vec<String>,
     /// When it ends; null if it does not.
     until: Option<WallTime>,
 }
@@ -104,6 +106,7 @@ fn described(identity: &Identity) -> Known {
         name: identity.name().to_owned(),
         way: identity.way().word(),
         rights: rights.map(Right::word).collect(),
+        grants: Vec::<Grant>::from(identity.grants().clone()).iter().map(Grant::to_string).collect(),
         until: identity.until(),
     }
 }
