@@ -2,9 +2,10 @@
 
 /** An answer that is no, with what the gateway says about it. */
 export class Refused extends Error {
-  constructor(status, said) {
+  constructor(status, said, after = null) {
     super([said?.error ?? `the gateway answers ${status}`, said?.hint].filter(Boolean).join(': '));
     this.status = status;
+    this.after = after;         // in how many seconds to ask again, if it says so
   }
 }
 
@@ -17,7 +18,10 @@ async function ask(address, options) {
   const reply = await fetch(address, options);
   const date = Date.parse(reply.headers.get('Date') ?? '');
   if (!Number.isNaN(date)) ahead = date - performance.now();
-  if (!reply.ok) throw new Refused(reply.status, await reply.json().catch(() => null));
+  if (!reply.ok) {
+    const after = Number(reply.headers.get('Retry-After') ?? NaN);
+    throw new Refused(reply.status, await reply.json().catch(() => null), Number.isFinite(after) ? after : null);
+  }
   return reply.status === 204 ? null : reply.json();
 }
 
@@ -32,6 +36,17 @@ export function send(method, address, body) {
 
 /** Shows a token, which then becomes a cookie that no script can read. */
 export const login = (token) => ask('/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+
+/** All pages of a list, of whose parts the answers call one `key`; at most so many pages. */
+export async function pages(address, key, most = 100) {
+  const all = [];
+  for (let [next, n] = ['', 0]; next !== null && n < most; n += 1) {
+    const page = await get(next ? `${address}${address.includes('?') ? '&' : '?'}after=${encodeURIComponent(next)}` : address);
+    all.push(...page[key]);
+    next = page.next ?? null;
+  }
+  return all;
+}
 
 const MOST_ENTRIES = 50_000;
 

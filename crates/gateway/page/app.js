@@ -1,22 +1,20 @@
 // The page: streams, the player, recordings by day. It uses nothing that another client could not use. What is open stands in the
 // address after the `#`: /streams/NAME (live), /recordings/ID, with pos=, or from= and to=.
 
-import { get, login, now, send } from './api.js';
+import { get, login, pages, send } from './api.js';
 import { say } from './dom.js';
 import { Feed } from './feed.js';
+import { Rights } from './rights.js';
 import './archive.js';
 import './player.js';
 import './streams.js';
 
 const $ = (id) => document.getElementById(id);
-const DAYS_SHOWN = 31;
-const MOST_SHOWN = 200;
 const REFRESH_MS = 15_000;
 const feed = new Feed();
-const rights = { manage: false };
+const rights = new Rights();
 const cards = new Map();        // name of a stream -> its element
 const [player, archive] = [document.querySelector('livetape-player'), document.querySelector('livetape-archive')];
-let recordings = [];
 let listening = null;           // the stream that is followed from one recording into the next
 
 let refreshing = null;
@@ -30,26 +28,17 @@ function trouble(error) {
   say($('status'), error.message);
 }
 
-// Lists begin with the oldest: the newest are at their end. The next time only those are asked for that may be shown.
-let before = '';                // id of a recording that is too old to be shown
-async function newest() {
-  const since = encodeURIComponent(new Date(now() - DAYS_SHOWN * 86400e3).toISOString());
-  let shown = [];
-  for (let next = before; next !== null;) {
-    const page = await get(`/recordings?limit=1000&from=${since}${next && `&after=${next}`}`);
-    shown = [...shown, ...page.recordings].slice(-MOST_SHOWN - 1);
-    next = page.next;
-  }
-  if (shown.length > MOST_SHOWN) before = shown.shift().id;
-  return shown;
+// When the newest recording of all was going on; `null` if there is none.
+function newest(streams) {
+  const times = streams.map(({ recording: one }) => Date.parse(one?.edge ?? one?.started)).filter(Number.isFinite);
+  return times.length ? Math.max(...times) : null;
 }
 
 async function load() {
-  const [{ streams }, list] = await Promise.all([get('/streams'), newest()]);
-  recordings = list;
+  const streams = await pages('/streams', 'streams');
   $('login').hidden = true;
   $('no-streams').hidden = streams.length > 0;
-  $('no-recordings').hidden = list.length > 0;
+  $('no-recordings').hidden = newest(streams) !== null;
   for (const stream of streams) {
     if (!cards.has(stream.name)) {
       const card = document.createElement('livetape-stream');
@@ -65,8 +54,8 @@ async function load() {
     card.remove();
     cards.delete(name);
   }
-  archive.update(list);
-  const open = list.find(({ id }) => id === player.recording?.id);
+  await archive.refresh(newest(streams));
+  const open = [...archive.recordings, ...streams.map((stream) => stream.recording)].find((one) => one && one.id === player.recording?.id);
   if (open) player.update(open);
   const followed = listening && cards.get(listening)?.stream.recording;
   // What is followed has gone on in another recording, and nobody is listening to the old one.
@@ -80,8 +69,9 @@ function listenTo(stream, play) {
   return player.open(stream.recording, { play });
 }
 
-async function recording(id) {
-  return recordings.find((one) => one.id === id) ?? get(`/recordings/${id}`);
+// What was pressed further down is played further up.
+function toPlayer() {
+  player.scrollIntoView({ block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
 }
 
 /** Opens what the address says; the first live stream, if it says nothing. */
@@ -95,7 +85,7 @@ async function route() {
       listening = null;
       const [from, to] = [number('from'), number('to')];
       const selection = from !== null && to > from ? { from, to } : null;
-      return await player.open(await recording(name), { place: number('pos') ?? from, selection });
+      return await player.open(await archive.find(name), { place: number('pos') ?? from, selection });
     }
     const all = [...cards.values()].map(({ stream }) => stream).filter((stream) => stream.recording);
     const stream = kind === 'streams' && name ? await get(`/streams/${name}`) : all.find(({ state }) => state === 'live') ?? all[0];
@@ -122,7 +112,7 @@ let known = false;
 let started = false;
 async function begin() {
   const session = await get('/session').catch(() => null);
-  rights.manage = Boolean(session?.rights.includes('manage'));
+  rights.told(session);
   $('logout').hidden = !session || session.way === 'anonymous';
   known = session !== null;
   if (known) await refresh();
@@ -140,27 +130,35 @@ feed.addEventListener('state', () => {
 feed.addEventListener('tail', ({ detail }) => {
   const card = cards.get(detail.stream);
   if (card?.stream.recording?.id !== detail.recording) refresh();
-  else if (card.stream.state === 'idle' && detail.state === 'live') refresh();
+  else if (card.stream.state === 'idle' && detail.state !== 'ended') refresh();
   else card.tell(detail);
 });
 feed.addEventListener('level', ({ detail }) => cards.get(detail.stream)?.sound(detail.levels));
 player.begin(feed, rights);
-archive.begin(feed, rights);
+archive.begin(feed, rights, $('days'));
 player.deck.addEventListener('gone', () => refresh());
 player.addEventListener('next', async ({ detail }) => {
   if (listening) player.open(await get(`/recordings/${detail}`), { place: 0, play: true }).catch(trouble);
 });
-document.addEventListener('listen', ({ detail }) => listenTo(detail, true));
+document.addEventListener('listen', ({ detail }) => {
+  toPlayer();
+  listenTo(detail, true).catch(trouble);
+});
 document.addEventListener('open', async ({ detail: { recording: one, time } }) => {
   listening = null;
+  toPlayer();
   await player.open(one, { place: 0 });
+  player.deck.wanted = true;
   const at = player.wave.tape.secondsOf(time);
   player.deck.seek(at);
   player.wave.view.show(at, player.wave.edge);
 });
 document.addEventListener('changed', () => refresh());
 document.addEventListener('keydown', keys);
-addEventListener('hashchange', route);
+addEventListener('hashchange', () => {
+  toPlayer();
+  route();
+});
 setInterval(() => { if (!document.hidden && feed.connected) refresh(); }, REFRESH_MS);
 
 $('login').onsubmit = async (event) => {

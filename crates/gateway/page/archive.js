@@ -1,154 +1,139 @@
-// <livetape-archive>: recordings by day, newest first. A bar of each day shows at which times there is audio, and where it is missing.
+// <livetape-archive>: recordings by day, newest first: so many days up to the one that is chosen. A bar of each day shows at which
+// times there is audio, and where it is missing.
 
-import { now, send, timeline } from './api.js';
-import { button, h, say } from './dom.js';
-import { dayName, dayOf, nextDay, span, timeOfDay } from './format.js';
-import { ask } from './dialog.js';
-import { Tape } from './tape.js';
+import { get, now, pages } from './api.js';
+import { ICONS, button, h } from './dom.js';
+import { addDays, dateField, dayName, dayOf, fromDateField, nextDay } from './format.js';
+import { Gaps } from './gaps.js';
+import { Lane } from './lane.js';
+import { row, tellRow } from './row.js';
 
+const DAYS = 7;
+const MOST = 300;               // recordings that are shown at once; the older ones of these days are an `earlier` away
 const GROW_MS = 5000;
 
 export class Archive extends HTMLElement {
-  #gaps = new Map();            // recording -> its gaps, once they were asked for
+  recordings = [];
   #shown = '';
+  #day = null;                  // the last one that is shown; `null` for the newest on which there was something
+  #latest = null;               // when the newest recording was going on
 
-  begin(feed, rights) {
+  /** `place` is where the choice of the day goes. */
+  begin(feed, rights, place) {
     this.feed = feed;
     this.rights = rights;
-    setInterval(() => { if (this.recordings?.length && !document.hidden) this.#grow(); }, GROW_MS);
+    this.gaps = new Gaps(() => this.#grow());
+    this.date = h('input', { type: 'date', 'aria-label': 'Recordings up to this day', max: dateField(now()),
+      onchange: () => this.#go(fromDateField(this.date.value)) });
+    this.later = button('later', { picture: ICONS.later, label: 'Later days' }, () => this.#go(addDays(this.#end, DAYS)));
+    place.append(button('earlier', { picture: ICONS.earlier, label: 'Earlier days' }, () => this.#go(addDays(this.#oldest, -1))),
+      this.date, this.later, button('today', { text: 'Newest' }, () => this.#go(null)));
+    this.none = h('p', { class: 'quiet none', role: 'status' });
+    this.days = h('div', {});
+    this.append(this.none, this.days);
+    setInterval(() => { if (this.recordings.length && !document.hidden) this.#grow(); }, GROW_MS);
     this.seen = new IntersectionObserver((found) => {
-      for (const { isIntersecting, target } of found) if (isIntersecting) this.#look(target.recording);
+      for (const { isIntersecting, target } of found) if (isIntersecting) this.gaps.look(target.recording);
     });
   }
 
-  /** All that is to be shown, oldest first. */
-  update(recordings) {
-    const signature = JSON.stringify(recordings.map(({ id, title, locked, sealed, stream }) => [id, title, locked, sealed, stream]));
+  // The last day that is shown.
+  get #end() {
+    const today = dayOf(now());
+    return Math.min(this.#day ?? (this.#latest === null ? today : dayOf(this.#latest)), today);
+  }
+
+  get #start() {
+    return addDays(this.#end, 1 - DAYS);
+  }
+
+  // The first day of which everything is shown.
+  get #oldest() {
+    const { recordings } = this;
+    return this.cut ? Math.max(this.#start, dayOf(Date.parse(recordings[0].started))) : this.#start;
+  }
+
+  async #go(day) {
+    // Today stays today when it is past midnight.
+    this.#day = day !== null && day >= dayOf(now()) ? Infinity : day;
+    await this.refresh(this.#latest).catch((error) => { this.none.textContent = error.message; });
+  }
+
+  /** Asks for what there is in these days. `latest` is when the newest recording of all was going on. */
+  async refresh(latest) {
+    this.#latest = latest;
+    const [from, to] = [this.#start, nextDay(this.#end)];
+    const span = [from, to].map((ms) => encodeURIComponent(new Date(ms).toISOString()));
+    const found = await pages(`/recordings?limit=1000&from=${span[0]}&to=${span[1]}`, 'recordings');
+    if (from !== this.#start) return;
+    this.cut = found.length > MOST;
+    this.#update(found.slice(-MOST));
+  }
+
+  #update(recordings) {
+    const signature = JSON.stringify([this.#start, dayOf(now()), recordings.map(({ id, title, locked, sealed, stream }) =>
+      [id, title, locked, sealed, stream, this.rights.manages(stream)])]);
     this.recordings = recordings;
+    for (const one of this.querySelectorAll('li')) one.recording = recordings.find(({ id }) => id === one.recording.id) ?? one.recording;
+    this.date.max = dateField(now());
+    this.date.value = dateField(this.#end);
+    this.later.disabled = this.#end >= dayOf(now());
+    this.none.textContent = recordings.length || this.#latest === null ? '' : `Nothing was recorded in the ${DAYS} days up to this one.`;
     if (signature === this.#shown) return this.#grow();
     this.#shown = signature;
     this.seen.disconnect();
-    const days = Map.groupBy(recordings.toReversed(), ({ started }) => dayOf(Date.parse(started)));
-    // One that goes on past midnight is also on the bar of the next day.
-    this.replaceChildren(...[...days].map(([day, list]) => this.#day(day, list)));
-    for (const row of this.querySelectorAll('li')) this.seen.observe(row);
+    const days = Array.from({ length: DAYS }, (_, n) => addDays(this.#end, -n));
+    this.days.replaceChildren(...days.map((day) => this.#section(day)).filter(Boolean));
+    for (const one of this.querySelectorAll('li')) this.seen.observe(one);
     this.#grow();
   }
 
-  #ends(recording) {
-    const { edge, started } = recording;
-    const tail = this.feed.tails.get(recording.id);
-    return Date.parse(tail?.time ?? edge ?? started);
+  #ends({ id, edge, started }) {
+    return Date.parse(this.feed.tails.get(id)?.time ?? edge ?? started);
   }
 
-  #day(day, list) {
-    const bars = [...Map.groupBy(list, ({ stream }) => stream)].sort().map(([stream, ones]) => this.#bar(day, stream, ones));
+  // One day with all that was going on in it, also what began the day before.
+  #section(day) {
+    const list = this.recordings.filter((one) => Date.parse(one.started) < nextDay(day) && (this.#ends(one) >= day || !one.sealed)).toReversed();
+    if (list.length === 0) return null;
     const title = dayName(day, now());
-    return h('section', { 'aria-label': title }, h('h3', {}, title),
-      h('div', { class: 'day', 'aria-hidden': 'true' }, ...bars,
-        h('div', { class: 'hours' }, ...[0, 6, 12, 18].map((hour) => h('span', {}, `${String(hour).padStart(2, '0')}:00`)))),
-      h('ol', {}, ...list.map((recording) => this.#row(recording))));
+    const lanes = [...Map.groupBy(list, ({ stream }) => stream)].sort().map(([stream, ones]) => new Lane(this, day, stream, ones.map(({ id }) => id)));
+    return h('section', { class: 'day', 'aria-label': title }, h('h3', {}, title),
+      h('div', { class: 'lanes' }, ...lanes,
+        h('div', { class: 'hours', 'aria-hidden': 'true' }, ...[0, 6, 12, 18].map((hour) => h('span', {}, `${String(hour).padStart(2, '0')}:00`)))),
+      h('ol', {}, ...list.map((one) => row(one, day, this.rights.manages(one.stream), () => this.#changed()))));
   }
 
-  #bar(day, stream) {
-    const lane = h('div', { class: 'lane' });
-    Object.assign(lane, { day, stream });
-    lane.onclick = (event) => {
-      const { left, width } = lane.getBoundingClientRect();
-      this.#openAt(stream, day + (event.clientX - left) / width * (nextDay(day) - day));
-    };
-    return h('div', { class: 'stream' }, h('span', {}, stream), lane);
+  #changed() {
+    this.#shown = '';
+    this.dispatchEvent(new Event('changed', { bubbles: true }));
   }
 
-  #openAt(stream, time) {
-    const recording = this.recordings.find((r) => r.stream === stream && Date.parse(r.started) <= time && this.#ends(r) >= time);
-    if (recording) this.dispatchEvent(new CustomEvent('open', { bubbles: true, detail: { recording, time } }));
+  /** The recordings with these ids, with what is known of each: when it ends, and its gaps. */
+  parts(ids) {
+    return this.recordings.filter(({ id }) => ids.includes(id)).map((recording) => ({
+      recording, from: Date.parse(recording.started), to: this.#ends(recording), gaps: this.gaps.of(recording.id),
+    }));
+  }
+
+  /** Plays a recording from a time of day on. */
+  open(recording, time) {
+    this.dispatchEvent(new CustomEvent('open', { bubbles: true, detail: { recording, time } }));
   }
 
   // What lies on the bars changes as recordings grow.
   #grow() {
-    for (const lane of this.querySelectorAll('.lane')) {
-      const end = nextDay(lane.day);
-      const part = (from, to, name) => {
-        const [a, b] = [Math.max(from, lane.day), Math.min(to, end)];
-        if (b <= a) return null;
-        const piece = h('i', { class: name });
-        piece.style.left = `${(a - lane.day) / (end - lane.day) * 100}%`;
-        piece.style.width = `max(2px, ${(b - a) / (end - lane.day) * 100}%)`;
-        return piece;
-      };
-      const pieces = this.recordings.filter((r) => r.stream === lane.stream).flatMap((recording) => {
-        const name = recording.sealed ? 'audio' : 'audio growing';
-        const gaps = (this.#gaps.get(recording.id) ?? []).map(({ from, to }) => part(from, to, 'hole'));
-        return [part(Date.parse(recording.started), this.#ends(recording), name), ...gaps];
-      });
-      lane.replaceChildren(...pieces.filter(Boolean));
-    }
-    for (const row of this.querySelectorAll('li')) this.#lasted(row);
-  }
-
-  #row(recording) {
-    const { id, stream, title, started, locked, sealed } = recording;
-    const row = h('li', {});
-    row.recording = recording;
-    const name = h('a', { class: 'name', href: `#/recordings/${id}` }, h('bdi', {}, title || stream));
-    row.length = h('span', { class: 'length' });
-    row.trouble = h('p', { class: 'trouble', role: 'alert' });
-    row.append(h('time', { dateTime: started }, timeOfDay(Date.parse(started), false)), name,
-      title ? h('span', { class: 'quiet' }, stream) : h('span'), row.length,
-      h('span', { class: 'signs' }, locked ? h('span', { title: 'locked: nobody deletes it', class: 'sign' }, 'locked') : null,
-        sealed ? null : h('span', { class: 'state live' }, 'growing')),
-      this.#more(recording, row), row.trouble);
-    return row;
-  }
-
-  #lasted(row) {
-    const seconds = this.feed.tails.get(row.recording.id)?.seconds ?? row.recording.seconds ?? 0;
-    const gaps = this.#gaps.get(row.recording.id)?.length ?? 0;
-    say(row.length, `${span(seconds)}${gaps ? ` · ${gaps} gap${gaps > 1 ? 's' : ''}` : ''}`);
-  }
-
-  #more(recording, row) {
-    const { id, title, stream, locked, sealed, urls } = recording;
-    const name = title || stream;
-    const links = h('span', { class: 'links' }, h('a', { href: `${urls.wav}?len=now`, download: '' }, 'Save WAV'),
-      h('a', { href: urls.wav, title: 'An address for VLC, mpv and other players' }, 'Address'));
-    const acts = !this.rights.manage ? [] : [
-      button('rename', { text: 'Title …' }, async () => {
-        const text = await ask({ question: `Title of ${name}`, value: title, yes: 'Save' });
-        if (text !== null) this.#do(row, 'PATCH', `/recordings/${id}`, { title: text });
-      }),
-      button('lock', { text: locked ? 'Unlock' : 'Lock', label: locked ? 'Let it be deleted' : 'Nobody deletes it while it is locked' },
-        () => this.#do(row, locked ? 'DELETE' : 'PUT', `/recordings/${id}/lock`)),
-      sealed && !locked ? button('delete', { text: 'Delete …' }, async () => {
-        const detail = 'What was recorded is gone for good then.';
-        if (await ask({ question: `Delete ${name}?`, detail, yes: 'Delete' })) this.#do(row, 'DELETE', `/recordings/${id}`);
-      }) : null,
-    ];
-    return h('details', {}, h('summary', { 'aria-label': `More about ${name}` }, '⋯'), h('div', { class: 'group' }, ...acts, links));
-  }
-
-  async #do(row, method, address, body) {
-    say(row.trouble, '');
-    try {
-      await send(method, address, body ?? {});
-      this.#shown = '';
-      this.dispatchEvent(new Event('changed', { bubbles: true }));
-    } catch (error) {
-      say(row.trouble, error.message);
+    for (const lane of this.querySelectorAll('livetape-lane')) lane.draw();
+    for (const one of this.querySelectorAll('li')) {
+      const seconds = this.feed.tails.get(one.recording.id)?.seconds ?? one.recording.seconds ?? 0;
+      tellRow(one, seconds, this.gaps.count(one.recording.id));
+      if (!one.recording.sealed && one.checkVisibility()) this.gaps.again(one.recording);
     }
   }
 
-  // The gaps of what is in sight.
-  async #look({ id, spec }) {
-    if (this.#gaps.has(id)) return;
-    this.#gaps.set(id, []);
-    const found = await timeline(id).catch(() => null);
-    if (!found) return;
-    const tape = new Tape(spec.rate);
-    tape.add(found.entries);
-    this.#gaps.set(id, tape.gaps);
-    if (tape.gaps.length) this.#grow();
+  /** One that is shown, or what the gateway knows of it. */
+  async find(id) {
+    return this.recordings.find((one) => one.id === id) ?? get(`/recordings/${id}`);
   }
 }
 

@@ -3,20 +3,14 @@
 // the network or the gateway was away it goes on at the frame where it was.
 
 import { Refused, get } from './api.js';
+import { NEVER, Offers, RENDITIONS, address, chosen, holdBack } from './renditions.js';
 
 const RETRY_MS = 2000;
 const STUCK_MS = 8000;
-const BEHIND_LIVE = 2.5;        // seconds more than the hold-back that still count as live
+const BEHIND_LIVE = 0.8;        // seconds more than the hold-back that still count as live
+const SLOW = 4;                 // so much more it may be because the way to here is slow: less can then not be had
+const FAILURES = 3;             // so often in the same place, with an answer that is fine: it is the browser
 const FAST = 1.25;
-const BLOCKS = 4;
-
-/** Renditions by what they are called in the addresses, in the order in which the page prefers them. */
-export const RENDITIONS = {
-  wav: { name: 'WAV, as recorded', type: 'audio/wav', rate: null },
-  flac: { name: 'FLAC, lossless', type: 'audio/flac', rate: 80e3 },
-  opus: { name: 'Opus', type: 'audio/ogg; codecs=opus', rate: 12e3 },
-  mp3: { name: 'MP3', type: 'audio/mpeg', rate: 16e3 },
-};
 
 export class Deck extends EventTarget {
   recording = null;
@@ -25,18 +19,21 @@ export class Deck extends EventTarget {
   trouble = '';
   rendition = 'auto';
   #base = 0;
-  #at = 0;
-  #moved = 0;
+  #moved = 0;                   // when it last moved on, and to where
+  #reached = 0;
+  #failures = 0;                // one after the other, in the same place
+  #failedAt = 0;
   #edgeWanted = false;          // nothing has played since it was put to the live edge
+  #slack = 0;                   // how much further behind than it should be it was when it began there
   #retry = null;
   #speed = 1;
-  #offered = [];
-  #looked = false;
+  #offers;
 
   constructor(audio, feed) {
     super();
     this.audio = audio;
     this.feed = feed;
+    this.#offers = new Offers((type) => audio.canPlayType(type) !== '');
     audio.ontimeupdate = () => this.#tick();
     audio.onended = () => this.#ended();
     audio.onerror = () => this.#broken();
@@ -63,6 +60,11 @@ export class Deck extends EventTarget {
     return this.recording !== null && this.feed.tail(this.recording).state !== 'ended';
   }
 
+  // Asked of the element, not remembered: after a break it goes on at the very frame where it stopped.
+  get #at() {
+    return this.#base + this.audio.currentTime;
+  }
+
   get position() {
     return this.#parked ? this.edge : Math.min(this.#at, this.growing ? this.edge + 1 : this.edge);
   }
@@ -76,64 +78,49 @@ export class Deck extends EventTarget {
     return Math.max(0, this.edge - this.position);
   }
 
+  /** How far behind the edge it plays when it is live. */
+  get holdBack() {
+    return this.recording ? this.#holdBack() : 0;
+  }
+
   get live() {
-    return this.growing && this.behind < this.#holdBack() + BEHIND_LIVE;
+    if (!this.growing) return false;
+    return this.#parked || this.#edgeWanted || this.behind < this.#holdBack() + this.#slack + BEHIND_LIVE;
   }
 
   get playing() {
     return !this.audio.paused && !this.audio.ended;
   }
 
-  /** What this browser can play of what the gateway offers, as far as that is known: see `look`. */
+  /** What can be heard here of this recording. */
   get choices() {
-    return ['wav', ...this.#offered];
+    return this.#offers.of(this.recording);
   }
 
-  /** Asks once which compressed renditions the gateway offers. */
-  async look({ id }) {
-    if (this.#looked) return;
-    this.#looked = true;
-    const known = Object.keys(RENDITIONS).filter((key) => key !== 'wav' && this.audio.canPlayType(RENDITIONS[key].type) !== '');
-    const replies = await Promise.all(known.map((key) => fetch(this.#address(id, key), { method: 'HEAD' }).catch(() => null)));
-    this.#offered = known.filter((_, n) => replies[n]?.ok);
-    this.#looked = replies.every((reply) => reply !== null);
-  }
-
-  #address(id, key) {
-    return `/recordings/${id}/audio.${key}`;
-  }
-
-  // On a thin line the one that takes least; otherwise as it was recorded.
   get #chosen() {
-    const { choices, rendition } = this;
-    if (choices.includes(rendition)) return rendition;
-    const { saveData, effectiveType } = navigator.connection ?? {};
-    const thin = saveData || ['slow-2g', '2g', '3g'].includes(effectiveType);
-    return (thin && choices.find((key) => key === 'opus' || key === 'mp3')) || choices[0] || 'wav';
+    return chosen(this.choices, this.rendition);
   }
 
-  // A browser plays nothing before it has 36 KiB, and compressed audio exists in blocks: so far a player stays behind the edge.
   #holdBack() {
-    const { format, channels, rate } = this.recording.spec;
-    const bytes = RENDITIONS[this.#chosen].rate ?? Number(format.replace(/\D/g, '')) / 8 * channels * rate;
-    return Math.max(this.#chosen === 'wav' ? 1 : BLOCKS, 36864 / bytes);
+    return holdBack(this.recording.spec, this.#chosen);
   }
 
   #load(place) {
     clearTimeout(this.#retry);
     this.#retry = null;
     this.#edgeWanted = false;
+    this.#slack = 0;
     this.trouble = '';
     const { rate } = this.recording.spec;
     const frame = Math.round(Math.min(Math.max(0, place), Math.max(0, this.edge - 0.05)) * rate);
-    this.#base = frame / rate;
-    this.#at = this.#base;
     this.#moved = performance.now();
     const key = this.#chosen;
     // A finished recording gets an address of its own: browsers keep what they had under the old one.
-    const query = [frame ? `pos=${this.#base.toFixed(9)}` : '', this.growing ? 'len=star' : 'v=end'].filter(Boolean).join('&');
+    const query = [frame ? `pos=${(frame / rate).toFixed(9)}` : '', this.growing ? 'len=star' : 'v=end'].filter(Boolean).join('&');
     this.audio.preload = this.wanted ? 'auto' : 'none';
-    this.audio.src = `${this.#address(this.recording.id, key)}?${query}`;
+    this.audio.src = `${address(this.recording.id, key)}?${query}`;
+    this.#base = frame / rate;
+    this.#reached = this.#base;
     this.audio.playbackRate = this.catching ? FAST : this.#speed;
     if (this.wanted) this.#start();
     this.dispatchEvent(new Event('jump'));
@@ -173,8 +160,26 @@ export class Deck extends EventTarget {
   seek(seconds) {
     if (!this.recording || Number.isNaN(seconds)) return;
     this.catching = false;
+    this.#failures = 0;
     if (this.growing && seconds > this.edge - this.#holdBack()) return this.#toEdge();
-    this.#load(Math.min(seconds, this.edge));
+    const place = Math.max(0, Math.min(seconds, this.edge));
+    if (!this.#isLoaded(place)) return this.#load(place);
+    this.#edgeWanted = false;
+    this.trouble = '';
+    this.audio.currentTime = place - this.#base;
+    this.audio.playbackRate = this.#speed;
+    if (this.wanted) this.#start();
+    this.dispatchEvent(new Event('jump'));
+    this.#say();
+  }
+
+  // Whether a place is in what the browser holds already.
+  #isLoaded(place) {
+    const { audio } = this;
+    if (audio.error || audio.ended || audio.readyState < 2 || this.#retry || !audio.hasAttribute('src')) return false;
+    const at = place - this.#base;
+    return Array.from({ length: audio.buffered.length }, (_, n) => [audio.buffered.start(n), audio.buffered.end(n)])
+      .some(([from, to]) => at >= from && at < to - 0.25);
   }
 
   /** To the live edge, and from there on. */
@@ -186,8 +191,15 @@ export class Deck extends EventTarget {
   }
 
   #toEdge() {
+    this.#failures = 0;
     this.#load(Math.max(0, this.edge - this.#holdBack()));
     this.#edgeWanted = true;
+    this.#say();
+  }
+
+  /** Waits at the live edge, silent. */
+  park() {
+    if (this.growing) this.#toEdge();
   }
 
   /** Plays faster until it is live. */
@@ -209,8 +221,10 @@ export class Deck extends EventTarget {
   }
 
   choose(rendition) {
+    const at = this.position;
     this.rendition = rendition;
-    if (this.recording) this.#load(this.#at);
+    this.#failures = 0;
+    if (this.recording) this.#load(at);
   }
 
   /** Lets go of everything. */
@@ -223,13 +237,20 @@ export class Deck extends EventTarget {
   }
 
   #tick() {
-    if (this.playing) this.#edgeWanted = false;
-    if (this.audio.readyState > 0 && !this.audio.error) {
-      const at = this.#base + this.audio.currentTime;
-      if (at !== this.#at) this.#moved = performance.now();
-      this.#at = at;
+    const at = this.#at;
+    if (at !== this.#reached && !this.audio.error) {
+      if (this.#edgeWanted && this.playing && this.audio.currentTime > 0) {
+        this.#edgeWanted = false;
+        this.#slack = Math.min(SLOW, Math.max(0, this.behind - this.#holdBack()));
+      }
+      if (at > this.#failedAt + 0.5) this.#failures = 0;
+      this.#moved = performance.now();
+      this.#reached = at;
     }
-    if (this.catching && this.behind < this.#holdBack() + 0.3) this.catchUp(false);
+    if (this.catching && this.behind < this.#holdBack() + 0.3) {
+      this.#slack = 0;
+      this.catchUp(false);
+    }
     this.#say();
   }
 
@@ -251,21 +272,41 @@ export class Deck extends EventTarget {
   async #broken() {
     if (!this.recording || !this.audio.hasAttribute('src')) return;
     const { id } = this.recording;
+    const [key, source] = [this.#chosen, this.audio.src];
     try {
       const now = await get(`/recordings/${id}`);
-      if (this.recording?.id !== id) return;
+      if (this.recording?.id !== id || this.audio.src !== source) return;
       Object.assign(this.recording, now);
-      if (performance.now() - this.#moved > 3 * STUCK_MS && this.audio.error?.code === MediaError.MEDIA_ERR_DECODE) {
-        return this.#fail('This browser cannot play it: choose another rendition.');
-      }
+      this.#failures += 1;
+      this.#failedAt = this.#at;
+      const { status } = await fetch(source, { method: 'HEAD' });
+      if (this.recording?.id !== id || this.audio.src !== source) return;
+      if (NEVER.includes(status) && key !== 'wav') return this.#never(key, `The gateway has no ${RENDITIONS[key].name} of this recording.`);
+      const broken = [MediaError.MEDIA_ERR_DECODE, MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED].includes(this.audio.error?.code);
+      if (status < 400 && broken && this.#failures >= FAILURES) return this.#never(key, `This browser cannot play ${RENDITIONS[key].name}.`);
       this.#fail('Broken off; going on …');
-      this.#again(RETRY_MS / 4);
+      this.#again(Math.min(RETRY_MS * 4, RETRY_MS / 4 * 2 ** (this.#failures - 1)));
     } catch (error) {
-      if (this.recording?.id !== id) return;
-      if (error instanceof Refused && error.status < 500) return this.#gone(error);
+      if (this.recording?.id !== id || this.audio.src !== source) return;
+      if (error instanceof Refused && error.status < 500 && error.status !== 429) return this.#gone(error);
       this.#fail('The gateway is away; it goes on from here as soon as it is back.');
       this.#again(RETRY_MS);
     }
+  }
+
+  // Another rendition takes over where there is one; else it stops and says so.
+  #never(key, why) {
+    const at = this.#at;
+    this.#offers.refuse(key);
+    this.#failures = 0;
+    if (this.rendition === key) this.rendition = 'auto';
+    const other = this.#chosen === key ? this.choices.find((choice) => choice !== key) : this.#chosen;
+    this.dispatchEvent(new Event('offers'));
+    this.wanted &&= Boolean(other);
+    if (!other) return this.#fail(why);
+    if (this.#chosen === key) this.rendition = other;
+    this.#load(at);
+    this.#fail(`${why} Playing ${RENDITIONS[other].name} instead.`);
   }
 
   #gone(error) {
@@ -284,8 +325,8 @@ export class Deck extends EventTarget {
     const { recording } = this;
     const page = await get(`/recordings/${recording.id}/timeline?limit=1`).catch(() => null);
     if (this.recording !== recording) return;
-    if (page?.tail.state === 'open') return this.#again(0);
-    this.#at = this.edge;
+    // A polite end of what goes on is somebody in between who gave up; and nobody knows better while the gateway is away.
+    if (!page || page.tail.state === 'open') return this.#again(page ? 0 : RETRY_MS);
     const next = page?.tail.next ?? null;
     this.dispatchEvent(new CustomEvent('ended', { detail: next }));
     if (!next) this.wanted = false;

@@ -6,6 +6,7 @@ import { decibels } from './format.js';
 const SILENT_DB = -60;
 const SILENT_MS = 3000;
 const POINTS = 10;
+const RECENT = 120;             // points that are kept: twelve seconds, which a player is seldom behind when it is live
 
 export class Feed extends EventTarget {
   tails = new Map();            // recording -> news, and when it came
@@ -14,6 +15,7 @@ export class Feed extends EventTarget {
   #levels = true;
   #newest = new Map();          // stream -> recording
   #quiet = new Map();           // stream -> since when it has been below SILENT_DB
+  #recent = new Map();          // recording -> the newest levels, and where each is
 
   open() {
     this.close();
@@ -46,10 +48,13 @@ export class Feed extends EventTarget {
   }
 
   #hear(news) {
-    const tail = { ...news, came: performance.now(), silent: this.#silent(news.stream) };
+    const tail = { ...news, came: performance.now(), silent: news.state === 'silent' || (news.state === 'live' && this.#silent(news.stream)) };
     const before = this.#newest.get(news.stream);
     // Nothing is told any more of the one before: it has ended.
-    if (before && before !== news.recording && this.tails.has(before)) this.tails.get(before).state = 'ended';
+    if (before && before !== news.recording) {
+      if (this.tails.has(before)) Object.assign(this.tails.get(before), { state: 'ended', silent: false });
+      this.#recent.delete(before);
+    }
     this.#newest.set(news.stream, news.recording);
     this.tails.set(news.recording, tail);
     this.dispatchEvent(new CustomEvent('tail', { detail: tail }));
@@ -60,7 +65,14 @@ export class Feed extends EventTarget {
   }
 
   // Some points at once, ten of each second: they are told one after the other, as they sounded.
-  #louder({ stream, recording, peak, rms }) {
+  #louder({ stream, recording, first_frame, frames_per_point, peak, rms }) {
+    const recent = this.#recent.get(recording) ?? [];
+    const seen = recent.at(-1)?.frame ?? -1;
+    peak.forEach((channels, n) => {
+      const frame = first_frame + n * frames_per_point;
+      if (frame > seen) recent.push({ frame, frames: frames_per_point, levels: channels.slice(0, 2).map((one, c) => ({ peak: one, rms: rms[n][c] })) });
+    });
+    this.#recent.set(recording, recent.slice(-RECENT));
     const highest = decibels(Math.max(0, ...peak.flat()));
     if (highest > SILENT_DB) this.#quiet.delete(stream);
     else if (!this.#quiet.has(stream)) this.#quiet.set(stream, performance.now());
@@ -79,10 +91,17 @@ export class Feed extends EventTarget {
     return sealed ? listed : this.tails.get(id) ?? listed;
   }
 
+  /** How loud it is at a place not far behind the edge, linear, as far as that was told. */
+  levelAt({ id, spec }, seconds) {
+    const frame = seconds * spec.rate;
+    const found = this.#recent.get(id)?.findLast((point) => point.frame <= frame);
+    return found && frame < found.frame + 2 * found.frames ? found.levels : null;
+  }
+
   /** How far a recording goes now, in seconds: between two pieces of news it goes on by itself, for a moment. */
   edge(recording) {
     const { seconds, state, came } = this.tail(recording);
-    const since = state === 'live' && came ? (performance.now() - came) / 1000 : 0;
+    const since = ['live', 'silent'].includes(state) && came ? (performance.now() - came) / 1000 : 0;
     return seconds + Math.min(since, 0.3);
   }
 }

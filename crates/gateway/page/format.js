@@ -50,6 +50,36 @@ export function dayName(day, now) {
   return new Intl.DateTimeFormat(undefined, options).format(day);
 }
 
+/** A day in few words, for beside a time: `today`, `Fri 27 Nov`. */
+export function shortDay(ms, now) {
+  const day = dayOf(ms);
+  if (day === dayOf(now)) return 'today';
+  if (nextDay(day) === dayOf(now)) return 'yesterday';
+  const options = { weekday: 'short', day: 'numeric', month: 'short' };
+  if (new Date(day).getFullYear() !== new Date(now).getFullYear()) options.year = 'numeric';
+  return new Intl.DateTimeFormat(undefined, options).format(day);
+}
+
+/** A day as a field for dates has it, and back; `null` for none. */
+export function dateField(day) {
+  const at = new Date(day);
+  return `${String(at.getFullYear()).padStart(4, '0')}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+export function fromDateField(text) {
+  const said = /^(\d{4})-(\d\d)-(\d\d)$/.exec(text);
+  return said && new Date(Number(said[1]), Number(said[2]) - 1, Number(said[3])).getTime();
+}
+
+/** The start of the day that is so many days after (before, if negative). */
+export function addDays(day, days) {
+  const at = new Date(day);
+  at.setDate(at.getDate() + days);
+  return at.getTime();
+}
+
+/** A number of decibels with a minus that looks like one. */
+export const signed = (number, places = 0) => number.toFixed(places).replace('-', '\u2212');
+
 /** Level in dBFS, of a linear 0 to 1. */
 export const decibels = (linear) => (linear > 0 ? 20 * Math.log10(linear) : -Infinity);
 

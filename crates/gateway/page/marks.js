@@ -2,7 +2,7 @@
 // one was when one pressed the key, not where one is when the text is written.
 
 import { send } from './api.js';
-import { ICONS, button, h, say } from './dom.js';
+import { button, h, say } from './dom.js';
 import { clock, timeOfDay } from './format.js';
 
 const SHOWN = 200;
@@ -12,7 +12,6 @@ export class Marks extends HTMLElement {
 
   begin(player) {
     this.player = player;
-    this.add = button('mark', { text: 'Mark', picture: ICONS.mark, label: 'Put a mark here (M)' }, () => this.put());
     this.text = h('input', { maxLength: 256, placeholder: 'what is here?', 'aria-label': 'Text of the mark', autocomplete: 'off' });
     this.where = h('span', { class: 'quiet' });
     this.form = h('form', { class: 'new', hidden: true, onsubmit: (event) => { event.preventDefault(); this.#save(); } },
@@ -21,7 +20,8 @@ export class Marks extends HTMLElement {
     this.list = h('ol', { 'aria-label': 'Marks' });
     this.links = h('span', { class: 'links' });
     this.trouble = h('p', { class: 'trouble', role: 'alert' });
-    this.append(h('div', { class: 'group' }, this.add, this.form, this.links), this.trouble, this.list);
+    this.append(h('div', { class: 'top' }, h('h3', {}, 'Marks'), this.links), this.form, this.trouble, this.list);
+    this.hidden = true;
   }
 
   clear() {
@@ -32,39 +32,40 @@ export class Marks extends HTMLElement {
 
   show() {
     const { wave, recording } = this.player;
-    this.add.hidden = !this.player.rights.manage;
     const { marks } = wave.tape;
+    this.hidden = marks.length === 0 && this.form.hidden;
     this.list.replaceChildren(...marks.slice(-SHOWN).map((mark) => this.#item(mark)));
     const address = `/recordings/${recording.id}/marks`;
-    const files = [['CSV', `${address}.csv`], ['Audacity', `${address}.txt`]];
+    const files = [['CSV', `${address}.csv`], ['Audacity labels', `${address}.txt`]];
     if (marks.length === 0 || !recording.urls.peaks) return this.links.replaceChildren();
-    this.links.replaceChildren('Marks as ', ...files.map(([text, href]) => h('a', { href, download: '' }, text)));
+    this.links.replaceChildren(...files.map(([text, href]) => h('a', { href, download: '' }, text)));
   }
 
   #item({ at, text }) {
     const time = this.player.wave.tape.timeOf(at);
-    const place = time === null ? clock(at) : `${timeOfDay(time)} · ${clock(at)}`;
+    const place = time === null ? clock(at) : timeOfDay(time);
     const press = () => {
       this.player.deck.wanted = true;
       this.player.deck.seek(at);
     };
-    return h('li', {}, button('place', { text: place }, press), h('bdi', {}, text));
+    return h('li', {}, button('place', { text: place, label: `Play from ${clock(at)}`, 'aria-label': `Play from ${place}` }, press), h('bdi', {}, text),
+      h('span', { class: 'quiet' }, clock(at)));
   }
 
   put() {
-    const { deck, recording, rights } = this.player;
-    if (!recording || !rights.manage) return;
-    this.#frame = Math.floor(Math.min(deck.position, this.player.feed.tail(recording).seconds) * recording.spec.rate);
-    const time = this.player.wave.tape.timeOf(deck.position);
-    say(this.where, time === null ? clock(deck.position) : timeOfDay(time));
-    this.form.hidden = false;
-    this.add.hidden = true;
+    const { deck, monitor, recording, rights } = this.player;
+    if (!recording || !rights.manages(recording.stream)) return;
+    const place = monitor.position ?? deck.position;
+    this.#frame = Math.floor(Math.min(place, this.player.feed.tail(recording).seconds) * recording.spec.rate);
+    const time = this.player.wave.tape.timeOf(place);
+    say(this.where, time === null ? clock(place) : timeOfDay(time));
+    this.hidden = this.form.hidden = false;
     this.text.focus();
   }
 
   #close() {
     this.form.hidden = true;
-    this.add.hidden = !this.player.rights.manage;
+    this.hidden = this.list.children.length === 0;
     this.text.value = '';
     say(this.trouble, '');
   }
@@ -77,7 +78,7 @@ export class Marks extends HTMLElement {
       return say(this.trouble, error.message);
     }
     this.#close();
-    this.add.focus();
+    this.player.tools.mark.focus();
     await this.player.refresh();
   }
 }

@@ -1,17 +1,20 @@
 // <livetape-player>: one tape with all that one does to it. It joins the deck, which plays, and the waveform, which is looked at.
 
 import { now, timeline } from './api.js';
-import { Deck, RENDITIONS } from './deck.js';
-import { ICONS, button, h, icon, say } from './dom.js';
-import { clock, readPlace, span, timeOfDay } from './format.js';
+import { offer, toolbar, transport } from './controls.js';
+import { Deck } from './deck.js';
+import { ICONS, h, icon, say } from './dom.js';
+import { clock, readPlace, shortDay, signed, span, timeOfDay } from './format.js';
+import { Meter } from './levels.js';
 import { Marks } from './marks.js';
+import { Monitor } from './monitor.js';
 import { Selection } from './selection.js';
 import { mediaSession } from './session.js';
 import { Tape } from './tape.js';
 import { Waveform } from './waveform.js';
 
-const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const TIMELINE_MS = 5000;
+const SAMPLES = { s16: '16 bit', s24: '24 bit', s32: '32 bit', f32: '32 bit float' };
 const STATES = { live: 'live', waiting: 'lost', ended: 'finished', idle: 'idle' };
 
 export class Player extends HTMLElement {
@@ -19,28 +22,36 @@ export class Player extends HTMLElement {
   #entries = 0;
   #asking = false;
 
-  /** Once: what it plays by, and whether one may change anything. */
+  /** Once: what it plays by, and what one may change. */
   begin(feed, rights) {
     this.feed = feed;
     this.rights = rights;
+    this.monitor = new Monitor(feed);
     this.#build();
     const { audio, wave } = this;
     this.deck = new Deck(audio, feed);
     this.marks.begin(this);
     this.selection.begin(this);
     this.deck.addEventListener('change', () => this.show());
+    this.deck.addEventListener('offers', () => {
+      this.#describe();
+      this.selection.show();
+    });
     this.deck.addEventListener('jump', () => {
       wave.view.show(this.deck.position, this.deck.edge);
       wave.refresh();
     });
     this.deck.addEventListener('ended', ({ detail }) => this.#over(detail));
+    // One or the other: both at once would be an echo.
+    audio.addEventListener('play', () => this.monitor.stop());
+    this.monitor.addEventListener('change', () => this.show());
     wave.addEventListener('seek', ({ detail }) => this.deck.seek(detail === Infinity ? this.deck.edge : detail));
     wave.addEventListener('select', () => this.selection.show());
-    feed.addEventListener('level', ({ detail }) => { if (detail.recording === this.recording?.id) this.#level(detail.levels); });
     this.session = mediaSession(this.deck);
     setInterval(() => this.#entriesNow(), TIMELINE_MS);
     const move = () => {
       if (this.deck.playing || this.deck.growing) this.show();
+      this.#hear();
       setTimeout(() => requestAnimationFrame(move), matchMedia('(prefers-reduced-motion: reduce)').matches ? 500 : 50);
     };
     move();
@@ -53,49 +64,30 @@ export class Player extends HTMLElement {
     this.name = h('h2', { id: 'player-name' });
     this.about = h('p', { class: 'about' });
     this.state = h('span', { class: 'state' });
-    this.meter = h('meter', { class: 'level', min: -60, max: 0, low: -50, high: -3, optimum: -20, 'aria-label': 'Level' });
-    this.loudness = h('span', { class: 'quiet', 'aria-hidden': 'true' });
-    this.playButton = button('play big', { picture: ICONS.play, label: 'Play (space)' }, () => deck().toggle());
-    this.liveButton = button('live', { text: 'Live', label: 'To the live edge (L)' }, () => deck().goLive());
-    this.fasterButton = button('faster', { text: '1.25×', label: 'Catch up with the live edge', 'aria-pressed': 'false' },
-      () => deck().catchUp(!deck().catching));
-    this.at = h('output', { class: 'at position', 'aria-label': 'Position' });
-    this.time = h('output', { class: 'time', 'aria-label': 'Time of day' });
-    this.behind = h('output', { class: 'behind tail' });
+    this.meter = new Meter();
+    this.loudness = h('span', { class: 'loudness' });
     this.trouble = h('p', { class: 'trouble', role: 'alert' });
-    this.speed = h('select', { 'aria-label': 'Speed', onchange: () => { deck().speed = Number(this.speed.value); } },
-      ...SPEEDS.map((speed) => h('option', { value: String(speed), selected: speed === 1 }, `${speed}×`)));
-    this.volume = h('input', { type: 'range', min: 0, max: 1, step: 0.01, 'aria-label': 'Volume',
-      oninput: () => { this.audio.volume = Number(this.volume.value); } });
-    this.volume.value = '1';
-    this.rendition = h('select', { 'aria-label': 'Rendition', onchange: () => deck().choose(this.rendition.value) });
-    this.place = h('input', { class: 'pos', placeholder: '1:23:45, -30, @14:30', size: 14, 'aria-label': 'Go to a place', spellcheck: false,
-      autocomplete: 'off', title: 'A position (1:23:45), seconds before the live edge (-30) or a time of day (@14:30)' });
-    const go = h('form', { class: 'go', onsubmit: (event) => { event.preventDefault(); this.#go(); } }, this.place, h('button', {}, 'Go'));
+    this.keys = transport({
+      toStart: () => this.#from(0), back: () => deck().seek(deck().position - 10), ahead: () => deck().seek(deck().position + 10),
+      toggle: () => this.#toggle(), goLive: () => deck().goLive(), catchUp: () => deck().catchUp(!deck().catching),
+    });
+    this.tools = toolbar({
+      mark: () => this.marks.put(), clip: () => this.selection.toggle(), share: () => this.selection.copy(),
+      monitor: () => this.#monitor(),
+      out: () => this.wave.zoom(2), inwards: () => this.wave.zoom(0.5), all: () => this.#all(), go: () => this.#go(),
+      volume: (volume) => { this.audio.volume = this.monitor.volume = volume; },
+      speed: (speed) => { deck().speed = speed; }, rendition: (key) => deck().choose(key),
+    });
+    this.place = this.tools.place;
     this.marks = new Marks();
     this.selection = new Selection();
     this.setAttribute('aria-labelledby', 'player-name');
     this.setAttribute('role', 'region');
     this.append(
-      h('div', { class: 'head' }, h('div', {}, h('div', { class: 'title' }, this.name, this.state), this.about),
+      h('div', { class: 'head' }, h('div', { class: 'what' }, h('div', { class: 'title' }, this.name, this.state), this.about),
         h('div', { class: 'levels' }, this.meter, this.loudness)),
-      this.wave, this.audio,
-      h('div', { class: 'transport' },
-        h('div', { class: 'group keys' },
-          button('start', { picture: ICONS.start, label: 'To the first frame' }, () => this.#from(0)),
-          button('back', { picture: ICONS.back, label: 'Back 10 seconds' }, () => deck().seek(deck().position - 10)),
-          this.playButton,
-          button('ahead', { picture: ICONS.ahead, label: 'Ahead 10 seconds' }, () => deck().seek(deck().position + 10))),
-        h('div', { class: 'readout' }, this.time, h('span', { class: 'where' }, this.at, this.behind)),
-        h('div', { class: 'group edge' }, this.fasterButton, this.liveButton)),
-      this.trouble,
-      h('div', { class: 'tools' }, go,
-        h('div', { class: 'group', role: 'group', 'aria-label': 'Zoom' },
-          button('out', { text: '−', 'aria-label': 'Zoom out', label: 'Zoom out (−)' }, () => this.wave.zoom(2)),
-          button('in', { text: '+', 'aria-label': 'Zoom in', label: 'Zoom in (+)' }, () => this.wave.zoom(0.5)),
-          button('all', { text: 'All', label: 'The whole tape (0)' }, () => this.#all())),
-        h('label', { class: 'volume' }, icon(ICONS.volume), this.volume), this.speed, this.rendition),
-      this.selection, this.marks);
+      this.wave, this.audio, this.keys.element, this.trouble, this.tools.element,
+      h('div', { class: 'below' }, this.selection, this.marks));
   }
 
   /** Shows a recording; `place` in seconds, or `null` for the live edge (of a finished one: its start). */
@@ -103,10 +95,10 @@ export class Player extends HTMLElement {
     const { deck, wave } = this;
     this.hidden = false;
     this.recording = recording;
-    this.meter.hidden = true;
-    say(this.loudness, '');
+    this.monitor.stop();
     this.audio.setAttribute('aria-label', recording.stream);
     wave.edge = this.feed.edge(recording);
+    wave.recorded = this.feed.tail(recording).seconds;
     wave.open(recording);
     wave.selection = selection;
     this.#forget();
@@ -120,10 +112,7 @@ export class Player extends HTMLElement {
     this.#describe();
     this.selection.show();
     this.show();
-    await Promise.all([this.#entriesNow(), deck.look(recording)]);
-    if (recording !== this.recording) return;
-    this.#describe();
-    this.selection.show();
+    await this.#entriesNow();
   }
 
   /** How it is listed now: its title may be another one. */
@@ -134,6 +123,7 @@ export class Player extends HTMLElement {
   }
 
   close() {
+    this.monitor.stop();
     this.deck.close();
     this.recording = null;
     this.hidden = true;
@@ -171,63 +161,95 @@ export class Player extends HTMLElement {
   }
 
   #describe() {
-    const { stream, title, spec, source } = this.recording;
+    const { stream, title, spec } = this.recording;
     say(this.name, title || stream);
-    const shape = `${spec.format}, ${spec.rate / 1000} kHz, ${spec.channels === 1 ? 'mono' : spec.channels === 2 ? 'stereo' : `${spec.channels} channels`}`;
-    this.info = [title ? stream : '', source, shape].filter(Boolean).join(' · ');
-    const choices = this.deck.choices.map((key) => [key, RENDITIONS[key].name]);
-    this.rendition.hidden = choices.length < 2;
-    this.rendition.replaceChildren(...[['auto', 'Automatic'], ...choices]
-      .map(([value, text]) => h('option', { value, selected: value === this.deck.rendition }, text)));
+    const channels = spec.channels === 1 ? 'mono' : spec.channels === 2 ? 'stereo' : `${spec.channels} channels`;
+    this.info = [title ? stream : '', `${spec.rate / 1000} kHz ${channels}, ${SAMPLES[spec.format] ?? spec.format}`].filter(Boolean).join(' · ');
+    offer(this.tools.rendition, this.deck.choices, this.deck.rendition);
+    const may = this.rights.manages(stream);
+    this.tools.mark.hidden = !may;
   }
 
-  #level(levels) {
-    const peak = Math.max(-60, ...levels.map(({ peak }) => peak));
-    this.meter.hidden = false;
-    this.meter.value = peak;
-    say(this.loudness, `${peak <= -60 ? '< −60' : peak.toFixed(0).replace('-', '−')} dB at the edge`);
+  // The level where one listens: at the edge as it is told, elsewhere as it was drawn.
+  #hear() {
+    const { recording, deck, monitor, wave } = this;
+    if (!recording || document.hidden) return;
+    const place = monitor.on ? monitor.position : deck.playing ? deck.position : null;
+    const levels = place === null ? null : this.feed.levelAt(recording, place) ?? wave.levelAt(place);
+    const integrated = recording.loudness?.integrated ?? null;
+    const whole = integrated === null ? '' : `${signed(integrated, 1)} LUFS`;
+    const peak = this.meter.show(levels, whole);
+    const now = place === null ? '' : peak <= -60 ? 'silence' : `${signed(peak)} dB`;
+    say(this.loudness, [now, whole && `whole ${whole}`].filter(Boolean).join(' · '));
   }
 
   /** Everything that moves. */
   show() {
-    const { recording, deck, wave } = this;
+    const { recording, deck, wave, keys } = this;
     if (!recording) return;
     const { position, edge, growing, live, playing } = deck;
     const moved = Math.abs(wave.position - position) + Math.abs(wave.edge - edge) > wave.view.length / wave.clientWidth / 2;
+    const { state, silent, seconds } = this.feed.tail(recording);
     if (moved || wave.growing !== growing) {
       const wasSeen = wave.position >= wave.view.from && wave.position <= wave.view.to;
-      Object.assign(wave, { position, edge, growing });
+      Object.assign(wave, { position, edge, growing, recorded: seconds });
       if (playing && wasSeen) wave.view.show(position, edge);
       wave.refresh();
     }
-    const { state, silent } = this.feed.tail(recording);
     const word = silent ? 'silent' : STATES[state] ?? state;
     say(this.state, word);
     this.state.className = `state ${word}`;
     const time = wave.tape.timeOf(position);
-    say(this.time, time === null ? '–' : timeOfDay(time));
-    say(this.at, clock(position, 1));
-    say(this.behind, growing ? (live ? ` of ${clock(edge)} · live` : ` of ${clock(edge)} · ${span(deck.behind)} behind`) : ` of ${clock(edge)}`);
+    say(keys.time, time === null ? '–' : timeOfDay(time));
+    say(keys.day, time === null ? '' : shortDay(time, now()));
+    say(keys.at, clock(position, 1));
+    say(keys.of, ` of ${clock(edge)}`);
     const titled = wave.tape.titleAt(position);
     say(this.about, [titled && `♪ ${titled}`, this.info].filter(Boolean).join(' · '));
     this.#buttons(playing, live, growing);
-    say(this.trouble, deck.trouble);
+    say(this.trouble, this.monitor.trouble || deck.trouble);
     this.classList.toggle('waiting', deck.wanted && playing && this.audio.readyState < 3);
     this.session.show({ recording, titled });
   }
 
   #buttons(playing, live, growing) {
-    const { playButton, liveButton, fasterButton, deck } = this;
-    const label = playing ? 'Pause (space)' : 'Play (space)';
-    if (playButton.title !== label) {
-      playButton.title = label;
-      playButton.setAttribute('aria-label', label);
-      playButton.replaceChildren(icon(playing ? ICONS.pause : ICONS.play));
+    const { keys, tools, deck, monitor } = this;
+    const sounds = playing || monitor.on;
+    const label = sounds ? 'Pause (space)' : 'Play (space)';
+    if (keys.play.title !== label) {
+      keys.play.title = label;
+      keys.play.setAttribute('aria-label', label);
+      keys.play.replaceChildren(icon(sounds ? ICONS.pause : ICONS.play));
     }
-    liveButton.hidden = !growing;
-    liveButton.classList.toggle('on', live && playing);
-    fasterButton.hidden = !growing || (live && !deck.catching) || !playing;
-    fasterButton.setAttribute('aria-pressed', String(deck.catching));
+    const isHeard = live && (playing || monitor.on);
+    const { distance } = monitor;
+    const behind = monitor.on ? distance : deck.behind;
+    keys.lag.hidden = !growing;
+    keys.lag.className = `lag ${monitor.on ? 'near' : isHeard || live ? 'on' : 'late'}`;
+    say(keys.lag, monitor.on ? (behind === null ? 'joining …' : `${behind.toFixed(2)} s to the edge`)
+      : isHeard ? `Live · ${behind.toFixed(1)} s` : live ? 'At the edge' : `${span(behind)} behind`);
+    keys.live.hidden = !growing;
+    keys.live.classList.toggle('calm', isHeard && !monitor.on);
+    say(keys.live.lastChild, live || monitor.on ? 'Listen live' : 'Back to live');
+    keys.faster.hidden = !growing || !playing || (!deck.catching && deck.behind < deck.holdBack + 0.5);
+    keys.faster.setAttribute('aria-pressed', String(deck.catching));
+    tools.monitor.hidden = !growing;
+    tools.monitor.setAttribute('aria-pressed', String(monitor.on));
+    if (Number(tools.speed.value) !== deck.speed) tools.speed.value = String(deck.speed);
+  }
+
+  #toggle() {
+    if (!this.monitor.on) return this.deck.toggle();
+    this.monitor.stop();
+  }
+
+  #monitor() {
+    const { monitor, deck, recording } = this;
+    if (monitor.on) return monitor.stop();
+    deck.pause();
+    // What is seen then is what is heard: the edge.
+    deck.park();
+    monitor.start(recording);
   }
 
   #from(place) {
@@ -262,7 +284,7 @@ export class Player extends HTMLElement {
     const { deck, wave } = this;
     const step = event.shiftKey ? 60 : 5;
     const keys = {
-      ' ': () => deck.toggle(), k: () => deck.toggle(), l: () => deck.goLive(), m: () => this.marks.put(),
+      ' ': () => this.#toggle(), k: () => this.#toggle(), l: () => deck.goLive(), m: () => this.marks.put(),
       ArrowLeft: () => deck.seek(deck.position - step), ArrowRight: () => deck.seek(deck.position + step),
       '+': () => wave.zoom(0.5), '=': () => wave.zoom(0.5), '-': () => wave.zoom(2), 0: () => this.#all(),
       '[': () => this.selection.from(), ']': () => this.selection.to(),

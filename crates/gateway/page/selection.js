@@ -1,21 +1,27 @@
-// <livetape-selection>: a part of the tape, to be kept as a file or sent as a link.
+// <livetape-selection>: a part of the tape, to be kept as a file or sent as a link. Its ends can be taken hold of in the waveform, too.
 
-import { button, h, say } from './dom.js';
-import { clock, span } from './format.js';
+import { ICONS, button, h, icon, say } from './dom.js';
+import { clock, span, timeOfDay } from './format.js';
+
+const CLIP = 30;                // seconds of a part that nobody has said anything about yet
 
 export class Selection extends HTMLElement {
   begin(player) {
     this.player = player;
-    this.said = h('output', { class: 'quiet' });
-    this.files = h('span', { class: 'links' });
+    this.hidden = true;
+    this.said = h('p', { class: 'said' });
+    this.files = h('span', { class: 'files' });
     this.copied = h('span', { class: 'quiet', role: 'status' });
-    this.none = button('', { text: 'Clear', label: 'Select nothing' }, () => this.#set(null));
-    this.link = button('copy', { text: 'Copy link', label: 'A link that opens here' }, () => this.#copy());
     this.address = h('input', { readOnly: true, hidden: true, size: 40, 'aria-label': 'Link that opens here' });
-    this.append(
-      button('from', { text: 'From here', label: 'The selection begins here ([)' }, () => this.from()),
-      button('to', { text: 'To here', label: 'The selection ends here (])' }, () => this.to()),
-      this.said, this.files, this.none, this.link, this.address, this.copied);
+    this.parts = h('div', { class: 'part' },
+      h('div', { class: 'top' }, h('h3', {}, 'Clip'), this.said, button('none', { text: 'Clear', label: 'Select nothing' }, () => this.#set(null))),
+      h('div', { class: 'group' },
+        button('from', { text: 'From here', label: 'The selection begins here ([)' }, () => this.from()),
+        button('to', { text: 'To here', label: 'The selection ends here (])' }, () => this.to()),
+        button('seen', { text: 'What I see', label: 'The selection is what the waveform shows' }, () => this.seen()),
+        button('hear', { text: 'Hear it', label: 'Play from where the selection begins' }, () => this.#hear())),
+      this.files);
+    this.append(this.parts, this.address, this.copied);
   }
 
   get #now() {
@@ -28,30 +34,56 @@ export class Selection extends HTMLElement {
     this.show();
   }
 
+  /** The last half minute, if nothing is selected; else nothing. */
+  toggle() {
+    if (this.#now) return this.#set(null);
+    const { deck, wave } = this.player;
+    const to = Math.max(Math.min(deck.position, deck.edge), Math.min(CLIP, deck.edge));
+    this.#set({ from: Math.max(0, to - CLIP), to });
+    wave.view.show(this.#now.from, wave.edge);
+  }
+
   from() {
     const at = this.player.deck.position;
-    this.#set({ from: at, to: Math.max(this.#now?.to ?? 0, Math.min(at + 30, this.player.deck.edge)) });
+    this.#set({ from: at, to: Math.max(this.#now?.to ?? 0, Math.min(at + CLIP, this.player.deck.edge)) });
   }
 
   to() {
     const at = this.player.deck.position;
-    this.#set({ from: Math.min(this.#now?.from ?? Math.max(0, at - 30), at), to: at });
+    this.#set({ from: Math.min(this.#now?.from ?? Math.max(0, at - CLIP), at), to: at });
+  }
+
+  seen() {
+    const { view, edge } = this.player.wave;
+    this.#set({ from: Math.max(0, view.from), to: Math.min(view.to, edge) });
+  }
+
+  #hear() {
+    const { deck } = this.player;
+    deck.wanted = true;
+    deck.seek(this.#now.from);
   }
 
   show() {
     const selection = this.#now;
-    const { recording } = this.player;
-    this.none.hidden = !selection;
+    const { recording, wave, tools } = this.player;
+    this.parts.hidden = !selection;
     this.address.hidden = true;
+    this.hidden = !selection;
+    tools.clip.setAttribute('aria-expanded', String(Boolean(selection)));
     say(this.copied, '');
-    say(this.said, selection ? `${clock(selection.from, 1)} – ${clock(selection.to, 1)} (${span(selection.to - selection.from)})` : '');
-    if (!selection || selection.to <= selection.from) return this.files.replaceChildren();
-    const part = `from=${this.#exact(selection.from)}&to=${this.#exact(selection.to)}`;
+    if (!selection) return;
+    const { from, to } = selection;
+    const time = (at) => (wave.tape.timeOf(at) === null ? clock(at, 1) : timeOfDay(wave.tape.timeOf(at)));
+    say(this.said, `${time(from)} – ${time(to)} · ${span(to - from)}`);
+    if (to <= from) return this.files.replaceChildren();
+    const part = `from=${this.#exact(from)}&to=${this.#exact(to)}`;
     const { urls, id } = recording;
     const clip = urls.peaks ? `/recordings/${id}/clip.wav?${part}` : `${urls.wav}?${part}&len=now`;
     const others = this.player.deck.choices.filter((key) => key !== 'wav').map((key) => [key, `/recordings/${id}/audio.${key}?${part}&len=now`]);
-    this.files.replaceChildren('Keep as ', ...[['wav', clip], ...others]
-      .map(([text, href]) => h('a', { href, download: '', class: `keep ${text}` }, text.toUpperCase())));
+    this.files.replaceChildren(...[['wav', clip], ...others]
+      .map(([text, href]) => h('a', { href, download: '', class: `keep ${text}`, title: `Keep it as ${text.toUpperCase()}` },
+        icon(ICONS.save), text.toUpperCase())));
   }
 
   // A frame's place, so that a file begins just there.
@@ -60,20 +92,23 @@ export class Selection extends HTMLElement {
     return (Math.round(seconds * rate) / rate).toFixed(9);
   }
 
-  async #copy() {
+  /** A link that opens here: with what is selected, if something is. */
+  async copy() {
     const { recording, deck } = this.player;
     const selection = this.#now;
     const place = selection ? `from=${selection.from.toFixed(3)}&to=${selection.to.toFixed(3)}` : `pos=${deck.position.toFixed(3)}`;
     const hash = `#/recordings/${recording.id}?${place}`;
     history.replaceState(null, '', hash);
+    this.hidden = false;
     try {
       await navigator.clipboard.writeText(location.href);
-      say(this.copied, 'copied');
+      say(this.copied, 'A link that opens here is in your clipboard.');
     } catch {
       // Not over plain HTTP: then one does it by hand.
       this.address.hidden = false;
       this.address.value = location.href;
       this.address.select();
+      say(this.copied, 'This link opens here.');
     }
   }
 }

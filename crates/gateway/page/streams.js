@@ -1,9 +1,10 @@
 // <livetape-stream>: a stream with what it does now, its level, and what may be done with it.
 
-import { send } from './api.js';
-import { button, h, say } from './dom.js';
-import { span } from './format.js';
+import { now, send } from './api.js';
+import { ICONS, button, h, icon, say } from './dom.js';
+import { shortDay, span, timeOfDay } from './format.js';
 import { ask } from './dialog.js';
+import { Trace } from './levels.js';
 
 const STATES = { live: 'live', waiting: 'lost', ended: 'ended', idle: 'idle' };
 const SAYS = {
@@ -14,22 +15,25 @@ const SAYS = {
 export class Stream extends HTMLElement {
   begin(feed, rights) {
     this.feed = feed;
+    this.rights = rights;
     this.name = h('a', { class: 'name' });
     this.state = h('span', { class: 'state' });
-    this.level = h('span', { class: 'bar unknown', role: 'meter', 'aria-label': 'Level', 'aria-valuemin': '-60', 'aria-valuemax': '0' }, h('i'), h('i'));
+    this.level = new Trace();
+    this.playing = h('p', { class: 'playing' }, h('bdi', {}));
     this.about = h('p', { class: 'about' });
     this.trouble = h('p', { class: 'trouble', role: 'alert' });
     const go = () => this.dispatchEvent(new CustomEvent('listen', { bubbles: true, detail: this.stream }));
-    this.live = button('live', { text: 'Listen live' }, go);
-    const manage = (name, text, label, press) => Object.assign(button(name, { text, label }, press), { hidden: !rights.manage });
-    this.record = manage('record', 'Record', 'Begin to record', () => this.#do('POST', `/streams/${this.stream.name}/recordings`));
-    this.again = manage('again', 'New tape', 'Finish this recording and begin a new one, without losing a frame',
+    this.live = button('live', { text: 'Listen live', picture: ICONS.play }, go);
+    this.record = button('record', { text: 'Record', label: 'Begin to record' },
       () => this.#do('POST', `/streams/${this.stream.name}/recordings`));
-    this.seal = manage('seal', 'Finish', 'Finish this recording', () => this.#finish());
-    this.may = rights.manage;
+    this.again = button('again', { text: 'New tape', label: 'Finish this recording and begin a new one, without losing a frame' },
+      () => this.#do('POST', `/streams/${this.stream.name}/recordings`));
+    this.seal = button('seal', { text: 'Finish …', label: 'Finish this recording' }, () => this.#finish());
     this.wav = h('a', { class: 'address', title: 'An address for VLC, mpv and other players' }, 'live.wav');
-    this.append(h('h3', {}, this.name, this.state), this.level, this.about,
-      h('div', { class: 'group' }, this.live, this.record, this.again, this.seal, this.wav), this.trouble);
+    this.more = h('details', { class: 'more' }, h('summary', {}, icon(ICONS.more)),
+      h('div', { class: 'menu' }, this.again, this.seal, this.wav));
+    this.append(h('h3', {}, this.name, this.state), this.playing, this.level, this.about,
+      h('div', { class: 'group' }, this.live, this.record, this.more), this.trouble);
   }
 
   /** How it is listed. */
@@ -38,38 +42,56 @@ export class Stream extends HTMLElement {
     this.name.textContent = stream.name;
     this.name.href = `#/streams/${stream.name}`;
     this.wav.href = stream.urls.wav;
+    this.more.firstChild.setAttribute('aria-label', `More about ${stream.name}`);
     this.tell(null);
+  }
+
+  // What it does: a word of the page's.
+  #word(tail) {
+    const { state } = this.stream;
+    // That nobody records is in no event: the list says it.
+    if (state === 'idle') return 'idle';
+    const told = tail?.state ?? state;
+    if (tail ? tail.silent : state === 'silent') return 'silent';
+    return STATES[told] ?? told;
   }
 
   /** News of its newest recording; `null` if only the time has gone on. */
   tell(news) {
-    const { recording, state, title, name, record } = this.stream;
+    const { recording, title, name } = this.stream;
     const tail = news ?? (recording && this.feed.tails.get(recording.id));
-    // That nobody records is in no event: the list says it.
-    const now = state === 'idle' ? 'idle' : tail?.silent ? 'silent' : STATES[tail?.state ?? state] ?? state;
-    say(this.state, now);
-    this.state.className = `state ${now}`;
-    this.state.title = SAYS[now] ?? '';
-    const length = tail?.seconds ?? recording?.seconds ?? 0;
-    const since = now === 'idle' ? 'recorded on demand' : recording ? `${now === 'ended' ? 'lasted' : 'for'} ${span(length)}` : 'nothing recorded yet';
-    say(this.about, [title && title !== name ? `♪ ${title}` : '', since, record === 'on-demand' && now !== 'idle' ? 'on demand' : '']
-      .filter(Boolean).join(' · '));
-    this.live.hidden = now === 'ended' || now === 'idle' || !recording;
-    this.record.hidden = !this.may || now !== 'idle';
-    this.again.hidden = this.seal.hidden = !this.may || !['live', 'silent', 'lost'].includes(now);
-    if (now !== 'live' && now !== 'silent') this.level.classList.add('unknown');
+    const word = this.#word(tail);
+    say(this.state, word);
+    this.state.className = `state ${word}`;
+    this.state.title = SAYS[word] ?? '';
+    this.dataset.state = word;
+    const heard = tail?.playing ?? this.stream.playing;
+    this.playing.classList.toggle('heard', Boolean(heard));
+    say(this.playing.firstChild, heard || (title !== name ? title : ''));
+    say(this.about, this.#says(word, tail).filter(Boolean).join(' · '));
+    const listened = word !== 'ended' && word !== 'idle' && recording;
+    const may = this.rights.manages(name);
+    this.live.hidden = !listened;
+    this.record.hidden = !may || word !== 'idle';
+    this.again.hidden = this.seal.hidden = !may || !['live', 'silent', 'lost'].includes(word);
+    if (!['live', 'silent'].includes(word) && !this.level.hidden) this.level.clear();
   }
 
-  /** One bar for each of the first two channels. */
+  #says(word, tail) {
+    const { recording, record, listeners } = this.stream;
+    if (word === 'idle') return ['recorded on demand'];
+    if (!recording) return ['nothing recorded yet'];
+    const began = Date.parse(recording.started);
+    const day = shortDay(began, now());
+    const since = `${day === 'today' ? '' : `${day}, `}${timeOfDay(began, false)}`;
+    return [`${word === 'ended' ? 'lasted' : 'for'} ${span(tail?.seconds ?? recording.seconds ?? 0)}`, `since ${since}`,
+      Number.isFinite(listeners) && word !== 'ended' ? `${listeners === 1 ? '1 listener' : `${listeners || 'no'} listeners`}` : '',
+      record === 'on-demand' ? 'on demand' : ''];
+  }
+
+  /** What it sounds like. */
   sound(levels) {
-    const part = (dB) => Math.min(1, Math.max(0, (dB + 60) / 60));
-    this.level.classList.remove('unknown');
-    [...this.level.children].forEach((bar, n) => {
-      bar.style.transform = `scaleX(${part(levels[Math.min(n, levels.length - 1)].rms).toFixed(3)})`;
-    });
-    const peak = Math.max(-60, ...levels.map((level) => level.peak));
-    this.level.setAttribute('aria-valuenow', peak.toFixed(0));
-    this.level.setAttribute('aria-valuetext', `${peak.toFixed(0)} dB`);
+    this.level.add(levels);
   }
 
   async #finish() {
@@ -79,6 +101,7 @@ export class Stream extends HTMLElement {
   }
 
   async #do(method, address) {
+    this.more.open = false;
     say(this.trouble, '');
     try {
       await send(method, address, {});

@@ -38,6 +38,15 @@ export class View {
     this.settle(edge);
   }
 
+  /** Just this part. */
+  set(from, to, edge) {
+    this.#all = false;
+    this.length = Math.max(SHORTEST, to - from);
+    this.from = from;
+    this.follows = to > edge - this.length * 0.02;
+    this.settle(edge);
+  }
+
   /** Brings a place into sight, if it is not. */
   show(place, edge) {
     if (this.#all || (place >= this.from && place <= this.to - this.length * 0.02)) return;

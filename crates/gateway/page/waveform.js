@@ -10,11 +10,13 @@ import { View } from './view.js';
 
 const WHEEL = 0.0016;
 const STEP = 5;                 // seconds of an arrow key
+const REACH = { mouse: 6, pen: 10, touch: 18 };   // so near to a handle takes hold of it, in pixels
 
 export class Waveform extends HTMLElement {
   view = new View();
   tape = new Tape(1);
   edge = 0;
+  recorded = 0;                 // how far it surely goes: the edge moves on by itself between two pieces of news
   growing = false;
   position = 0;
   selection = null;
@@ -22,6 +24,7 @@ export class Waveform extends HTMLElement {
   #peaks = null;
   #fingers = new Map();
   #pinch = null;
+  #held = null;                 // what a finger has hold of: an end of the selection, of the window, or the window
   #asked = 0;
 
   connectedCallback() {
@@ -41,6 +44,7 @@ export class Waveform extends HTMLElement {
 
   /** Shows another tape: its edge and its timeline are told afterwards. */
   open({ urls }) {
+    this.#peaks?.close();
     this.#peaks = new Peaks(urls.peaks, () => this.refresh());
     this.view = new View();
     this.selection = null;
@@ -56,6 +60,11 @@ export class Waveform extends HTMLElement {
     });
   }
 
+  /** How loud it is at a place, if that is known: see `Peaks`. */
+  levelAt(seconds) {
+    return this.#peaks?.levelAt(seconds, this.recorded) ?? null;
+  }
+
   zoom(factor, around = this.position) {
     this.view.zoom(factor, around, this.edge);
     this.refresh();
@@ -65,12 +74,12 @@ export class Waveform extends HTMLElement {
     if (!this.#peaks) return;
     this.palette ??= colours(this);
     this.view.settle(this.edge);
-    const whole = { from: 0, length: Math.max(this.edge * 1.01, 1), to: Math.max(this.edge * 1.01, 1) };
+    const whole = this.#whole;
     const { edge, growing, position, tape, selection, palette } = this;
     const common = { edge, growing, position, tape, selection, colours: palette, ghost: this.#ghost };
     const seen = [[this.painters[0], whole], [this.painters[1], this.view]].map(([painter, view]) => {
       const pixel = view.length / Math.max(1, painter.canvas.clientWidth);
-      return [painter, view, this.#peaks.of(view.from, view.to, pixel, edge)];
+      return [painter, view, this.#peaks.of(view.from, view.to, pixel, this.recorded)];
     });
     // By the whole tape, so that nothing becomes higher or lower where one zooms.
     const gain = gainOf(seen[0][2]);
@@ -79,18 +88,36 @@ export class Waveform extends HTMLElement {
     this.#aria();
   }
 
-  // The part that is seen below, in the strip.
+  get #whole() {
+    const length = Math.max(this.edge * 1.01, 1);
+    return { from: 0, length, to: length };
+  }
+
+  // Where the part that is seen below begins and ends in the strip.
+  #ends(whole = this.#whole) {
+    const second = this.strip.clientWidth / whole.length;
+    return [this.view.from * second, Math.min(this.view.to, whole.to) * second];
+  }
+
   #window(whole) {
     const c = this.strip.getContext('2d');
-    const second = this.strip.clientWidth / whole.length;
-    const [x0, x1] = [this.view.from * second, Math.min(this.view.to, whole.to) * second];
-    c.globalAlpha = 0.55;
+    const [x0, x1] = this.#ends(whole);
+    const [width, height] = [this.strip.clientWidth, this.strip.clientHeight];
+    c.globalAlpha = 0.62;
     c.fillStyle = this.palette.ground;
-    c.fillRect(0, 0, x0, this.strip.clientHeight);
-    c.fillRect(x1, 0, this.strip.clientWidth - x1, this.strip.clientHeight);
+    c.fillRect(0, 0, x0, height);
+    c.fillRect(x1, 0, width - x1, height);
     c.globalAlpha = 1;
-    c.strokeStyle = this.palette.quiet;
-    c.strokeRect(x0 + 0.5, 0.5, Math.max(2, x1 - x0 - 1), this.strip.clientHeight - 1);
+    c.strokeStyle = c.fillStyle = this.palette.ink;
+    c.lineWidth = 1.5;
+    c.beginPath();
+    c.roundRect(x0 + 1, 1.5, Math.max(6, x1 - x0 - 2), height - 3, 4);
+    c.stroke();
+    for (const x of [x0 + 1, Math.max(x0 + 7, x1 - 1)]) {
+      c.beginPath();
+      c.roundRect(x - 2.5, height / 2 - 8, 5, 16, 2.5);
+      c.fill();
+    }
   }
 
   #aria() {
@@ -124,19 +151,52 @@ export class Waveform extends HTMLElement {
       else this.view.zoom(Math.exp(event.deltaY * WHEEL), this.#place(event, main, this.view), this.edge);
       this.refresh();
     };
-    const pan = (event) => {
-      const middle = this.#place(event, strip, { from: 0, length: Math.max(this.edge * 1.01, 1) });
-      this.view.pan(middle - this.view.length / 2 - this.view.from, this.edge);
-      this.refresh();
-    };
-    strip.onpointerdown = (event) => { strip.setPointerCapture(event.pointerId); pan(event); };
-    strip.onpointermove = (event) => { if (event.buttons) pan(event); };
+    strip.onpointerdown = (event) => this.#grab(event);
+    strip.onpointermove = (event) => this.#pull(event);
+    strip.onpointerup = strip.onpointercancel = () => { this.#held = null; };
+    strip.onwheel = main.onwheel;
     main.onkeydown = (event) => this.#key(event);
+  }
+
+  // The strip: a handle makes the window longer or shorter, anything else moves it.
+  #grab(event) {
+    const { left } = this.strip.getBoundingClientRect();
+    const [x0, x1] = this.#ends();
+    const x = event.clientX - left;
+    const reach = REACH[event.pointerType] ?? REACH.mouse;
+    this.strip.setPointerCapture(event.pointerId);
+    if (x1 - x0 > 3 * reach && Math.abs(x - x0) < reach) this.#held = 'from';
+    else if (x1 - x0 > 3 * reach && Math.abs(x - x1) < reach) this.#held = 'to';
+    // Where it is taken hold of it stays under the finger; beside it it comes to where the finger is.
+    else this.#held = { from: x > x0 && x < x1 ? this.#place(event, this.strip, this.#whole) - this.view.from : this.view.length / 2 };
+    this.#pull(event);
+  }
+
+  #pull(event) {
+    if (this.#held === null || !event.buttons) return;
+    const { view, edge } = this;
+    const place = this.#place(event, this.strip, this.#whole);
+    if (this.#held === 'from') view.set(place, view.to, edge);
+    else if (this.#held === 'to') view.set(view.from, place, edge);
+    else view.pan(place - this.#held.from - view.from, edge);
+    this.refresh();
+  }
+
+  // The end of the selection that a pointer has reached.
+  #handle(event) {
+    if (!this.selection) return null;
+    const { width } = this.main.getBoundingClientRect();
+    const reach = (REACH[event.pointerType] ?? REACH.mouse) / width * this.view.length;
+    const place = this.#place(event, this.main, this.view);
+    const [near] = ['from', 'to'].sort((a, b) => Math.abs(this.selection[a] - place) - Math.abs(this.selection[b] - place));
+    return Math.abs(this.selection[near] - place) < reach ? near : null;
   }
 
   #down(event) {
     if (event.button !== 0) return;
     this.main.setPointerCapture(event.pointerId);
+    this.#held = this.#handle(event);
+    if (this.#held) return;
     this.#fingers.set(event.pointerId, event.clientX);
     if (this.#fingers.size === 2) this.#pinch = { ...this.#spread(), length: this.view.length };
     this.anchor = this.#place(event, this.main, this.view);
@@ -153,6 +213,14 @@ export class Waveform extends HTMLElement {
   #move(event) {
     const place = this.#place(event, this.main, this.view);
     this.#point(event, place);
+    if (this.#held) {
+      const other = this.selection[this.#held === 'from' ? 'to' : 'from'];
+      if (Math.sign(place - other) !== Math.sign(this.selection[this.#held] - other)) this.#held = this.#held === 'from' ? 'to' : 'from';
+      const [from, to] = [other, place].sort((a, b) => a - b);
+      this.#select({ from, to });
+      return;
+    }
+    if (event.buttons === 0) this.main.classList.toggle('handle', this.#handle(event) !== null);
     if (!this.#fingers.has(event.pointerId)) return;
     this.#fingers.set(event.pointerId, event.clientX);
     if (this.#pinch) {
@@ -161,11 +229,16 @@ export class Waveform extends HTMLElement {
     } else if (event.shiftKey) {
       const [from, to] = [this.anchor, place].sort((a, b) => a - b);
       this.#ghost = null;
-      this.selection = { from, to };
-      this.dispatchEvent(new Event('select'));
+      this.#select({ from, to });
     } else {
       this.#ghost = place;
     }
+    this.refresh();
+  }
+
+  #select(selection) {
+    this.selection = selection;
+    this.dispatchEvent(new Event('select'));
     this.refresh();
   }
 
@@ -183,6 +256,7 @@ export class Waveform extends HTMLElement {
 
   #up(event) {
     const ghost = this.#ghost;
+    this.#held = null;
     this.#fingers.delete(event.pointerId);
     if (this.#fingers.size > 0) return;
     if (event.type === 'pointerup' && ghost !== null && !this.#pinch) this.#seek(ghost);

@@ -1,0 +1,66 @@
+// The gaps of the recordings that are in sight. A recording without any costs one short question; of one that grows it is asked again
+// from time to time; what was not answered is asked again.
+
+import { get, timeline } from './api.js';
+import { Tape } from './tape.js';
+
+const AGAIN_MS = 15_000;
+const AT_ONCE = 2;
+
+export class Gaps {
+  #known = new Map();           // recording -> { tape, entries, gaps, asked, whole }
+  #waiting = [];
+  #busy = 0;
+  #found;
+
+  /** `found` is called when there is news. */
+  constructor(found) {
+    this.#found = found;
+  }
+
+  of(id) {
+    return this.#known.get(id)?.tape?.gaps ?? [];
+  }
+
+  count(id) {
+    return this.#known.get(id)?.gaps ?? 0;
+  }
+
+  /** A recording has come into sight. */
+  look(recording) {
+    if (!this.#known.get(recording.id)?.whole) this.again(recording);
+  }
+
+  /** It may have more of them by now. */
+  again(recording) {
+    const known = this.#known.get(recording.id) ?? { tape: null, entries: 0, gaps: 0, asked: -Infinity, whole: false };
+    this.#known.set(recording.id, known);
+    if (known.whole || performance.now() - known.asked < AGAIN_MS) return;
+    known.asked = performance.now();
+    this.#waiting.push([recording, known]);
+    this.#next();
+  }
+
+  // A few at once: a page of recordings is not a reason for a hundred requests.
+  async #next() {
+    if (this.#busy >= AT_ONCE || this.#waiting.length === 0) return;
+    this.#busy += 1;
+    const [{ id, spec }, known] = this.#waiting.shift();
+    try {
+      const { gaps, sealed } = await get(`/recordings/${id}`);
+      if (gaps > known.gaps || (gaps > 0 && !known.tape)) {
+        const { entries } = await timeline(id, known.entries);
+        known.tape ??= new Tape(spec.rate);
+        known.tape.add(entries);
+        known.entries += entries.length;
+      }
+      const news = gaps !== known.gaps;
+      Object.assign(known, { gaps: gaps ?? 0, whole: sealed !== null });
+      if (news) this.#found();
+    } catch {
+      // The gateway is away, or busy, or it was deleted meanwhile: asked again while it is shown.
+    }
+    this.#busy -= 1;
+    this.#next();
+  }
+}
