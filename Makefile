@@ -13,6 +13,8 @@ AWAY ?= 60
 # Seconds for which restless players seek; more than 60, so that the gateway must find out by itself who is gone.
 RESTLESS ?= 90
 CASES ?= 150
+# Seconds for which a page that plays is watched, whether it grows.
+TAB ?= 600
 # Silent connections that it opens.
 IDLE ?= 10000
 # One of the players of `make clients`, and one part (wav, compressed, titles, lengths): make clients CLIENT='VLC lengths'
@@ -80,6 +82,7 @@ torture:
 	    LIVETAPE_IDLE=$(IDLE) RUST_TEST_THREADS=$(TEST_THREADS) \
 	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless --test openapi --test attacks
 	LIVETAPE_BLOCKS=all $(CARGO) test $(LOCKED) --profile quick -p livetape-codec --lib proof -- --nocapture
+	LIVETAPE_TAB=$(TAB) $(CARGO) test $(LOCKED) -p livetape-tests --test page a_page_that_plays_does_not_grow
 
 fuzz:
 	@scripts/setup.sh test

@@ -103,9 +103,10 @@ need_players() {
     need gstreamer1.0-plugins-good gst-inspect-1.0 --exists wavenc
 }
 
-# buf is there in the version that is written down, and runs.
+# buf and axe-core are there in the versions that are written down, and buf runs.
 buf_is_there() {
-    cmp -s scripts/tools/package-lock.json $TOOLS/package-lock.json && $TOOLS/bin/buf --version >/dev/null 2>&1
+    cmp -s scripts/tools/package-lock.json $TOOLS/package-lock.json && $TOOLS/bin/buf --version >/dev/null 2>&1 &&
+        [ -e $TOOLS/node_modules/axe-core/axe.min.js ]
 }
 
 need_buf() {
@@ -150,7 +151,7 @@ install_buf() {
     rm -rf $TOOLS/bin/buf $TOOLS/node_modules
     mkdir -p $TOOLS/bin
     cp scripts/tools/package.json scripts/tools/package-lock.json $TOOLS/
-    quietly buf npm ci --prefix $TOOLS --ignore-scripts --no-audit --no-fund
+    quietly 'buf and axe-core' npm ci --prefix $TOOLS --ignore-scripts --no-audit --no-fund
     # One of the packages, the one for this processor, is there now.
     (cd $TOOLS/bin && ln -s ../node_modules/@bufbuild/*/bin/buf buf)
     buf_is_there || fail "npm has not brought a buf that runs here." \

@@ -1,4 +1,4 @@
-//! What `scripts/setup.sh` puts into target/tools: buf and a Python with gRPC (`test`), a recent ffmpeg (`clients`).
+//! What `scripts/setup.sh` puts into target/tools: buf, axe-core and a Python with gRPC (`test`), a recent ffmpeg (`clients`).
 
 use anyhow::{Result, ensure};
 use livetape_testkit::spawn;
@@ -23,6 +23,14 @@ fn tool(path: &str) -> Result<PathBuf> {
 pub fn buf_folder() -> Result<PathBuf> {
     tool("bin/buf")?;
     tool("bin")
+}
+
+/// The script of axe-core, which says what is wrong with a page for those who do not see it.
+///
+/// # Errors
+/// When it is not installed.
+pub fn axe() -> Result<PathBuf> {
+    tool("node_modules/axe-core/axe.min.js")
 }
 
 /// A recent ffmpeg, as well as the one of the system.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How long a script and what it waits for may take.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(90);
-const PAGE_LIMIT: Duration = Duration::from_secs(20);
+const PAGE_LIMIT: Duration = Duration::from_secs(60);
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
@@ -106,8 +106,48 @@ impl Browser {
         self.act(&json!({"type": "key", "id": "fingers", "actions": actions}))
     }
 
+    /// Turns the wheel at a place, by so many pixels: negative away from oneself.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn wheel(&self, (x, y): (f64, f64), by: i32) -> Result<()> {
+        let (x, y) = (x.round() as i64, y.round() as i64);
+        let scroll =
+            json!({"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": by, "duration": 0, "origin": "viewport"});
+        self.act(&json!({"type": "wheel", "id": "wheel", "actions": [scroll]}))
+    }
+
+    /// Touches a place with a finger and lets go.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn tap(&self, place: (f64, f64)) -> Result<()> {
+        self.act(&finger("one", place, place))
+    }
+
+    /// Two fingers, each from a place to another.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn pinch(&self, one: ((f64, f64), (f64, f64)), other: ((f64, f64), (f64, f64))) -> Result<()> {
+        self.act_all(&json!([finger("one", one.0, one.1), finger("other", other.0, other.1)]))
+    }
+
+    /// A command of Chromium's own protocol, and its result. Chromium alone is asked.
+    ///
+    /// # Errors
+    /// When the driver does not answer, or refuses.
+    pub fn cdp(&self, command: &str, parameters: Value) -> Result<Value> {
+        let Engine::Chromium(driver) = &self.0 else { anyhow::bail!("Firefox has no such commands") };
+        driver.post("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+    }
+
     fn act(&self, source: &Value) -> Result<()> {
-        let actions = json!({"actions": [source]});
+        self.act_all(&json!([source]))
+    }
+
+    fn act_all(&self, sources: &Value) -> Result<()> {
+        let actions = json!({"actions": sources});
         match &self.0 {
             Engine::Chromium(driver) => driver.post("/actions", &actions),
             Engine::Firefox(driver) => driver.call("WebDriver:PerformActions", &actions),
@@ -120,11 +160,9 @@ impl Browser {
     /// # Errors
     /// When the driver does not answer.
     pub fn picture(&self, width: u32, height: u32) -> Result<Vec<u8>> {
-        let Engine::Chromium(driver) = &self.0 else { anyhow::bail!("Firefox is not asked for pictures") };
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        let metrics = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size});
-        driver.post("/goog/cdp/execute", &metrics)?;
-        let shot = driver.post("/goog/cdp/execute", &json!({"cmd": "Page.captureScreenshot", "params": {}}))?;
+        self.cdp("Emulation.setDeviceMetricsOverride", size)?;
+        let shot = self.cdp("Page.captureScreenshot", json!({}))?;
         Ok(STANDARD.decode(shot["data"].as_str().context("a picture")?)?)
     }
 
@@ -138,4 +176,13 @@ impl Browser {
             Engine::Firefox(_) => anyhow::bail!("Firefox does not tell what is on its console"),
         }
     }
+}
+
+/// What a finger does: touches a place, moves to another, lets go.
+fn finger(id: &str, from: (f64, f64), to: (f64, f64)) -> Value {
+    let place = |(x, y): (f64, f64), duration: u32| json!({"type": "pointerMove", "duration": duration, "x": x.round() as i64, "y": y.round() as i64});
+    let press = json!({"type": "pointerDown", "button": 0});
+    let release = json!({"type": "pointerUp", "button": 0});
+    let actions = [place(from, 0), press, place(to, 200), release];
+    json!({"type": "pointer", "id": id, "parameters": {"pointerType": "touch"}, "actions": actions})
 }

@@ -1,0 +1,61 @@
+//! The monitor: what is recorded now, through Web Audio, with its distance to the edge.
+
+use crate::{number, of_player, opened, press, text, until};
+use anyhow::{Context, Result};
+use livetape_testkit::time_signal::tone_second;
+use livetape_testkit::wait;
+use livetape_tests::growing::{Growing, SOON};
+use livetape_tests::player::RATE;
+use livetape_tests::tone;
+use serde_json::json;
+use std::time::Duration;
+
+/// Takes what comes out of the monitor as samples, the newest second of them.
+const TAP: &str = "
+    const { monitor } = document.querySelector('livetape-player');
+    const { context } = monitor.output;
+    const tap = window.tap = context.createScriptProcessor(2048, 2, 2);
+    window.pieces = [];
+    tap.onaudioprocess = ({ inputBuffer }) => {
+        window.pieces.push(Float32Array.from(inputBuffer.getChannelData(0)));
+        if (window.pieces.length > 24) window.pieces.shift();
+    };
+    monitor.output.connect(tap).connect(context.destination);
+";
+
+#[test]
+fn the_monitor_plays_what_is_recorded_now_and_says_how_near_that_is() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(20))?;
+    let browser = opened(&g)?;
+    press(&browser, "livetape-player button.monitor")?;
+    until(&browser, "it to be heard", "player.monitor.distance !== null")?;
+    browser.run(TAP, json!([]))?;
+    // The tone of the second in which it says that it is.
+    let hear = "
+        const { monitor } = document.querySelector('livetape-player');
+        const all = window.pieces.flatMap(piece => Array.from(piece, x => Math.round(x * 32767)));
+        return [monitor.position, all.slice(-14400)];
+    ";
+    wait::until("the tone of where it is", SOON, || {
+        let heard = browser.run(hear, json!([])).ok()?;
+        let position = heard[0].as_f64()?;
+        let samples: Vec<f32> = heard[1].as_array()?.iter().map(|v| v.as_i64().unwrap_or(0) as f32 / 32768.0).collect();
+        let second = u64::from(tone_second(&samples, RATE)?);
+        ((position as u64 % 100).abs_diff(second) <= 1).then_some(())
+    })?;
+    assert!(text(&browser, "livetape-player .lag").context("a distance")?.ends_with("s to the edge"));
+    // At the edge as it was while this was asked, not where an audio element would be.
+    let distance = number(&browser, "player.monitor.distance")?;
+    assert!((0.0..30.0).contains(&distance), "{distance} s");
+    assert_eq!(of_player(&browser, "player.deck.playing")?, false, "one or the other");
+
+    // Play takes over, and the end of the recording ends it.
+    press(&browser, "livetape-player button.live")?;
+    until(&browser, "the element to play", "player.deck.playing && !player.monitor.on")?;
+    press(&browser, "livetape-player button.monitor")?;
+    until(&browser, "the monitor again", "player.monitor.distance !== null && !player.deck.playing")?;
+    g.pusher.end(SOON)?;
+    until(&browser, "the monitor to end", "!player.monitor.on")?;
+    assert_eq!(text(&browser, "livetape-player > .trouble").unwrap_or_default(), "");
+    Ok(())
+}
