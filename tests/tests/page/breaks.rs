@@ -52,8 +52,14 @@ fn goes_on_at_the_frame_where_it_stopped_when_the_gateway_was_away() -> Result<(
     wait::until("the page to say that the gateway is away", SOON, || {
         text(&browser, "#status")?.contains("away").then_some(())
     })?;
-    until(&browser, "the element to have broken off", "player.deck.trouble !== ''")?;
-    let stopped = heard("last")?.as_i64().context("a frame")?;
+    // What it had loaded is played first; then nothing is heard any more.
+    let mut silent = (0, 0);
+    let stopped = wait::until("silence", SOON, || {
+        std::thread::sleep(Duration::from_millis(500));
+        let last = heard("last").ok()?.as_i64()?;
+        silent = if last == silent.0 { (last, silent.1 + 1) } else { (last, 0) };
+        (silent.1 >= 4).then_some(last)
+    })?;
     let before = heard("jumps")?.as_array().context("jumps")?.len();
     let livetape = again.spawn()?;
     wait::until("a second more", SOON, || (heard("last").ok()?.as_i64()? > stopped + 48_000).then_some(()))?;

@@ -108,7 +108,7 @@ fn only_what_one_may_change_can_be_changed() -> Result<()> {
     let streams = ["--stream", "mine-a", "--source", "tone", "--stream", "theirs", "--source", "tone"];
     let mut args: Vec<OsString> = streams.map(OsString::from).into();
     args.extend([OsString::from("--access"), file.into()]);
-    let livetape = Start::new(data.path().join("data")).source("none").args(args).spawn()?;
+    let livetape = Start::new(data.path().join("data")).args(args).spawn()?;
     let browser = Browser::start()?;
     browser.open(&livetape.url("/"))?;
     let log_in = "
