@@ -9,7 +9,7 @@ use crate::rendition::Rendition;
 use crate::seats::Seat;
 use crate::tape::Tape;
 use bytes::Bytes;
-use livetape_audio::{Frame, FrameCount, RecordingId};
+use livetape_audio::{Frame, FrameCount, RecordingId, Title};
 use livetape_codec::encode::{Encoding, Flac, Joined, Track};
 use std::ops::Range;
 
@@ -21,6 +21,8 @@ pub(crate) struct Encoded {
     track: Option<Track>,
     /// Where it is heard in real time.
     seat: Option<Seat>,
+    /// Links of a chain that were begun for a title.
+    links: u32,
 }
 
 impl Encoded {
@@ -39,7 +41,7 @@ impl Encoded {
             Joined::Block(number) => number,
         };
         let seat = blocks.seat(Key { recording, rendition, origin: Frame::ZERO, number, end: None })?;
-        Ok(Some(Self { rendition, origin: Frame::ZERO, track, seat: Some(seat) }))
+        Ok(Some(Self { rendition, origin: Frame::ZERO, track, seat: Some(seat), links: 0 }))
     }
 
     /// The same for who takes it as fast as it comes. `from` is where it begins to: bytes after the header, or for FLAC blocks;
@@ -53,7 +55,7 @@ impl Encoded {
     ) -> Result<Option<Self>, Problem> {
         let Some(rendition) = Compressed::of(rendition) else { return Ok(None) };
         let track = track(recording, rendition, Joined::Beginning);
-        let encoded = Self { rendition, origin, track, seat: None };
+        let encoded = Self { rendition, origin, track, seat: None, links: 0 };
         if let Some(from) = from {
             blocks.admit(encoded.key(recording, from, end))?;
         }
@@ -70,10 +72,54 @@ impl Encoded {
 
     /// Goes on with the beginning of the next recording of a stream: the bytes that come before its audio. `None` where
     /// players do not take that.
-    pub(crate) fn go_on(&mut self, recording: RecordingId) -> Option<Bytes> {
+    pub(crate) fn go_on(&mut self, recording: RecordingId, title: Option<&Title>) -> Option<Bytes> {
         self.origin = Frame::ZERO;
         self.track = track(recording, self.rendition, Joined::Beginning);
-        self.track.as_ref().map(|track| track.header().into())
+        self.track.as_ref().map(|track| track.titled(title.map(Title::as_str).unwrap_or_default()).into())
+    }
+
+    /// Whether titles have a place in it: in the header of each link of a chain.
+    pub(crate) fn tells_titles(&self) -> bool {
+        self.track.as_ref().is_some_and(|track| track.page_end(0).is_some())
+    }
+
+    /// The end of the page of which this is the beginning.
+    pub(crate) fn page_end(&self, at: u64) -> Option<u64> {
+        self.track.as_ref().and_then(|track| track.page_end(at))
+    }
+
+    /// The end of the block in which this is.
+    pub(crate) fn block_end(&self, at: u64) -> u64 {
+        let block = self.track.as_ref().map_or(1, |track| track.encoding().block_bytes());
+        (at / block + 1).saturating_mul(block)
+    }
+
+    /// Ends a link of the chain at the end of a page.
+    pub(crate) fn close(&mut self, at: u64) {
+        if let Some(track) = &mut self.track {
+            track.close(at);
+        }
+    }
+
+    pub(crate) fn is_closed(&self, at: u64) -> bool {
+        self.track.as_ref().is_some_and(|track| track.is_closed(at))
+    }
+
+    /// What comes before the audio of the next link, where one was closed. `end` as in [`Encoded::read`].
+    pub(crate) async fn link(
+        &mut self,
+        blocks: &Blocks,
+        tape: &mut Tape,
+        at: u64,
+        end: Option<Frame>,
+        title: &Title,
+    ) -> Result<Bytes, ReadError> {
+        let key = self.key(tape.recording.id, at.saturating_sub(1), end);
+        let block = blocks.get(key, tape, self.seat.as_mut()).await?;
+        let Some(track) = &mut self.track else { return Ok(Bytes::new()) };
+        self.links = self.links.wrapping_add(1);
+        let serial = serial(tape.recording.id).wrapping_add(self.links);
+        Ok(track.go_on(at, serial, title.as_str(), &block).into())
     }
 
     /// Where what exists ends: in bytes after the header, or for FLAC in blocks. The recording goes to `end`; with `is_final`,
@@ -123,7 +169,10 @@ fn track(recording: RecordingId, rendition: Compressed, joined: Joined) -> Optio
 
 /// The bytes of a rendition of a recording. Streams of Ogg that may follow one another differ in their serial numbers.
 pub(crate) fn track_of(recording: RecordingId, encoding: Encoding, joined: Joined) -> Track {
+    Track::new(encoding, joined, serial(recording))
+}
+
+fn serial(recording: RecordingId) -> u32 {
     let id = recording.to_string();
-    let serial = id.bytes().fold(0x811C_9DC5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    Track::new(encoding, joined, serial)
+    id.bytes().fold(0x811C_9DC5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -61,6 +61,8 @@ pub(crate) struct Listener {
     encoded: Option<Encoded>,
     /// Where titles go between the audio, if they do.
     icy: Option<Icy>,
+    /// The title that a chain of Ogg streams told last, if titles are wanted in it.
+    told: Option<Title>,
     /// Where what is planned ends for good.
     end: Option<Frame>,
     block: u64,
@@ -122,8 +124,8 @@ impl Listener {
         from_disk: bool,
     ) -> Self {
         let block = if from_disk { FROM_DISK } else { IN_MEMORY };
-        let (encoded, icy, end) = (None, None, None);
-        Self { context, tape, plan: plan.into(), follow, encoded, icy, end, block, silence: Silence::begin() }
+        let (encoded, icy, told, end) = (None, None, None, None);
+        Self { context, tape, plan: plan.into(), follow, encoded, icy, told, end, block, silence: Silence::begin() }
     }
 
     /// The same, compressed. `end` is where the view ends, if that is settled.
@@ -131,9 +133,9 @@ impl Listener {
         Self { encoded, end, ..self }
     }
 
-    /// The same, with titles between the audio.
-    pub(crate) fn with_titles(self, icy: Option<Icy>) -> Self {
-        Self { icy, ..self }
+    /// The same, with titles: between the audio, or in links of a chain after this one.
+    pub(crate) fn with_titles(self, icy: Option<Icy>, told: Option<Title>) -> Self {
+        Self { icy, told, ..self }
     }
 
     pub(crate) fn instruments(&self) -> &Instruments {
@@ -214,7 +216,17 @@ impl Listener {
                     self.tape = *tape;
                     (follow.place, follow.end) = (Place::Recorded(Frame::ZERO, 0), End::Open);
                     if let Some(encoded) = &mut self.encoded {
-                        let header = encoded.go_on(self.tape.recording.id).ok_or(Stop::OtherSpec)?;
+                        let title = match encoded.tells_titles() {
+                            true => {
+                                let (recording, tail) = (self.tape.recording.clone(), self.tape.tail.current());
+                                title_at(&self.context, recording, tail, Frame::ZERO).await
+                            }
+                            false => None,
+                        };
+                        if self.told.is_some() && title.is_some() {
+                            self.told.clone_from(&title);
+                        }
+                        let header = encoded.go_on(self.tape.recording.id, title.as_ref()).ok_or(Stop::OtherSpec)?;
                         follow.place = Place::Encoded(0);
                         if !header.is_empty() {
                             return Ok(Some(Block::Memory(header)));
@@ -246,6 +258,29 @@ impl Listener {
                 if *at >= there {
                     return Ok(None);
                 }
+                let last = is_final.then_some(end);
+                let mut there = there;
+                if let Some(told) = &mut self.told {
+                    let timeline = self.context.library.timeline(self.tape.recording.clone(), *tail).await;
+                    // No audio waits for a title.
+                    let title = |frame| Some(timeline.as_ref().ok()?.title_at(frame).cloned().unwrap_or_default());
+                    if encoded.is_closed(*at) {
+                        *told = title(encoded.frame_at(*at)).unwrap_or_else(|| told.clone());
+                        let link = encoded.link(&self.context.blocks, &mut self.tape, *at, last, told).await?;
+                        return Ok(Some(Block::Memory(link)));
+                    }
+                    // A link ends with the last page before which the title changes.
+                    there = there.min(encoded.block_end(*at));
+                    let mut page = encoded.page_end(*at);
+                    while let Some(end) = page.filter(|end| *end <= there) {
+                        if title(encoded.frame_at(end)).is_some_and(|title| title != *told) {
+                            encoded.close(end);
+                            there = end;
+                            break;
+                        }
+                        page = encoded.page_end(end);
+                    }
+                }
                 let (there, is_due) = match &self.icy {
                     Some(icy) => (there.min(at.saturating_add(icy.room())), icy.is_due()),
                     None => (there, false),
@@ -257,8 +292,7 @@ impl Listener {
                     }
                     false => None,
                 };
-                let end = is_final.then_some(end);
-                let (mut bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, *at..there, end).await?;
+                let (mut bytes, next) = encoded.read(&self.context.blocks, &mut self.tape, *at..there, last).await?;
                 if let Some(icy) = &mut self.icy {
                     if is_due {
                         let mut both = BytesMut::from(icy.block(title));
@@ -354,7 +388,7 @@ fn nothing_encodes() -> ReadError {
 }
 
 /// What was playing when a frame was recorded; `None` if that cannot be told now, for which no audio waits longer.
-async fn title_at(context: &Context, recording: Arc<Recording>, tail: Tail, frame: Frame) -> Option<Title> {
+pub(crate) async fn title_at(context: &Context, recording: Arc<Recording>, tail: Tail, frame: Frame) -> Option<Title> {
     match context.library.timeline(recording, tail).await {
         Ok(timeline) => Some(timeline.title_at(frame).cloned().unwrap_or_default()),
         Err(error) => {

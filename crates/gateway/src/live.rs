@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::edge::Pace;
 use crate::encoded::{Encoded, track_of};
 use crate::icy::{self, Icy};
-use crate::listener::{Follow, Listener};
+use crate::listener::{Follow, Listener, title_at};
 use crate::problem::Problem;
 use crate::pulse::StreamState;
 use crate::query::{Join, LiveAddress, Query};
@@ -51,7 +51,21 @@ pub(crate) async fn audio(
     let choose = |spec| context.renditions.choose(kind, address.wanted, spec);
     let Start { recording, first } = find(&context, &stream, address.join, choose).await?;
     let rendition = choose(recording.spec)?;
-    let Begin { header, place, joined, first } = begin(&recording, rendition, first);
+    let Begin { mut header, place, joined, first } = begin(&recording, rendition, first);
+    let mut told = None;
+    if let Rendition::Packets(encoding) = rendition
+        && encoding.codec() == Codec::Opus
+    {
+        let tail = context.library.tail(recording.id).map(|mut watch| watch.current());
+        let title = match tail {
+            Some(tail) => title_at(&context, recording.clone(), tail, first).await,
+            None => None,
+        };
+        let title = title.unwrap_or_default();
+        header = track_of(recording.id, encoding, joined).titled(title.as_str());
+        // Only who asks hears of the next one: not every player takes a chain.
+        told = wants_titles(&request).then_some(title);
+    }
     let pace = pace(&context, &stream, &recording, first);
     let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
     audio_type(&mut headers, rendition, &recording, first);
@@ -66,7 +80,7 @@ pub(crate) async fn audio(
     let tape = tape.ok_or_else(|| away(&context, &stream))?;
     let (plan, follow) = (vec![Slice::Bytes(header.into())], Follow { place, end: End::Open, live: true, pace });
     let listener = Listener::new(context, tape, plan, Some(follow), delivery.from_disk).encoded(encoded, None);
-    let listener = listener.with_titles(icy);
+    let listener = listener.with_titles(icy, told);
     Ok((headers, Media::body(listener, delivery)).into_response())
 }
 
@@ -80,11 +94,15 @@ fn titles(reply: &mut HeaderMap, request: &Request, rendition: Rendition, record
     let page = request.origin.as_ref().map(|origin| format!("{origin}/"));
     icy::describe(reply, name, encoding.kbps(), page.as_deref());
     reply.append(VARY, HeaderValue::from_static("Icy-MetaData"));
-    if request.header(icy::WANTED).map(str::trim) != Some("1") {
+    if !wants_titles(request) {
         return None;
     }
     reply.insert("icy-metaint", HeaderValue::from(Icy::INTERVAL));
     Some(Icy::new())
+}
+
+fn wants_titles(request: &Request) -> bool {
+    request.header(icy::WANTED).map(str::trim) == Some("1")
 }
 
 /// What a listener begins with.

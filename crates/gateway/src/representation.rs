@@ -161,7 +161,8 @@ impl Representation {
         let how = match self.rendition {
             Rendition::Pcm(_) => String::new(),
             Rendition::Packets(encoding) => {
-                format!("-{}-{}-{}", encoding.kbps(), channels(encoding.pick()), cpu_class())
+                let (channels, made_by) = (channels(encoding.pick()), encoding.codec().made_by());
+                format!("-{}-{channels}-{made_by}-{}", encoding.kbps(), cpu_class())
             }
             Rendition::Flac(flac) => format!("-{}", channels(flac.pick())),
         };

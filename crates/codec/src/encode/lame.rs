@@ -84,6 +84,13 @@ impl Lame {
     }
 }
 
+/// Its version, as `3.100`.
+pub(super) fn version() -> &'static str {
+    // SAFETY: it takes nothing, and gives a text of its own that ends with a zero and never changes.
+    let version = unsafe { std::ffi::CStr::from_ptr(sys::get_lame_version()) };
+    version.to_str().unwrap_or_default()
+}
+
 impl Drop for Lame {
     fn drop(&mut self) {
         // SAFETY: the handle is open, and nobody uses it after this.

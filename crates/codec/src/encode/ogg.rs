@@ -11,6 +11,10 @@ pub(super) const CONVERGENCE: u16 = 3840;
 /// Most bytes that a lacing value stands for.
 const FULL: usize = 255;
 
+/// Packets that a link of a chain begins with, which were heard in the one before it: its last page. 80 ms are enough to begin
+/// anywhere; where the sound goes on, a decoder that is not at home by then can be told from one that is.
+pub(super) const REPEATED: u64 = PACKETS;
+
 const FIRST: u8 = 2;
 const LAST: u8 = 4;
 
@@ -54,8 +58,8 @@ pub(super) fn page(stamp: Stamp, packets: &[u8], packet: usize, out: &mut Vec<u8
     }
 }
 
-/// The two pages before the audio. `pre_skip` frames of what is decoded are not heard.
-pub(super) fn headers(encoding: Encoding, pre_skip: u16, serial: u32) -> Vec<u8> {
+/// The two pages before the audio. `pre_skip` frames of what is decoded are not heard. A title that is empty is not told.
+pub(super) fn headers(encoding: Encoding, pre_skip: u16, serial: u32, title: &str) -> Vec<u8> {
     let mut head = b"OpusHead\x01".to_vec();
     head.push(encoding.pick().len() as u8);
     head.extend_from_slice(&pre_skip.to_le_bytes());
@@ -65,7 +69,13 @@ pub(super) fn headers(encoding: Encoding, pre_skip: u16, serial: u32) -> Vec<u8>
     let mut tags = b"OpusTags".to_vec();
     tags.extend_from_slice(&(vendor.len() as u32).to_le_bytes());
     tags.extend_from_slice(vendor);
-    tags.extend_from_slice(&[0; 4]);
+    let comments: Vec<_> =
+        Some(title).filter(|title| !title.is_empty()).map(|title| format!("TITLE={title}")).into_iter().collect();
+    tags.extend_from_slice(&(comments.len() as u32).to_le_bytes());
+    for comment in comments {
+        tags.extend_from_slice(&(comment.len() as u32).to_le_bytes());
+        tags.extend_from_slice(comment.as_bytes());
+    }
     let mut out = Vec::new();
     for (number, packet) in (0..).zip([head, tags]) {
         page(Stamp { serial, number, granule: 0, last: false }, &packet, packet.len(), &mut out);

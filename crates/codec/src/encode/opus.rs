@@ -51,6 +51,11 @@ impl Opus {
 
 const COMPLEXITY: i32 = 10;
 
+/// Its version, as `libopus 1.6.1`.
+pub(super) fn version() -> &'static str {
+    opus::version()
+}
+
 fn failed(error: opus::Error) -> EncodeError {
     EncodeError::Library(format!("libopus: {error}"))
 }

@@ -20,6 +20,10 @@ pub struct Track {
     encoding: Encoding,
     first: u64,
     serial: u32,
+    /// The packet that a link of a chain goes on with, behind those that it repeats.
+    link: Option<u64>,
+    /// The packet before which a link ends.
+    closes: Option<u64>,
 }
 
 impl Track {
@@ -29,7 +33,7 @@ impl Track {
             Joined::Beginning => 0,
             Joined::Block(block) => block,
         };
-        Self { encoding, first, serial }
+        Self { encoding, first, serial, link: None, closes: None }
     }
 
     /// How it is encoded.
@@ -39,14 +43,61 @@ impl Track {
 
     /// Bytes before the audio.
     pub fn header(&self) -> Vec<u8> {
+        self.titled("")
+    }
+
+    /// The same where a title is told there: then bytes are no longer those of a file.
+    pub fn titled(&self, title: &str) -> Vec<u8> {
         match self.encoding.codec {
             Codec::Mp3 => Vec::new(),
-            Codec::Opus => ogg::headers(self.encoding, self.pre_skip(), self.serial),
+            Codec::Opus => ogg::headers(self.encoding, self.pre_skip(), self.serial, title),
         }
     }
 
+    /// Where a page ends that a byte is in, or before which it stands; `None` where there are none.
+    pub fn page_end(&self, byte: u64) -> Option<u64> {
+        let page = ogg::page_bytes(ogg::PACKETS, self.encoding.grid().bytes(1));
+        (self.encoding.codec == Codec::Opus).then(|| (byte / page + 1).saturating_mul(page))
+    }
+
+    /// The packet that begins at the end of a page.
+    fn packet_at(&self, byte: u64) -> u64 {
+        let page = ogg::page_bytes(ogg::PACKETS, self.encoding.grid().bytes(1));
+        let before = self.first.saturating_mul(self.encoding.grid().packets());
+        before.saturating_add((byte / page).saturating_mul(ogg::PACKETS))
+    }
+
+    /// Ends here, at the end of a page, so that another link of a chain may follow ([`Track::go_on`]).
+    pub fn close(&mut self, byte: u64) {
+        self.closes = Some(self.packet_at(byte));
+    }
+
+    /// Whether it ends here.
+    pub fn is_closed(&self, byte: u64) -> bool {
+        self.closes.is_some_and(|packet| packet == self.packet_at(byte))
+    }
+
+    /// Goes on in another link, with another title, where it was closed: bytes count on. What comes before them is a header and a
+    /// page of packets that were heard already, so that a decoder that begins anew is at home by then: nothing is heard twice,
+    /// and nothing is missing. `block` is the one that ends here, or in the midst of which this is.
+    pub fn go_on(&mut self, byte: u64, serial: u32, title: &str, block: &[u8]) -> Vec<u8> {
+        let (packet, grid) = (self.packet_at(byte), self.encoding.grid());
+        (self.serial, self.link, self.closes) = (serial, Some(packet), None);
+        let mut out = self.titled(title);
+        let (from, size) = (packet.saturating_sub(ogg::REPEATED) % grid.packets(), grid.bytes(1) as usize);
+        let at = from as usize * size;
+        let repeated = block.get(at..at + ogg::REPEATED as usize * size).unwrap_or_default();
+        let granule = ogg::REPEATED * grid.packet_frames();
+        ogg::page(Stamp { serial, number: 2, granule, last: false }, repeated, size, &mut out);
+        out
+    }
+
     const fn pre_skip(&self) -> u16 {
-        if self.first == 0 { self.encoding.delay() as u16 } else { ogg::CONVERGENCE }
+        match (self.link, self.first) {
+            (Some(_), _) => (ogg::REPEATED * self.encoding.grid().packet_frames()) as u16,
+            (None, 0) => self.encoding.delay() as u16,
+            (None, _) => ogg::CONVERGENCE,
+        }
     }
 
     /// Bytes of a second, rounded up.
@@ -135,7 +186,12 @@ impl Track {
 
     fn pages(&self, packets: Range<u64>, block: &[u8], frames: Option<u64>) -> Vec<u8> {
         let grid = self.encoding.grid();
-        let (packet, before) = (grid.bytes(1) as usize, self.first * grid.packets());
+        let packet = grid.bytes(1) as usize;
+        // Where this link begins, and what it has before that.
+        let (before, repeated) = match self.link {
+            Some(link) => (link, ogg::REPEATED),
+            None => (self.first * grid.packets(), 0),
+        };
         let all = frames.map(|frames| (self.encoding.packets(frames), self.encoding.heard(frames)));
         let mut out = Vec::new();
         let mut next = packets.start;
@@ -143,17 +199,19 @@ impl Track {
             let end = packets.end.min(next + ogg::PACKETS);
             let at = (next - packets.start) as usize * packet;
             let bytes = block.get(at..at + (end - next) as usize * packet).unwrap_or_default();
-            let last = all.is_some_and(|(packets, _)| packets == end);
+            let ends = all.is_some_and(|(packets, _)| packets == end);
             let granule = match all {
                 // The last page says how much of it counts.
-                Some((_, heard)) if last => heard + self.encoding.delay() as u64,
+                Some((_, heard)) if ends => heard + self.encoding.delay() as u64,
                 _ => end * grid.packet_frames(),
             };
+            // Pages of the link before are made with those of a block, and cut off.
+            let number = next.saturating_sub(before) / ogg::PACKETS + 2 + u64::from(repeated > 0);
             let stamp = Stamp {
                 serial: self.serial,
-                number: u32::try_from((next - before) / ogg::PACKETS + 2).unwrap_or(u32::MAX),
-                granule: granule - before * grid.packet_frames(),
-                last,
+                number: u32::try_from(number).unwrap_or(u32::MAX),
+                granule: (granule + repeated * grid.packet_frames()).saturating_sub(before * grid.packet_frames()),
+                last: ends || self.closes == Some(end),
             };
             ogg::page(stamp, bytes, packet, &mut out);
             next = end;

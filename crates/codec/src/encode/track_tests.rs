@@ -68,6 +68,55 @@ fn frame_0_is_heard_at_time_0() {
     }
 }
 
+/// Links of a chain: each with its title, and together what is heard without any.
+#[test]
+fn a_title_changes_between_two_samples() {
+    let (encoding, total) = (encoding(Codec::Opus, 48_000), 48_000 * 4 + 77);
+    let pcm = signal("music", 48_000, 2, 5);
+    let pcm = &pcm[..total as usize * 4];
+    let whole = Track::new(encoding, Joined::Beginning, 7);
+    let plain = decoded([whole.header(), file(&whole, pcm, total)].concat());
+    // In the midst of a block, at its end, and right after that.
+    for pages in [[7, 8], [5, 6], [1, 10]] {
+        let mut track = Track::new(encoding, Joined::Beginning, 7);
+        let (mut links, mut bytes, mut at) = (Vec::new(), track.titled("first"), 0);
+        let page = track.page_end(0).unwrap();
+        for (n, end) in pages.map(|n| n * page).into_iter().chain([track.len(total, true)]).enumerate() {
+            if n < 2 {
+                track.close(end);
+            }
+            while at < end {
+                let block = encode(
+                    encoding,
+                    track.block_at(at),
+                    &frames(pcm, encoding.spec(), encoding.needs(track.block_at(at))),
+                );
+                let piece = track.cut(at..end, &block.unwrap(), Some(total));
+                at += piece.len() as u64;
+                bytes.extend(piece);
+            }
+            links.push(std::mem::take(&mut bytes));
+            if n < 2 {
+                assert!(track.is_closed(at));
+                let number = track.block_at(at - 1);
+                let block = encode(encoding, number, &frames(pcm, encoding.spec(), encoding.needs(number))).unwrap();
+                bytes = track.go_on(at, 8 + n as u32, "then", &block);
+                assert!(bytes.windows(10).any(|w| w == b"TITLE=then") && !track.is_closed(at));
+            }
+        }
+        for link in &links {
+            let last = (0..link.len()).rev().find(|&at| link[at..].starts_with(b"OggS")).unwrap();
+            assert_eq!(link[last + 5] & 4, 4, "the end of a link is marked");
+        }
+        let heard: Vec<f64> = links.into_iter().flat_map(decoded).collect();
+        assert_eq!(heard.len(), plain.len());
+        // A decoder that was at home when it was heard says the same, but for what it remembers.
+        let (noise, sound) =
+            heard.iter().zip(&plain).fold((0.0, 0.0), |(n, s), (a, b)| (n + (a - b).powi(2), s + b * b));
+        assert!(noise < sound * 1e-3, "{pages:?}: {noise} of {sound}");
+    }
+}
+
 #[test]
 fn the_end_is_exact_in_opus_and_of_whole_packets_in_mp3() {
     for codec in codecs() {

@@ -1,8 +1,10 @@
-//! Titles between the audio of MP3: those of the listener's own moment, for who asks, and only where nothing has a byte number.
+//! Titles between the audio of MP3 and in links of Ogg: those of the listener's own moment, for who asks, and only where nothing
+//! has a byte number.
 
 use crate::client::{Client, Ending, Reply, fetch, open};
 use crate::house::{Deck, House, RATE};
 use livetape_audio::SealReason;
+use livetape_codec::decode::{Decoder, Input};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -105,6 +107,61 @@ async fn a_live_listener_hears_of_a_title_when_it_comes() {
     let (_, told) = taken_apart(&body);
     let titles: Vec<_> = told.iter().map(|(_, title)| title.as_str()).collect();
     assert_eq!(titles, ["Second's ’Song’;StreamUrl=’http://evil/", "Third", ""]);
+}
+
+/// The links of a chain of Ogg streams, and what each says is playing.
+fn links(body: &[u8]) -> Vec<(Vec<u8>, String)> {
+    let starts: Vec<_> =
+        (0..body.len()).filter(|&at| body[at..].starts_with(b"OggS\0\x02")).chain([body.len()]).collect();
+    let title = |link: &[u8]| {
+        let at = link.windows(8).position(|w| w == b"OpusTags").unwrap() + 8 + 4 + "livetape".len();
+        match link[at] {
+            0 => String::new(),
+            _ => {
+                let len = usize::from(u16::from_le_bytes([link[at + 4], link[at + 5]]));
+                let comment = std::str::from_utf8(&link[at + 8..at + 8 + len]).unwrap();
+                comment.strip_prefix("TITLE=").unwrap().to_owned()
+            }
+        }
+    };
+    starts.windows(2).map(|at| (body[at[0]..at[1]].to_vec(), title(&body[at[0]..at[1]]))).collect()
+}
+
+fn samples(link: Vec<u8>) -> usize {
+    let mut decoder = Decoder::open(Input::bytes(link), None).unwrap();
+    let mut n = 0;
+    while let Some(block) = decoder.next().unwrap() {
+        n += block.samples.len() / 2;
+    }
+    n
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opus_tells_titles_in_links_to_who_asks() {
+    let house = House::new().await;
+    let mut deck = begin(&house);
+    let mut next = house.record("live", Duration::ZERO);
+    next.title("Étude");
+    next.play(3 * RATE);
+    deck.seal(SealReason::Rolled, Some(next.id));
+    next.seal(SealReason::SourceEnded, None);
+    let (_, plain) = whole(&house, "/streams/live/live.opus?offset=20", &[]).await;
+    let plain = links(&plain);
+    let titles: Vec<_> = plain.iter().map(|(_, title)| title.as_str()).collect();
+    assert_eq!(titles, ["First; \"Song\"", "Étude"], "one link for each recording");
+    let (reply, asked) = whole(&house, "/streams/live/live.opus?offset=20", &[WANTED]).await;
+    assert_eq!(reply.header("icy-metaint"), None);
+    let asked = links(&asked);
+    let titles: Vec<_> = asked.iter().map(|(_, title)| title.as_str()).collect();
+    assert_eq!(titles, ["First; \"Song\"", "Second's 'Song';StreamUrl='http://evil/", "Étude"]);
+    let serials: Vec<_> = asked.iter().map(|(link, _)| &link[14..18]).collect();
+    assert!(serials[0] != serials[1] && serials[1] != serials[2] && serials[0] != serials[2]);
+    let length = |links: Vec<(Vec<u8>, String)>| links.into_iter().map(|(link, _)| samples(link)).collect::<Vec<_>>();
+    let (one, three) = (length(plain), length(asked));
+    assert_eq!(three.iter().sum::<usize>(), one.iter().sum::<usize>(), "no sample more or less: {three:?}");
+    // From 3 s on, less 80 ms, to the first page after the 10th second.
+    let first: usize = reply.header("x-livetape-first-frame").unwrap().parse().unwrap();
+    assert!((0..=9_600).contains(&(three[0] as i64 + first as i64 + 120 - 10 * RATE as i64)), "{three:?} from {first}");
 }
 
 /// O25: as VLC asks.
