@@ -447,7 +447,10 @@ async fn run_relay(
     shutdown: CancellationToken,
 ) -> Result<(), SessionError> {
     let relay = match source.fallback {
-        Some(_) => Relay::start(url, session.opening.spec),
+        Some(_) => tokio::select! {
+            relay = Relay::start(url, session.opening.spec) => relay,
+            () = shutdown.cancelled() => return Ok(()),
+        },
         None => tokio::select! {
             relay = Relay::open(url, source.shape) => relay?,
             () = shutdown.cancelled() => return Ok(()),

@@ -129,6 +129,10 @@ impl Connection {
                 let content = content.map_err(|error| Reply::new(415, error))?;
                 let framing = Framing::of(head).map_err(|error| Reply::new(400, error))?;
                 let permit = context.guard.publishing(&caller, &stream)?;
+                // libshout asks so whether it may, before it sends anything.
+                if matches!(framing, Framing::Length(0)) {
+                    return Err(Reply::new(200, "this may be sent here"));
+                }
                 let who = caller.identity();
                 let name = if who.way() == Way::Anonymous { String::new() } else { who.name().to_owned() };
                 let sender = Sender { name, title: name_of(head) };

@@ -30,6 +30,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How long each step may take, and how long nothing may come.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a recording waits for the name of a stream that has a fallback.
+const NAME: Duration = Duration::from_secs(2);
 /// Between two tries: the first wait and the longest.
 const TRIES: std::ops::RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(30);
 /// One that played for so long was well.
@@ -68,12 +70,18 @@ impl Relay {
         Ok(Self { pushed: Pushed::new(spec, arrivals, false), name, _puller: puller })
     }
 
-    /// Begins at once, in this shape: nothing comes until the stream can be had.
-    pub(crate) fn start(url: RelayUrl, spec: Spec) -> Self {
+    /// Begins in this shape, whether or not the stream can be had: nothing comes until then. What it calls itself is waited
+    /// for a little, because it is said when the recording begins.
+    pub(crate) async fn start(url: RelayUrl, spec: Spec) -> Self {
         let (to, arrivals) = mpsc::channel(1);
-        let puller = Puller { url, patience: PATIENCE, to, first: None, target: Target::Spec(spec) };
+        let (first, known) = oneshot::channel();
+        let puller = Puller { url, patience: PATIENCE, to, first: Some(first), target: Target::Spec(spec) };
         let puller = AbortOnDropHandle::new(tokio::spawn(puller.run()));
-        Self { pushed: Pushed::new(spec, arrivals, false), name: Title::default(), _puller: puller }
+        let name = match timeout(NAME, known).await {
+            Ok(Ok(First { name, .. })) => name,
+            Ok(Err(_)) | Err(_) => Title::default(),
+        };
+        Self { pushed: Pushed::new(spec, arrivals, false), name, _puller: puller }
     }
 
     /// What the stream calls itself.
