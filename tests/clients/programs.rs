@@ -80,6 +80,10 @@ impl Opens for Mpv {
         Ok(Box::new(Self::start(url, card)?))
     }
 
+    fn is_misled(&self) -> bool {
+        true
+    }
+
     fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
         let shown = |mut player: MpvPlayer| -> Shown<'a> {
             // Before it has begun it knows none.

@@ -55,6 +55,10 @@ impl Opens for Ffmpeg {
         })
     }
 
+    fn is_misled(&self) -> bool {
+        true
+    }
+
     fn titles<'a>(&'a self, url: &'a str, _: &'a Card) -> Option<Result<Shown<'a>>> {
         Some(Ok(Box::new(|| by_ffmpeg(self.0.as_os_str(), url))))
     }

@@ -152,6 +152,14 @@ impl Card {
     /// # Errors
     /// When it is not in time; with what is heard instead.
     pub fn hears(&self, second: u64, limit: Duration) -> Result<()> {
+        self.hears_after(second, limit).map(drop)
+    }
+
+    /// The same, and gives how many other seconds were heard before it.
+    ///
+    /// # Errors
+    /// As [`Card::hears`].
+    pub fn hears_after(&self, second: u64, limit: Duration) -> Result<usize> {
         let mut known = self.known();
         let start = *known;
         let found = wait::until(&format!("second {second}"), limit, || {
@@ -161,10 +169,15 @@ impl Card {
             })
         });
         match found {
-            Ok(at) => *known = at,
+            Ok(at) => {
+                let mut before = self.shared.log(|log| log.pieces[start..at - 1].to_vec());
+                before.retain(|heard| heard.is_some_and(|heard| heard != second % 100));
+                before.dedup();
+                *known = at;
+                Ok(before.len())
+            }
             Err(error) => bail!("{error}, but {:?}", self.heard(start)),
         }
-        Ok(())
     }
 
     fn known(&self) -> MutexGuard<'_, usize> {
@@ -266,7 +279,7 @@ mod tests {
         // The pipe and the card have taken a part of the last second.
         assert!(started.elapsed() > Duration::from_millis(2_000), "{:?}", started.elapsed());
         card.hears(7, Duration::from_secs(5)).unwrap();
-        card.hears(42, Duration::from_secs(5)).unwrap();
+        assert_eq!(card.hears_after(42, Duration::from_secs(5)).unwrap(), 1, "8");
         let error = card.hears(8, Duration::from_millis(100)).unwrap_err().to_string();
         assert!(error.contains("second 8"), "it was before: {error}");
         assert_eq!(card.heard(0), [Some(7), Some(8), Some(42)]);
