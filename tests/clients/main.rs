@@ -85,7 +85,7 @@ const CLIENTS: [Client; 8] = [
             },
             Excuse {
                 deed: Deed::Seeks(Kind::Opus),
-                how: "after a seek to 5: second 5",
+                how: "after a seek to ",
                 why: "It does not go back in Ogg that grows: open a part by `?pos=`, or what there is now by `?len=now`.",
             },
         ],
