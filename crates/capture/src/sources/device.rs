@@ -89,6 +89,8 @@ impl Device {
         wish: Wish,
         status: watch::Sender<Status>,
     ) -> Result<Self, CardError> {
+        // What is looked for later is this card, whatever number it has then.
+        let card = cards.by_name(&card);
         let threads = Arc::new(());
         let opened = Opened::open(cards.clone(), card.clone(), wish, &threads).await?;
         let spec = opened.choice.spec;

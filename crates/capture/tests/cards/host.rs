@@ -64,6 +64,11 @@ impl Machine {
         self.sockets().plugged.get_mut(card).unwrap().refuses = Some(with);
     }
 
+    /// Whether a card was opened and has not been stopped.
+    pub(crate) fn is_running(&self, card: &str) -> bool {
+        self.sockets().running.contains_key(card)
+    }
+
     /// A card is pulled out.
     pub(crate) fn unplug(&self, card: &str) {
         self.sockets().plugged.remove(card);

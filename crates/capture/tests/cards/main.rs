@@ -15,6 +15,7 @@ use livetape_capture::sources::{Chunk, Lost, Piece, Source};
 use livetape_capture::{Shape, Status};
 use livetape_testkit::alsa::{Alsa, BLOCK};
 use livetape_testkit::{counting, spawn};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -54,9 +55,13 @@ struct Listening {
 
 impl Listening {
     async fn to(machine: &Machine, card: &str) -> Self {
+        Self::with(machine.cards(), card).await
+    }
+
+    async fn with(cards: Cards, card: &str) -> Self {
         let (sender, status) = watch::channel(Status::default());
         let wish = Wish { shape: Shape::default(), buffer: Some(BLOCK) };
-        let mut device = Device::open(machine.cards(), card.parse().unwrap(), wish, sender).await.unwrap();
+        let mut device = Device::open(cards, card.parse().unwrap(), wish, sender).await.unwrap();
         device.begin(Frame::ZERO);
         Self { device, status, end: None }
     }
@@ -140,6 +145,41 @@ fn a_card_that_is_pulled_out_is_found_again_by_its_name() {
         assert!(measured.abs_diff(away) < Duration::from_millis(50), "{measured:?} lost between times {away:?} apart");
         listening.audio(48_000).await;
         assert!(listening.status.borrow().card.is_some_and(|card| card.present && card.losses == 1));
+    });
+}
+
+/// `/proc/asound` with cards of these names, numbered from 0 on.
+fn numbered(asound: &Path, names: &[&str]) {
+    for (number, name) in names.iter().enumerate() {
+        let card = asound.join(format!("card{number}"));
+        std::fs::create_dir_all(&card).unwrap();
+        std::fs::write(card.join("id"), format!("{name}\n")).unwrap();
+    }
+}
+
+#[test]
+fn a_card_that_was_given_by_its_number_is_found_under_another_one() {
+    with_cards("a_card_that_was_given_by_its_number_is_found_under_another_one", async || {
+        let (usb, other) = ("hw:CARD=USB,DEV=0", "hw:CARD=Other,DEV=0");
+        let (machine, asound) = (Machine::default(), tempfile::tempdir().unwrap());
+        machine.plug(usb, "mic0", CardFormat::I16);
+        numbered(asound.path(), &["PCH", "USB"]);
+        let cards = machine.cards().with_asound(asound.path());
+        let mut listening = Listening::with(cards, "hw:1,0").await;
+        listening.audio(24_000).await;
+
+        // Its number is another card's now.
+        machine.unplug(usb);
+        machine.plug(other, "mic0", CardFormat::I16);
+        numbered(asound.path(), &["PCH", "Other"]);
+        listening.nothing().await;
+        assert!(listening.status.borrow().card.is_some_and(|card| !card.present));
+
+        machine.plug(usb, "mic1", CardFormat::I16);
+        numbered(asound.path(), &["PCH", "Other", "USB"]);
+        assert_eq!(listening.gap().await.0.reason, GapReason::DeviceAway);
+        assert!(machine.is_running(usb) && !machine.is_running(other));
+        listening.audio(24_000).await;
     });
 }
 

@@ -6,6 +6,7 @@ use super::quiet::Quiet;
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{ErrorKind, HostId};
 use serde::Serialize;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Names of cards in a message.
@@ -161,25 +162,50 @@ impl std::fmt::Display for Abilities {
 
 type MakeHost = dyn Fn() -> Result<cpal::Host, cpal::Error> + Send + Sync;
 
+/// Where Linux tells about ALSA's cards.
+const ASOUND: &str = "/proc/asound";
+
 /// The sound cards of this machine, or of a host of one's own.
-#[derive(Clone, Default)]
-pub struct Cards(Option<Arc<MakeHost>>);
+#[derive(Clone)]
+pub struct Cards {
+    make: Option<Arc<MakeHost>>,
+    /// Where the kernel tells about ALSA's cards.
+    asound: Arc<Path>,
+}
+
+impl Default for Cards {
+    /// Those of this machine.
+    fn default() -> Self {
+        Self { make: None, asound: Path::new(ASOUND).into() }
+    }
+}
 
 impl std::fmt::Debug for Cards {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Cards(own)" } else { "Cards(system)" })
+        f.write_str(if self.make.is_some() { "Cards(own)" } else { "Cards(system)" })
     }
 }
 
 impl Cards {
     /// Those of the host that `make` makes.
     pub fn of(make: impl Fn() -> Result<cpal::Host, cpal::Error> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(make)))
+        Self { make: Some(Arc::new(make)), ..Self::default() }
+    }
+
+    /// The numbers of ALSA's cards are told there, in place of `/proc/asound`.
+    #[must_use]
+    pub fn with_asound(self, asound: &Path) -> Self {
+        Self { asound: asound.into(), ..self }
+    }
+
+    /// The same card by its name, as [`CardId::by_name`] does it. To be asked once: a name stays, a number does not.
+    pub(crate) fn by_name(&self, card: &CardId) -> CardId {
+        card.by_name(&self.asound)
     }
 
     /// Every host that answers. Made anew each time: that is when a host looks at what is plugged in.
     fn hosts(&self) -> Vec<cpal::Host> {
-        match &self.0 {
+        match &self.make {
             Some(make) => make().into_iter().collect(),
             None => cpal::available_hosts().into_iter().filter_map(|id| cpal::host_from_id(id).ok()).collect(),
         }
@@ -187,7 +213,7 @@ impl Cards {
 
     /// The host that knows this card.
     fn host(&self, card: &CardId, id: &cpal::DeviceId) -> Result<cpal::Host, CardError> {
-        let made = match &self.0 {
+        let made = match &self.make {
             Some(make) => make(),
             None => cpal::host_from_id(id.host()),
         };

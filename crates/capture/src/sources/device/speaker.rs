@@ -73,6 +73,7 @@ impl Speaker {
     /// [`CardError`] says why it cannot be used, and what to do.
     pub fn open(cards: &Cards, card: CardId, spec: Spec, buffer: Option<u32>) -> Result<Self, CardError> {
         let quiet = Quiet::new();
+        let card = cards.by_name(&card);
         let device = cards.find(&card, Way::Out)?;
         let failed = |error: cpal::Error| CardError::of(&card, &error);
         let offers: Vec<_> = device.supported_output_configs().map_err(failed)?.collect();
