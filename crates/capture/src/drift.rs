@@ -211,9 +211,15 @@ impl CardClock {
 pub struct Slip(f64);
 
 impl Slip {
-    /// The audio that is missing; `None` if there was too much of it.
-    pub fn lost(self) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.0).ok()
+    /// Of so many seconds.
+    #[cfg(test)]
+    pub(crate) const fn of(seconds: f64) -> Self {
+        Self(seconds)
+    }
+
+    /// Above zero if audio is missing, below if there was too much of it.
+    pub fn seconds(self) -> f64 {
+        self.0
     }
 }
 

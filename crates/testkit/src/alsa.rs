@@ -4,11 +4,11 @@
 //! A program that is to see them, and only them, is started with `ALSA_CONFIG_PATH` set to [`Alsa::config`]. It has to take
 //! blocks of [`BLOCK`] frames: the plugin does not complete short reads.
 
-use crate::counting;
+use crate::{counting, spawn};
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
 use rustix::fs::{CWD, Mode, OFlags};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,31 @@ impl Alsa {
         self.dir.path().join("asound.conf")
     }
 
+    /// The name of the file that says that the card `taken` is.
+    pub const TAKEN: &str = "is-taken";
+
+    /// Makes a card `taken` that records silence, and that another program has, as ALSA says it, while there is a file
+    /// [`Alsa::TAKEN`] beside the configuration: now. It is a plugin, so a C compiler is needed.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn taken(&self) -> Result<()> {
+        let dir = self.dir.path();
+        let (taken, source, library) = (dir.join(Self::TAKEN), dir.join("taken.c"), dir.join("taken.so"));
+        std::fs::write(&source, format!("#define TAKEN {:?}\n{PLUGIN}", taken.display().to_string()))?;
+        let mut cc = spawn::command("cc");
+        cc.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
+        spawn::run(cc, Duration::from_secs(60))?.ok()?;
+        let config = format!(
+            "pcm_type.taken {{ lib \"{}\" }}\n\
+             pcm.taken {{ type taken hint {{ show on description \"Somebody else's\" }} }}\n",
+            library.display()
+        );
+        OpenOptions::new().append(true).open(self.config())?.write_all(config.as_bytes())?;
+        std::fs::write(&taken, "")?;
+        Ok(())
+    }
+
     fn pipe(&self, name: &str) -> PathBuf {
         self.dir.path().join(format!("{name}.pipe"))
     }
@@ -110,6 +135,17 @@ pcm.two {
   hint { show on description \"Two channels\" }
 }
 ";
+
+/// What `snd_pcm_open` calls, and the name by which it knows the version.
+const PLUGIN: &str = r#"
+#include <errno.h>
+#include <unistd.h>
+int _snd_pcm_null_open(void **, const char *, void *, void *, int, int);
+int _snd_pcm_taken_open(void **pcm, const char *name, void *root, void *conf, int stream, int mode) {
+    return access(TAKEN, F_OK) ? _snd_pcm_null_open(pcm, name, root, conf, stream, mode) : -EBUSY;
+}
+char __snd_pcm_taken_open_dlsym_pcm_001;
+"#;
 
 /// Opened for reading and writing, so that nobody waits for the other end.
 fn open(pipe: &Path) -> Result<File> {

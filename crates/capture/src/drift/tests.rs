@@ -88,8 +88,7 @@ fn frames_that_were_lost_in_silence_are_missed() {
         slips.extend(clock.arrived(FrameCount::new(BLOCK), at, NONE));
     }
     let [slip] = slips[..] else { panic!("{slips:?}") };
-    let lost = slip.lost().unwrap();
-    assert!(lost.abs_diff(Duration::from_millis(200)) < Duration::from_millis(5), "{lost:?}");
+    assert!((slip.seconds() - 0.2).abs() < 0.005, "{slip:?}");
     assert!(error(&clock, &card).abs() < 0.005, "the time follows");
     assert!(clock.drift().is_some(), "it is still the same card");
 }
@@ -125,8 +124,7 @@ fn audio_that_came_twice_is_no_loss() {
             clock.arrived(FrameCount::new(BLOCK), at, NONE)
         })
         .collect();
-    assert_eq!(slips.iter().filter_map(|slip| slip.lost()).count(), 0, "{slips:?}");
-    assert_eq!(slips.len(), 1);
+    assert!(matches!(slips[..], [slip] if slip.seconds() < 0.0), "{slips:?}");
 }
 
 #[test]
@@ -154,7 +152,7 @@ fn a_host_that_finds_out_how_late_it_is_has_lost_nothing() {
             let latency = Duration::from_millis(if n < 50 { least } else { 30 });
             slips.extend(clock.arrived(FrameCount::new(BLOCK), at, latency));
         }
-        assert_eq!(slips.iter().filter_map(|slip| slip.lost()).max().unwrap_or_default(), Duration::ZERO, "{slips:?}");
+        assert!(slips.iter().all(|slip| slip.seconds() <= 0.0), "{slips:?}");
         assert!(error(&clock, &card).abs() < 0.002);
     }
 }

@@ -17,6 +17,7 @@ mod convert;
 mod flow;
 mod offer;
 mod quiet;
+mod slips;
 mod speaker;
 mod stream;
 mod tap;
@@ -66,6 +67,8 @@ pub struct Device {
     backoff: Backoff,
     /// What was said last about its being away.
     told: Option<CardError>,
+    /// Whether it was said how its clock runs.
+    timed: bool,
     status: watch::Sender<Status>,
 }
 
@@ -94,20 +97,23 @@ impl Device {
         let threads = Arc::new(());
         let opened = Opened::open(cards.clone(), card.clone(), wish, &threads).await?;
         let spec = opened.choice.spec;
-        let flow = Flow::new(spec, opened.choice.format, Reading::now(), slept());
+        let flow = Flow::new(spec, opened.choice.format, Reading::now(), cards.slept());
         let unknown = || CardError::Failed { card: card.clone(), error: "it gives no PCM".into() };
         let flow = flow.ok_or_else(unknown)?;
         tracing::info!(%card, %spec, from = %opened.choice.format, blocks = ?opened.choice.config.buffer_size, "sound card");
         let wish = Wish { shape: spec.into(), ..wish };
         let backoff = Backoff::new(BACKOFF, Random::seeded());
         let state = State::Ready(opened);
-        let mut new = Self { cards, card, wish, spec, flow, state, threads, backoff, told: None, status };
+        let mut new = Self { cards, card, wish, spec, flow, state, threads, backoff, told: None, timed: false, status };
         new.show(|_| {});
         Ok(new)
     }
 
     fn show(&mut self, change: impl FnOnce(&mut CardStatus)) {
         let drift = self.flow.drift();
+        if let Some(drift) = drift.filter(|_| !std::mem::replace(&mut self.timed, true)) {
+            tracing::info!(card = %self.card, "the sound card's clock runs at {drift} of this machine's");
+        }
         self.status.send_if_modified(|status| {
             let mut card = status.card.unwrap_or(CardStatus { present: true, ..CardStatus::default() });
             card.drift = drift;
@@ -118,23 +124,31 @@ impl Device {
 
     /// Takes what has come.
     fn look(&mut self) {
-        self.flow.observe(Reading::now(), slept());
+        self.flow.observe(Reading::now(), self.cards.slept());
         let State::Running(opened, last) = &mut self.state else { return };
         let (mut lost, mut xruns) = (None, 0);
         // No more than there may be at once: a PCM that gives audio faster than it sounds must not keep this task for itself.
         for outcome in std::iter::from_fn(|| opened.outlet.next()).take(AT_ONCE) {
-            match outcome {
+            let error = match outcome {
                 Outcome::Block(mark, pcm) => {
                     *last = Instant::now();
                     self.flow.block(mark, pcm);
+                    continue;
                 }
-                Outcome::Trouble(ErrorKind::RealtimeDenied) => {}
-                Outcome::Trouble(ErrorKind::Xrun) => {
+                Outcome::Trouble(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::RealtimeDenied => {}
+                ErrorKind::Xrun => {
                     xruns += 1;
                     self.flow.trouble(GapReason::Xrun);
                 }
-                Outcome::Trouble(ErrorKind::DeviceChanged) => self.flow.trouble(GapReason::DeviceChanged),
-                Outcome::Trouble(kind) => lost = lost.or(Some((reason(kind), kind.to_string()))),
+                ErrorKind::DeviceChanged => self.flow.trouble(GapReason::DeviceChanged),
+                kind => {
+                    lost = Some((reason(kind), error.to_string()));
+                    // What came after it is of a card that is closed now.
+                    break;
+                }
             }
         }
         let silent = last.elapsed() > HANGS || opened.outlet.is_abandoned();
@@ -189,7 +203,7 @@ impl Device {
     async fn look_for(&mut self) {
         sleep(self.backoff.wait()).await;
         // The clock goes on meanwhile.
-        self.flow.observe(Reading::now(), slept());
+        self.flow.observe(Reading::now(), self.cards.slept());
         match Opened::open(self.cards.clone(), self.card.clone(), self.wish, &self.threads).await {
             Ok(opened) => {
                 self.flow.reopened(opened.choice.format);
@@ -207,14 +221,6 @@ fn reason(kind: ErrorKind) -> GapReason {
         ErrorKind::StreamInvalidated | ErrorKind::UnsupportedConfig => GapReason::DeviceChanged,
         _ => GapReason::DeviceAway,
     }
-}
-
-/// How long this machine has slept since it was started, or less.
-fn slept() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-    let clock = |id| Duration::try_from(clock_gettime(id)).unwrap_or_default();
-    let boot = clock(ClockId::Boottime);
-    boot.saturating_sub(clock(ClockId::Monotonic))
 }
 
 impl Source for Device {

@@ -7,6 +7,7 @@ use cpal::{
     StreamConfig, StreamInstant, SupportedStreamConfig, SupportedStreamConfigRange,
 };
 use livetape_capture::sources::device::Cards;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -41,6 +42,68 @@ struct Running {
     /// Blocks that are lost.
     skip: AtomicU64,
     complain: Mutex<Box<dyn FnMut(Error) + Send>>,
+    cost: Mutex<Cost>,
+}
+
+/// What callbacks did that they must not do, on the thread on which the host runs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// How often one ran: for audio, for errors.
+    pub(crate) calls: (u64, u64),
+    /// Allocations, and what is left of them: below zero if something was let go of.
+    pub(crate) allocations: (u64, i64),
+    /// Log lines, on whatever level.
+    pub(crate) lines: u64,
+    /// How often a processor was given away, to wait for something.
+    pub(crate) waits: u64,
+}
+
+impl Cost {
+    /// Runs a callback and counts what it does.
+    fn count(&mut self, callback: impl FnOnce()) {
+        let before = (waits(), LINES.get());
+        let counted = allocation_counter::measure(callback);
+        self.waits += waits() - before.0;
+        self.lines += LINES.get() - before.1;
+        self.allocations.0 += counted.count_total;
+        self.allocations.1 += counted.count_current;
+    }
+}
+
+/// How often this thread has given its processor away by itself.
+fn waits() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+thread_local! {
+    /// Log lines of this thread.
+    static LINES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Log lines of this thread so far.
+pub(crate) fn lines() -> u64 {
+    LINES.get()
+}
+
+/// A log that counts its lines.
+pub(crate) struct Lines;
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        LINES.set(LINES.get() + 1);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 impl Machine {
@@ -79,14 +142,34 @@ impl Machine {
     pub(crate) fn stop(&self, card: &str, error: ErrorKind) {
         let running = self.sockets().running.remove(card).unwrap();
         running.gone.store(true, Ordering::Release);
-        running.complain.lock().unwrap()(error.into());
+        running.complain(error.into());
+    }
+
+    /// A card says that something went wrong.
+    pub(crate) fn complain(&self, card: &str, error: Error) {
+        let running = Arc::clone(&self.sockets().running[card]);
+        running.complain(error);
+    }
+
+    /// What the callbacks of a card's stream have cost so far.
+    pub(crate) fn cost(&self, card: &str) -> Cost {
+        *self.sockets().running[card].cost.lock().unwrap()
     }
 
     /// A card was not read for so many blocks.
     pub(crate) fn overrun(&self, card: &str, blocks: u64) {
         let running = Arc::clone(&self.sockets().running[card]);
         running.skip.store(blocks, Ordering::Release);
-        running.complain.lock().unwrap()(ErrorKind::Xrun.into());
+        running.complain(ErrorKind::Xrun.into());
+    }
+}
+
+impl Running {
+    fn complain(&self, error: Error) {
+        let mut cost = self.cost.lock().unwrap();
+        cost.calls.1 += 1;
+        let mut complain = self.complain.lock().unwrap();
+        cost.count(|| complain(error));
     }
 }
 
@@ -174,16 +257,19 @@ impl DeviceTrait for Card {
             return Err(kind.into());
         }
         let complain = Mutex::new(Box::new(on_error) as Box<dyn FnMut(Error) + Send>);
-        let running = Arc::new(Running { gone: AtomicBool::new(false), skip: AtomicU64::new(0), complain });
+        let (gone, skip, cost) = (AtomicBool::new(false), AtomicU64::new(0), Mutex::default());
+        let running = Arc::new(Running { gone, skip, complain, cost });
         let (state, errors) = (Arc::clone(&running), Arc::clone(&running));
         let on_data = move |data: &Data, info: &InputCallbackInfo| {
             let less = |skip: u64| skip.checked_sub(1);
             let skipped = state.skip.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
             if !skipped && !state.gone.load(Ordering::Acquire) {
-                on_data(data, info);
+                let mut cost = state.cost.lock().unwrap();
+                cost.calls.0 += 1;
+                cost.count(|| on_data(data, info));
             }
         };
-        let on_error = move |error| errors.complain.lock().unwrap()(error);
+        let on_error = move |error| errors.complain(error);
         let stream = self.inner.build_input_stream_raw(config, format, on_data, on_error, timeout)?;
         self.machine.sockets().running.insert(self.name.clone(), running);
         Ok(Stream(stream))

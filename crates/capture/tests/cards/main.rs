@@ -8,7 +8,7 @@
 mod host;
 
 use cpal::{ErrorKind, SampleFormat as CardFormat};
-use host::Machine;
+use host::{Lines, Machine};
 use livetape_audio::{Frame, FrameCount, GapReason, Spec, WallTime};
 use livetape_capture::sources::device::{CardError, Cards, Device, Wish};
 use livetape_capture::sources::{Chunk, Lost, Piece, Source};
@@ -16,6 +16,8 @@ use livetape_capture::{Shape, Status};
 use livetape_testkit::alsa::{Alsa, BLOCK};
 use livetape_testkit::{counting, spawn};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -24,13 +26,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Set in the process in which the test itself runs.
 const INSIDE: &str = "LIVETAPE_TEST_ALSA";
 
-/// Runs the test of this name where ALSA has the cards `mic0`, `mic1` (s16) and `deep` (s32).
+/// Runs the test of this name where ALSA has the cards `mic0`, `mic1` (s16), `deep` (s32) and `taken`.
 fn with_cards(name: &str, test: impl AsyncFnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         return runtime.block_on(test());
     }
     let alsa = Alsa::new(&["mic0", "mic1", "deep"], &[]).unwrap();
+    alsa.taken().unwrap();
     let deep = |first, frames| {
         let samples = counting::encode(first, frames);
         samples.as_chunks::<2>().0.iter().flat_map(|&[a, b]| [0, 0, a, b]).collect()
@@ -207,6 +210,31 @@ fn an_overrun_is_a_gap_and_the_card_goes_on() {
 }
 
 #[test]
+fn callbacks_allocate_log_and_wait_for_nothing() {
+    with_cards("callbacks_allocate_log_and_wait_for_nothing", async || {
+        tracing::subscriber::set_global_default(Lines).unwrap();
+        let machine = Machine::default();
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let mut listening = Listening::to(&machine, "default").await;
+        listening.audio(96_000).await;
+        // Words that were made for this one, which somebody has to let go of.
+        let words = |n| cpal::Error::with_message(ErrorKind::DeviceChanged, format!("trouble {n}"));
+        (0..10).for_each(|n| machine.complain("usb", words(n)));
+        listening.gap().await;
+        listening.audio(24_000).await;
+        let cost = machine.cost("usb");
+        assert!(cost.calls.0 >= 250 && cost.calls.1 == 10, "{cost:?}");
+        assert_eq!((cost.allocations, cost.lines), ((0, 0), 0), "{cost:?}");
+        // Memory that was swapped out is waited for.
+        assert!(cost.waits < 3, "{cost:?}");
+        // What counts lines counts them.
+        let before = host::lines();
+        tracing::trace!("a line");
+        assert_eq!(host::lines(), before + 1);
+    });
+}
+
+#[test]
 fn a_card_that_works_in_another_way_is_opened_again() {
     with_cards("a_card_that_works_in_another_way_is_opened_again", async || {
         let machine = Machine::default();
@@ -226,6 +254,41 @@ fn a_card_that_works_in_another_way_is_opened_again() {
         listening.nothing().await;
         machine.plug("usb", "mic0", CardFormat::I16);
         assert_eq!(listening.gap().await.0.reason, GapReason::DeviceChanged);
+    });
+}
+
+#[test]
+fn a_machine_that_slept_says_so() {
+    with_cards("a_machine_that_slept_says_so", async || {
+        let (machine, slept) = (Machine::default(), Arc::new(AtomicU64::new(7)));
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let clock = Arc::clone(&slept);
+        let cards = machine.cards().with_sleep(move || Duration::from_secs(clock.load(Ordering::Acquire)));
+        let mut listening = Listening::with(cards, "custom:usb").await;
+        listening.audio(24_000).await;
+        // An hour, in which the monotonic clock stood still.
+        slept.fetch_add(3_600, Ordering::AcqRel);
+        let (lost, ..) = listening.gap().await;
+        assert_eq!(lost.reason, GapReason::Suspended);
+        let measured = listening.spec().duration(lost.frames).as_secs_f64();
+        assert!((3_600.0..3_630.0).contains(&measured), "{measured} s");
+        listening.audio(24_000).await;
+    });
+}
+
+#[test]
+fn a_card_that_somebody_else_has_is_busy_until_they_let_go() {
+    with_cards("a_card_that_somebody_else_has_is_busy_until_they_let_go", async || {
+        let config = std::path::PathBuf::from(std::env::var_os("ALSA_CONFIG_PATH").unwrap());
+        let said = refused(Cards::default(), "taken", Shape::default()).await;
+        assert_eq!(said, CardError::Busy("taken".parse().unwrap()));
+        assert!(said.to_string().contains("another program uses the sound card"), "{said}");
+        std::fs::remove_file(config.with_file_name(Alsa::TAKEN)).unwrap();
+        let wish = Wish { shape: Shape::default(), buffer: Some(BLOCK) };
+        let opened = Device::open(Cards::default(), "taken".parse().unwrap(), wish, watch::Sender::default()).await;
+        let mut device = opened.unwrap();
+        device.begin(Frame::ZERO);
+        let Ok(Ok(Some(Piece::Audio(_)))) = timeout(LIMIT, device.next()).await else { panic!("no audio") };
     });
 }
 

@@ -156,9 +156,18 @@ mod tests {
             assert_eq!(given.parse::<CardId>().unwrap().by_name(asound.path()).as_str(), named, "{given}");
         }
         // A name already, no card, one that is not there, one without a name, arguments that are no cards.
-        for same in
-            ["hw:CARD=PCH,DEV=0", "hw:USB,0", "default", "mic0", "hw:3,0", "hw:2,0", "mine:1", "plug:1", "hw:DEV=1", "hw:"]
-        {
+        for same in [
+            "hw:CARD=PCH,DEV=0",
+            "hw:USB,0",
+            "default",
+            "mic0",
+            "hw:3,0",
+            "hw:2,0",
+            "mine:1",
+            "plug:1",
+            "hw:DEV=1",
+            "hw:",
+        ] {
             assert_eq!(same.parse::<CardId>().unwrap().by_name(asound.path()).as_str(), same);
         }
         let other_host = "custom:hw:1,0".parse::<CardId>().unwrap();

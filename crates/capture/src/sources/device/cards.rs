@@ -8,6 +8,7 @@ use cpal::{ErrorKind, HostId};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names of cards in a message.
 const NAMES: usize = 20;
@@ -161,6 +162,7 @@ impl std::fmt::Display for Abilities {
 }
 
 type MakeHost = dyn Fn() -> Result<cpal::Host, cpal::Error> + Send + Sync;
+type Slept = dyn Fn() -> Duration + Send + Sync;
 
 /// Where Linux tells about ALSA's cards.
 const ASOUND: &str = "/proc/asound";
@@ -171,13 +173,23 @@ pub struct Cards {
     make: Option<Arc<MakeHost>>,
     /// Where the kernel tells about ALSA's cards.
     asound: Arc<Path>,
+    /// How long the machine has slept.
+    slept: Arc<Slept>,
 }
 
 impl Default for Cards {
     /// Those of this machine.
     fn default() -> Self {
-        Self { make: None, asound: Path::new(ASOUND).into() }
+        Self { make: None, asound: Path::new(ASOUND).into(), slept: Arc::new(slept) }
     }
+}
+
+/// How long this machine has slept since it was started, or less.
+fn slept() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let clock = |id| Duration::try_from(clock_gettime(id)).unwrap_or_default();
+    let boot = clock(ClockId::Boottime);
+    boot.saturating_sub(clock(ClockId::Monotonic))
 }
 
 impl std::fmt::Debug for Cards {
@@ -196,6 +208,17 @@ impl Cards {
     #[must_use]
     pub fn with_asound(self, asound: &Path) -> Self {
         Self { asound: asound.into(), ..self }
+    }
+
+    /// The machine has slept for what `slept` says.
+    #[must_use]
+    pub fn with_sleep(self, slept: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { slept: Arc::new(slept), ..self }
+    }
+
+    /// How long the machine has slept since it was started.
+    pub(crate) fn slept(&self) -> Duration {
+        (self.slept)()
     }
 
     /// The same card by its name, as [`CardId::by_name`] does it. To be asked once: a name stays, a number does not.

@@ -5,6 +5,7 @@
 //! captured. That needs several blocks, because one may be seen late; they wait for each other.
 
 use super::convert::{self, Convert};
+use super::slips::Slips;
 use super::tap::Mark;
 use crate::clock::{CaptureClock, Reading};
 use crate::drift::{CardClock, Drift};
@@ -17,8 +18,6 @@ use tokio::time::Instant;
 
 /// So much audio after a gap says when its first frame was captured.
 const SETTLE: Duration = Duration::from_millis(250);
-/// Less than this that is missing without anybody saying so is a change of the way from the card to here.
-const LOSS: Duration = Duration::from_millis(100);
 /// The machine slept if one of its clocks stood still for longer.
 const SLEPT: Duration = Duration::from_millis(500);
 
@@ -48,6 +47,7 @@ pub struct Flow {
     /// Bytes of a frame as the card gives it.
     card_frame: usize,
     card: CardClock,
+    slips: Slips,
     wall: CaptureClock,
     slept: Duration,
     pieces: Pieces,
@@ -67,6 +67,7 @@ impl Flow {
             convert: convert::from_card(format)?,
             card_frame: format.sample_size() * usize::from(spec.channels()),
             card: CardClock::new(spec),
+            slips: Slips::default(),
             wall: CaptureClock::new(now),
             slept,
             pieces: Pieces::new(spec),
@@ -79,6 +80,7 @@ impl Flow {
 
     /// The card gives another format now.
     pub fn reopened(&mut self, format: cpal::SampleFormat) {
+        self.slips.forget();
         // Nothing else was chosen than what is known here.
         if let Some(convert) = convert::from_card(format) {
             self.convert = convert;
@@ -174,7 +176,7 @@ impl Flow {
         let slip = self.card.arrived(mark.dropped + mark.frames, Instant::from_std(mark.at), mark.latency);
         if let Some(slip) = slip {
             self.flush();
-            if let Some(lost) = slip.lost().filter(|&lost| lost >= LOSS) {
+            if let Some(lost) = self.slips.lost(Instant::from_std(mark.at), slip) {
                 self.lost(self.spec.frames(lost));
             }
         }

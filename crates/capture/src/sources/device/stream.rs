@@ -128,7 +128,7 @@ fn data(mut tap: Tap) -> impl FnMut(&cpal::Data, &cpal::InputCallbackInfo) + Sen
 
 /// Likewise.
 fn errors(mut alarm: Alarm) -> impl FnMut(cpal::Error) + Send + 'static {
-    move |error| alarm.raise(error.kind(), Instant::now())
+    move |error| alarm.raise(error, Instant::now())
 }
 
 /// What the host says, in its library's words if it has no better ones.

@@ -4,7 +4,6 @@
 //! allocates nothing and logs nothing. When the rings are full, it counts what it drops, and says so with the next
 //! block that fits.
 
-use cpal::ErrorKind;
 use livetape_audio::FrameCount;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::time::{Duration, Instant};
@@ -28,12 +27,12 @@ pub struct Mark {
 }
 
 /// Something went wrong at the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
+#[derive(Debug)]
+struct Trouble {
     /// When it was said: before the blocks that came later.
-    pub(crate) at: Instant,
-    /// What.
-    pub(crate) kind: ErrorKind,
+    at: Instant,
+    /// What, in the host's words: they are let go of where there is time for it.
+    error: cpal::Error,
 }
 
 /// The end in the data callback.
@@ -69,9 +68,9 @@ pub(crate) struct Alarm(Producer<Trouble>);
 
 impl Alarm {
     /// Takes what the host says.
-    pub(crate) fn raise(&mut self, kind: ErrorKind, at: Instant) {
+    pub(crate) fn raise(&mut self, error: cpal::Error, at: Instant) {
         // The ones that wait have already said that something is wrong.
-        let _ = self.0.push(Trouble { at, kind });
+        let _ = self.0.push(Trouble { at, error });
     }
 }
 
@@ -89,7 +88,7 @@ pub(crate) enum Outcome {
     /// Audio as the host gave it.
     Block(Mark, Vec<u8>),
     /// Something went wrong before the blocks that follow.
-    Trouble(ErrorKind),
+    Trouble(cpal::Error),
 }
 
 /// A way for blocks of frames of `frame_bytes` bytes at `rate` frames a second, with room for `room` frames.
@@ -106,12 +105,12 @@ impl Outlet {
     /// What came next, if anything did.
     pub(crate) fn next(&mut self) -> Option<Outcome> {
         let mark = self.marks.peek().ok().copied();
-        let trouble = self.troubles.peek().ok().copied();
-        if let Some(trouble) = trouble
-            && mark.is_none_or(|mark| trouble.at <= mark.at)
+        let trouble = self.troubles.peek().ok().map(|trouble| trouble.at);
+        if let Some(at) = trouble
+            && mark.is_none_or(|mark| at <= mark.at)
+            && let Ok(trouble) = self.troubles.pop()
         {
-            let _ = self.troubles.pop();
-            return Some(Outcome::Trouble(trouble.kind));
+            return Some(Outcome::Trouble(trouble.error));
         }
         let mark = mark?;
         let _ = self.marks.pop();
@@ -130,6 +129,8 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cpal::ErrorKind;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const BLOCK: usize = 960 * 4;
 
@@ -144,7 +145,7 @@ mod tests {
         let counted = allocation_counter::measure(|| {
             for _ in 0..10_000 {
                 tap.take(&block, Instant::now(), Duration::from_millis(21));
-                alarm.raise(ErrorKind::Xrun, Instant::now());
+                alarm.raise(ErrorKind::Xrun.into(), Instant::now());
             }
         });
         assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
@@ -161,12 +162,42 @@ mod tests {
         assert_eq!(mark.dropped, FrameCount::new(960 * 9_990), "what was dropped is said with the next block");
     }
 
+    /// How often this thread has given its processor away by itself, to wait for something.
+    fn waits() -> u64 {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    #[test]
+    fn the_callback_never_waits_for_who_reads() {
+        let (mut tap, mut alarm, mut outlet) = tap(4, 48_000, FrameCount::new(9_600));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::black_box(outlet.next());
+                }
+            });
+            let (block, before) = (bytes(7), waits());
+            // Long enough for both threads to be interrupted, at whatever they are doing, many times.
+            for _ in 0..200_000 {
+                tap.take(&block, Instant::now(), Duration::from_millis(21));
+                alarm.raise(ErrorKind::Xrun.into(), Instant::now());
+            }
+            let waited = waits() - before;
+            over.store(true, Ordering::Relaxed);
+            // A lock has it wait thousands of times. Memory that was swapped out is waited for, too.
+            assert!(waited < 10, "it has waited {waited} times");
+        });
+    }
+
     #[test]
     fn in_order_and_whole() {
         let (mut tap, mut alarm, mut outlet) = tap(4, 48_000, FrameCount::new(96_000));
         let at = |ms| Instant::now() + Duration::from_millis(ms);
         tap.take(&bytes(1), at(1_000), Duration::ZERO);
-        alarm.raise(ErrorKind::Xrun, at(2_000));
+        alarm.raise(ErrorKind::Xrun.into(), at(2_000));
         tap.take(&bytes(2), at(3_000), Duration::ZERO);
         tap.take(&[], at(4_000), Duration::ZERO);
         tap.take(&[9; 3], at(5_000), Duration::ZERO);

@@ -179,3 +179,44 @@ fn what_nobody_says_is_noticed() {
     let [lost] = gaps[..] else { panic!("{gaps:?}") };
     assert!(lost.frames.get().abs_diff(24_000) < 96, "{lost:?}");
 }
+
+/// What is told, in seconds, of a card that loses so many seconds every `every` seconds, or whose way to here becomes so many
+/// seconds slower, and faster again, for `minutes`.
+fn told(every: u64, minutes: u64, loses: f64, slower: f64) -> Vec<f64> {
+    let spec = Spec::new(livetape_audio::SampleFormat::S16, 8_000, 1).unwrap();
+    let start = std::time::Instant::now();
+    let wall = |mono: std::time::Instant| WallTime::from_unix_nanos(1_000_000_000_000).later(mono - start);
+    let reading = |mono| Reading { mono: Instant::from_std(mono), wall: wall(mono) };
+    let mut flow = Flow::new(spec, cpal::SampleFormat::I16, reading(start), Duration::ZERO).unwrap();
+    // Each block is seen late by something else, besides.
+    let mut random = crate::random::Random::new(every);
+    let (mut captured, mut way, mut gaps) = (0.0, 0.0, Vec::new());
+    for block in 0..minutes * 60 * 20 {
+        if block > 120 * 20 && block % (every * 20) == 0 {
+            captured += loses;
+            way = slower - way;
+        }
+        captured += 0.05;
+        let at = start + Duration::from_secs_f64(captured + way + random.unit() * 0.004);
+        flow.observe(reading(at), Duration::ZERO);
+        let mark = Mark { at, latency: Duration::ZERO, frames: FrameCount::new(400), dropped: FrameCount::ZERO };
+        flow.block(mark, vec![0; 800]);
+        gaps.extend(std::iter::from_fn(|| flow.next()).filter_map(|piece| match piece {
+            Piece::Gap(lost) => Some(spec.duration(lost.frames).as_secs_f64()),
+            _ => None,
+        }));
+    }
+    gaps
+}
+
+#[test]
+fn small_losses_are_told_together_and_a_slower_way_is_none() {
+    // 50 ms every ten seconds, as a sound server on a busy machine: 347 losses in an hour.
+    let gaps = told(10, 60, 0.05, 0.0);
+    let (sum, lost) = (gaps.iter().sum::<f64>(), 347.0 * 0.05);
+    println!("{sum} s of {lost} s in {} gaps", gaps.len());
+    assert!((lost - 0.3..lost + 0.1).contains(&sum), "{sum} s of {lost} s in {} gaps", gaps.len());
+    assert!(gaps.iter().all(|gap| (0.1..0.2).contains(gap)), "{gaps:?}");
+    // 60 ms slower, and faster again, every half minute.
+    assert_eq!(told(30, 60, 0.0, 0.06), [0.0; 0]);
+}
