@@ -1,6 +1,6 @@
 //! Audio files as sources of the real program: what a listener gets is what was in the file.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting, http, spawn, wait};
@@ -72,6 +72,44 @@ fn a_file_that_cannot_be_played_ends_the_program_with_its_name() -> Result<()> {
     Ok(())
 }
 
+/// Somebody who may not read this: root may read everything.
+fn as_somebody(start: Start, secret: &Path) -> Start {
+    match std::fs::read_dir(secret) {
+        Ok(_) => start.through(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]),
+        Err(_) => start,
+    }
+}
+
+#[test]
+fn what_may_not_be_read_in_a_folder_is_named_and_left_out() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir()?;
+    let (music, may) = (dir.path().join("music"), |mode| std::fs::Permissions::from_mode(mode));
+    for folder in [&music, &music.join("2 secret")] {
+        std::fs::create_dir(folder)?;
+    }
+    wav(&music.join("0.wav"), 0, 30_000)?;
+    wav(&music.join("1 secret.wav"), 1_000_000, 30_000)?;
+    wav(&music.join("2 secret/a.wav"), 2_000_000, 30_000)?;
+    wav(&music.join("3.wav"), 30_000, 30_000)?;
+    std::fs::set_permissions(dir.path(), may(0o777))?;
+    std::fs::set_permissions(music.join("1 secret.wav"), may(0o000))?;
+    std::fs::set_permissions(music.join("2 secret"), may(0o000))?;
+    let start = Start::new(dir.path().join("data")).source(&format!("file:{}", music.display()));
+    let livetape = as_somebody(start.args(["--pace", "fast"]), &music.join("2 secret")).spawn()?;
+    let recording = sealed(livetape.http())?;
+    let id = recording["id"].as_str().unwrap_or_default();
+    let audio = http::get(livetape.http(), &format!("/recordings/{id}/audio.pcm")).send()?.to_end(SOON)?.0;
+    assert_eq!(audio.len(), 60_000 * 4);
+    counting::verify(&audio, Frame::ZERO)?;
+    for secret in ["1 secret.wav", "2 secret"] {
+        let said = livetape.log();
+        let line = said.lines().find(|line| line.contains(secret)).with_context(|| format!("{secret}: {said}"))?;
+        assert!(line.contains("Permission denied"), "{line}");
+    }
+    livetape.stop()
+}
+
 #[test]
 fn a_folder_that_may_not_be_read_is_named() -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -81,12 +119,7 @@ fn a_folder_that_may_not_be_read_is_named() -> Result<()> {
     std::fs::create_dir(&folder)?;
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o000))?;
     let start = Start::new(dir.path().join("data")).source(&format!("file:{}", folder.display()));
-    // Root may read everything: then it has to be somebody else.
-    let start = match std::fs::read_dir(&folder) {
-        Ok(_) => start.through(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]),
-        Err(_) => start,
-    };
-    let mut livetape = start.spawn()?;
+    let mut livetape = as_somebody(start, &folder).spawn()?;
     assert!(!livetape.wait(SOON)?.success());
     assert!(livetape.log().contains("secret: Permission denied"), "{}", livetape.log());
     Ok(())

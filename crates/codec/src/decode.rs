@@ -1,12 +1,13 @@
 //! Decoders behind one small face: what is in a file or a stream of bytes, as blocks of samples, with its tags.
 //!
-//! WAV, AIFF, CAF, FLAC, MP3 (and MP1, MP2), Ogg with Vorbis, Opus or FLAC, MP4 with AAC, ALAC or Opus, AAC by itself, and
+//! WAV, RF64, AIFF, CAF, FLAC, MP3 (and MP1, MP2), Ogg with Vorbis, Opus or FLAC, MP4 with AAC, ALAC or Opus, AAC by itself, and
 //! what else the library knows. What encoders have put before and after the audio is taken off, where the container
 //! says how much that is.
 //!
 //! Whatever comes in: an error or a bounded number of samples comes out. But a decoder is much code that others wrote, and
 //! it may panic or never return: who feeds it bytes of strangers runs it on a thread of its own ([`Handle`]).
 
+mod chunks;
 mod gapless;
 mod input;
 mod tags;
@@ -128,7 +129,8 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] if it is nothing that can be decoded.
     pub fn open(mut input: Input, extension: Option<&str>) -> Result<Self, DecodeError> {
-        let (edits, endless) = (gapless::edits(&mut input), input.is_endless_wav());
+        let (edits, found) = (gapless::edits(&mut input), chunks::look(&mut input));
+        let whole = found.long.is_some_and(|long| input.read_as_wav(long));
         let live = !symphonia::core::io::MediaSource::is_seekable(&input);
         let handle = input.handle();
         let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
@@ -147,7 +149,11 @@ impl Decoder {
         let tags = tags::all(&mut format.metadata());
         let mut decoder = Self::of_track(format, handle, live)?;
         decoder.trim.container(edits, tags.smpb);
-        (decoder.tags, decoder.endless) = (Some(tags.tags), endless);
+        if let Some(long) = found.long {
+            decoder.trim.only(long.frames);
+        }
+        decoder.tags = Some(if tags.tags.is_empty() { found.tags } else { tags.tags });
+        decoder.endless = found.endless || whole;
         // What the head says may be wrong or missing: what the first frames are, counts.
         decoder.fill()?;
         if decoder.samples.is_empty() { Err(DecodeError::NoAudio) } else { Ok(decoder) }

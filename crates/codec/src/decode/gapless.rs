@@ -5,6 +5,7 @@
 //! 14496-12, section 8.6.6) and the durations of samples.
 
 use super::Input;
+use livetape_audio::FrameCount;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use symphonia::core::codecs::audio::AudioCodecParameters;
@@ -49,6 +50,11 @@ impl Trim {
         trim.by_duration = trim.mp4 && counts;
         trim.skip = if trim.skip > MAX_DELAY { 0 } else { trim.skip };
         trim
+    }
+
+    /// So many frames count, and whatever is read after them does not.
+    pub(super) fn only(&mut self, frames: FrameCount) {
+        self.take = Some(frames.get());
     }
 
     /// What an MP4 says.

@@ -1,15 +1,15 @@
 //! What a decoder reads: a file, bytes, or a stream that comes from somewhere. Somebody else can see how far it is, and
 //! call it off.
 
-use livetape_audio::wav_reader::{self, WavHead};
+use livetape_audio::FrameCount;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use symphonia::core::io::{MediaSource, ReadOnlySource};
 
-/// The head of a WAV file is usually shorter.
-const HEAD: u64 = 4096;
+/// More than a decoder reads at once.
+const PADDING: u64 = 1 << 17;
 
 /// Where a decoder is, for another thread.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,31 @@ impl Handle {
 pub struct Input {
     source: Box<dyn MediaSource>,
     handle: Handle,
+    long: Option<Long>,
+}
+
+/// Where the audio of an RF64 is. The library knows no such files: it reads it as a WAV that does not say how long it is, …
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Long {
+    pub(super) data_at: u64,
+    pub(super) end: u64,
+    /// … of which so many frames count. Zeros come after them, because the library drops a block that is not whole.
+    pub(super) frames: FrameCount,
+}
+
+impl Long {
+    /// Makes the head of a WAV of it.
+    fn change(&self, at: u64, bytes: &mut [u8]) {
+        let heads = [(0, &b"RIFF\xff\xff\xff\xff"[..]), (self.data_at.saturating_sub(4), &b"\xff\xff\xff\xff"[..])];
+        for (place, head) in heads {
+            for (place, &byte) in (place..).zip(head) {
+                let here = place.checked_sub(at).and_then(|here| usize::try_from(here).ok());
+                if let Some(here) = here.and_then(|here| bytes.get_mut(here)) {
+                    *here = byte;
+                }
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Input {
@@ -77,7 +102,7 @@ impl Input {
     }
 
     fn new(source: Box<dyn MediaSource>) -> Self {
-        Self { source, handle: Handle::default() }
+        Self { source, handle: Handle::default(), long: None }
     }
 
     /// Under a handle that somebody has already.
@@ -87,17 +112,13 @@ impl Input {
         self
     }
 
-    /// Whether it is a WAV file of somebody who wrote to a pipe, or was stopped, and never said how long it is. Leaves the
-    /// input as it was.
-    pub(super) fn is_endless_wav(&mut self) -> bool {
-        if !self.source.is_seekable() {
-            return false;
-        }
-        let mut head = Vec::new();
-        let read = self.by_ref().take(HEAD).read_to_end(&mut head);
-        let rewound = self.seek(SeekFrom::Start(0));
-        let known = matches!(wav_reader::read_head(&head), Ok(Some(WavHead { data_len: None, .. })));
-        known && read.is_ok() && rewound.is_ok()
+    /// From now on it is read as the WAV that it is but for its sizes, if all of it is there. Whether it is.
+    pub(super) fn read_as_wav(&mut self, long: Long) -> bool {
+        let whole = self.source.byte_len().is_none_or(|length| length >= long.end);
+        // What is missing at the end must not look like silence.
+        let end = if whole { long.end } else { u64::MAX };
+        self.long = Some(Long { end, ..long });
+        whole
     }
 
     /// For another thread.
@@ -111,8 +132,23 @@ impl Read for Input {
         if self.handle.is_stopped() {
             return Err(io::Error::other("it was called off"));
         }
-        let read = self.source.read(buffer)?;
-        let end = self.handle.position().saturating_add(read as u64);
+        let at = self.handle.position();
+        let read = match self.long {
+            Some(long) if at >= long.end => {
+                let zeros = usize::try_from((long.end.saturating_add(PADDING)).saturating_sub(at)).unwrap_or(0);
+                let zeros = zeros.min(buffer.len());
+                buffer.get_mut(..zeros).unwrap_or_default().fill(0);
+                zeros
+            }
+            Some(long) => {
+                let left = usize::try_from(long.end - at).unwrap_or(usize::MAX).min(buffer.len());
+                let read = self.source.read(buffer.get_mut(..left).unwrap_or_default())?;
+                long.change(at, buffer.get_mut(..read).unwrap_or_default());
+                read
+            }
+            None => self.source.read(buffer)?,
+        };
+        let end = at.saturating_add(read as u64);
         self.handle.moved(end);
         self.handle.0.most.fetch_max(end, Ordering::Relaxed);
         Ok(read)

@@ -75,7 +75,7 @@ impl Found {
 }
 
 /// The first that says something counts: a file may have tags of several kinds.
-fn keep(kept: &mut String, text: &str) {
+pub(super) fn keep(kept: &mut String, text: &str) {
     if kept.is_empty() {
         let spaced = text.chars().take(4 * MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
         *kept = spaced.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_CHARS).collect();

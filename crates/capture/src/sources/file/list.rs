@@ -16,9 +16,9 @@ const MAX_DEPTH: usize = 8;
 /// Most files.
 const MAX_FILES: usize = 100_000;
 /// What is looked for in folders. A file that is named is played whatever it is called.
-const AUDIO: [&str; 22] = [
+const AUDIO: [&str; 23] = [
     "aac", "aif", "aifc", "aiff", "alac", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mp1", "mp2", "mp3", "mp4", "oga",
-    "ogg", "opus", "wav", "wave", "weba", "webm",
+    "ogg", "opus", "rf64", "wav", "wave", "weba", "webm",
 ];
 
 /// The files that a path means, of which there is at least one.

@@ -167,6 +167,7 @@ fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn in_order_and_as_often_as_named() {
@@ -191,6 +192,34 @@ mod tests {
         assert_eq!(xspf(bomb).unwrap(), [""]);
         let deep = "<a>".repeat(1_000_000);
         assert!(xspf(&deep).is_err());
+    }
+
+    proptest! {
+        /// Whatever stands in one: names or an error, no more of them than it has bytes, and no panic.
+        #[test]
+        fn any_bytes_are_read_within_bounds(
+            parts in prop::collection::vec(prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..8),
+                prop::sample::select(&[
+                    "#EXTM3U\n", "[playlist]\n", "File1=", "File4294967296=", "a.wav\r\n", "\u{feff}", "%", "%4", "file://", "../",
+                    "<trackList>", "<track>", "<location>", "</location>", "</track>", "</trackList>", "&#x2e;", "&#xffffff;", "&amp;",
+                    "<![CDATA[", "<!--", "<?xml version='1.0'?>", "<!DOCTYPE x [<!ENTITY a 'b'>]>",
+                ][..]).prop_map(|part| part.as_bytes().to_vec()),
+            ], 0..40),
+        ) {
+            let (bytes, dir) = (parts.concat(), tempfile::tempdir().unwrap());
+            for extension in ["m3u", "pls", "xspf"] {
+                let path = dir.path().join("list").with_extension(extension);
+                std::fs::write(&path, &bytes).unwrap();
+                if let Ok(files) = read(&path) {
+                    prop_assert!(files.len() <= bytes.len());
+                    prop_assert!(files.iter().all(|file| file.as_os_str().len() <= dir.path().as_os_str().len() + 1 + 2 * bytes.len()));
+                }
+            }
+            if let Ok(entries) = entries(&String::from_utf8_lossy(&bytes)) {
+                prop_assert!(entries.len() <= bytes.len());
+            }
+        }
     }
 
     #[test]
