@@ -1,7 +1,7 @@
 //! Recordings of any length made of holes, for what must not depend on the length.
 
 use anyhow::Result;
-use livetape_audio::{Epoch, FrameCount, Instance, RecordingId, Spec, WallTime};
+use livetape_audio::{Entry, Epoch, FrameCount, Instance, RecordingId, Spec, WallTime};
 use livetape_store::{DataDir, Recording, sparse};
 
 /// What to make.
@@ -34,6 +34,16 @@ impl Sparse {
     /// What the file system refuses.
     pub fn sealed(self, dir: &DataDir) -> Result<Recording> {
         self.write(dir, true)
+    }
+
+    /// Writes it as a finished recording with a timeline that was made elsewhere.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn sealed_with(self, dir: &DataDir, timeline: &[Entry]) -> Result<Recording> {
+        let recording = self.write(dir, true)?;
+        sparse::timeline(dir, &recording, timeline)?;
+        Ok(recording)
     }
 
     fn write(self, dir: &DataDir, sealed: bool) -> Result<Recording> {

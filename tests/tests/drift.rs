@@ -10,6 +10,10 @@ use livetape_capture::clock::Reading;
 use livetape_capture::sources::Piece;
 use livetape_capture::sources::device::{Flow, Mark};
 use livetape_recorder::ingest::{Decision, Ingest, Message, Position};
+use livetape_store::{DataDir, Disk};
+use livetape_testkit::http;
+use livetape_testkit::process::Start;
+use livetape_tests::sparse::Sparse;
 use std::time::{Duration, Instant};
 
 const RATE: u32 = 8_000;
@@ -164,6 +168,47 @@ fn a_time_of_day_is_right_after_hours_of_drift() -> Result<()> {
         println!("{ppm} ppm: {drift} found, {anchors} anchors, worst {worst:?}");
     }
     Ok(())
+}
+
+/// What a listener gets who asks for a time of day: over HTTP, from a gateway that reads the timeline where the recorder
+/// leaves it.
+#[test]
+fn at_finds_over_http_what_was_captured_then() -> Result<()> {
+    let mut world = World::new(100.0, &[])?;
+    world.record(6.0 * HOUR)?;
+    let frames = world.ingest.next().since(Frame::ZERO);
+    let data = tempfile::tempdir()?;
+    let sparse = Sparse { stream: "card", spec: world.spec, started: wall(0.0), instance: Instance([7; 16]), frames };
+    let made = sparse.sealed_with(&DataDir::open(data.path(), Disk::default())?, world.timeline.entries())?;
+    let livetape = Start::new(data.path()).source("none").spawn()?;
+    let (mut worst, mut without) = (Duration::ZERO, 0);
+    for n in 0..1_000 {
+        let second = world.random.next() * (6.0 * HOUR - 1.0);
+        let time = world.told(second);
+        // A stream's address and a recording's; of the audio itself only the first piece.
+        let target = match n % 2 {
+            0 => format!("/streams/card/live.pcm?at={time}"),
+            _ => format!("/recordings/{}/audio.pcm?pos={time}", made.id),
+        };
+        let reply = http::get(livetape.http(), &target).send()?;
+        let says = |name| reply.header(name).map(str::to_owned).with_context(|| format!("{target}: no {name}"));
+        ensure!(reply.status == 200, "{target}: {}", reply.status);
+        ensure!(says("x-livetape-recording")? == made.id.to_string(), "{target}");
+        let first = Frame::new(says("x-livetape-first-frame")?.parse()?);
+        if n % 2 == 1 {
+            let length = says("content-length")?.parse::<u64>()?;
+            ensure!(length == 2 * (frames.get() - first.get()), "{target}: from {first} on, {length} bytes");
+        }
+        let off = Duration::from_secs_f64((world.second(first) - second).abs());
+        ensure!(off < NEAR, "{target}: {off:?} off");
+        worst = worst.max(off);
+        let nominal = (second - first.get() as f64 / f64::from(RATE)).abs();
+        without += usize::from(nominal > NEAR.as_secs_f64());
+    }
+    // At the nominal rate, which is 2.16 s off in the end, hardly one would be found.
+    ensure!(without > 980, "{without} of 1000 would be wrong without a timeline");
+    println!("1000 requests, worst {worst:?}");
+    livetape.stop()
 }
 
 #[test]

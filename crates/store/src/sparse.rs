@@ -38,8 +38,7 @@ pub fn sparse_sealed_or_open(
         first = first + recording.segment_frames;
     }
     peaks(dir, &recording, frames, sealed)?;
-    let anchor = encode_entry(&Entry::Anchor(Anchor { frame: Frame::ZERO, time: recording.started }))?;
-    disk.create(&folder.join(TIMELINE))?.write_all_at(&anchor, 0)?;
+    timeline(dir, &recording, &[Entry::Anchor(Anchor { frame: Frame::ZERO, time: recording.started })])?;
     if sealed {
         let ended = recording.started.after_frames(frames, spec);
         recording.seal =
@@ -47,6 +46,18 @@ pub fn sparse_sealed_or_open(
     }
     disk.replace(&folder.join(RECORDING), &format::encode_recording(&recording))?;
     Ok(recording)
+}
+
+/// Gives a recording this timeline, in place of the one it has: times of day that run at the nominal rate.
+///
+/// # Errors
+/// As for making and writing files.
+pub fn timeline(dir: &DataDir, recording: &Recording, entries: &[Entry]) -> Result<(), StoreError> {
+    let mut log = Vec::new();
+    for entry in entries {
+        log.extend(encode_entry(entry)?);
+    }
+    dir.disk().create(&dir.folder(recording).join(TIMELINE))?.write_all_at(&log, 0)
 }
 
 /// Of silence, too, there is a record for so many frames.
