@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use livetape_audio::{Container, DataSize, Frame, FrameCount};
+use livetape_testkit::alsa::{Alsa, BLOCK};
 use livetape_testkit::process::{Livetape, Start, binary, command};
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
@@ -88,6 +89,11 @@ struct Terminal {
 
 impl Terminal {
     fn start(args: &[String], colours: bool) -> Result<Self> {
+        Self::start_in(args, colours, None)
+    }
+
+    /// Where these are the sound cards.
+    fn start_in(args: &[String], colours: bool, alsa: Option<&Alsa>) -> Result<Self> {
         let line =
             std::iter::once(binary()?.display().to_string()).chain(args.iter().cloned()).collect::<Vec<_>>().join(" ");
         let mut script: Command = spawn::command("script");
@@ -95,6 +101,7 @@ impl Terminal {
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         // As every terminal of a person says; where nothing is said, nothing is drawn.
         script.env("TERM", "xterm");
+        script.envs(alsa.map(|alsa| ("ALSA_CONFIG_PATH", alsa.config())));
         match colours {
             true => script.env_remove("NO_COLOR"),
             false => script.env("NO_COLOR", "1"),
@@ -114,6 +121,11 @@ impl Terminal {
 
     fn shown(&self) -> String {
         String::from_utf8_lossy(&self.screen.lock().unwrap_or_else(|e| e.into_inner())).into_owned()
+    }
+
+    fn shows(&self, what: &str) -> Result<()> {
+        let shown = wait::until(&format!("{what:?} on the screen"), SOON, || self.shown().contains(what).then_some(()));
+        shown.with_context(|| self.shown())
     }
 
     /// Presses Ctrl-C and waits for the end: exit code and everything that was shown.
@@ -142,6 +154,73 @@ fn on_a_terminal_a_line_that_lives_until_ctrl_c() -> Result<()> {
         assert!(audio.len() >= 48_000 * 4, "everything that was captured is durable: {} bytes", audio.len());
         assert_eq!(state(&livetape, &shown)?, "sealed");
     }
+    livetape.stop()
+}
+
+#[test]
+fn a_card_is_recorded_bit_by_bit_and_what_clips_is_shown() -> Result<()> {
+    let (dir, alsa) = (tempfile::tempdir()?, Alsa::new(&["mic0"], &[])?);
+    let _microphone = alsa.microphone("mic0")?;
+    let livetape = recorder(dir.path())?;
+    let line = [args(&livetape, "a", "device:mic0"), vec!["--buffer-frames".into(), BLOCK.to_string()]].concat();
+    let terminal = Terminal::start_in(&line, false, Some(&alsa))?;
+    // Numbers go through full scale every 65536 frames.
+    terminal.shows(" CLIP ")?;
+    terminal.shows("durable 0:02")?;
+    let (code, shown) = terminal.interrupt()?;
+    assert_eq!((code, state(&livetape, &shown)?.as_str()), (Some(0), "sealed"), "{shown}");
+    let audio = heard(&livetape, &shown)?;
+    let first = Frame::new(u32::from_le_bytes(audio[..4].try_into()?).into());
+    counting::verify(&audio, first)?;
+    assert!(audio.len() > 2 * 48_000 * 4, "{}", audio.len());
+    livetape.stop()
+}
+
+#[test]
+fn a_pipe_is_recorded_to_its_end() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let livetape = recorder(dir.path())?;
+    let pcm = counting::encode(Frame::ZERO, FrameCount::new(123_457));
+    let (reader, mut writer) = std::io::pipe()?;
+    let mut recording = command(args(&livetape, "a", "stdin"))?;
+    recording.stdin(reader);
+    let done = std::thread::scope(|scope| {
+        let written = scope.spawn(|| {
+            let written = writer.write_all(&pcm);
+            drop(writer);
+            written
+        });
+        let done = spawn::run(recording, SOON);
+        written.join().expect("it writes").context("the pipe is read").and(done)
+    })?;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(heard(&livetape, &done.text())? == pcm);
+    assert_eq!(state(&livetape, &done.text())?, "sealed");
+    livetape.stop()
+}
+
+#[test]
+fn what_waits_in_the_spool_is_shown_and_delivered() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let livetape = recorder(&dir.path().join("data"))?;
+    let spool = dir.path().join("spool").display().to_string();
+    let line = [args(&livetape, "a", "counting"), vec!["--spool-dir".into(), spool]].concat();
+    let terminal = Terminal::start(&line, false)?;
+    terminal.shows("durable 0:01")?;
+    let again = Start::new(dir.path().join("data")).source("none").on_ports_of(&livetape);
+    livetape.kill()?;
+    terminal.shows("no recorder at")?;
+    terminal.shows(" spooled 1.")?;
+    let livetape = again.spawn()?;
+    // It catches up.
+    let gone = terminal.shown().len();
+    wait::until("nothing waits any more", SOON, || {
+        terminal.shown().get(gone..)?.contains("waiting 0.0 s").then_some(())
+    })
+    .with_context(|| terminal.shown())?;
+    let (code, shown) = terminal.interrupt()?;
+    assert_eq!(code, Some(0), "{shown}");
+    counting::verify(&heard(&livetape, &shown)?, Frame::ZERO).context("nothing is missing")?;
     livetape.stop()
 }
 

@@ -38,5 +38,5 @@ pub use session::{SessionError, Timing};
 pub use shape::Shape;
 pub use source_spec::{SourceSpec, SourceSpecError};
 pub use spool::{SpoolConfig, SpoolError};
-pub use status::Status;
+pub use status::{CardStatus, Status};
 pub use uplink::Uplink;

@@ -11,7 +11,7 @@ use livetape_audio::{StreamName, Title};
 use livetape_capture::meter::Meter;
 use livetape_capture::{Capture, CaptureConfig, SourceSpec, Status, Timing};
 use show::Show;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: RecordArgs, stop: CancellationToken) -> anyhow::Re
     let capture = Capture::bind(capture).await?;
     let (_, status) = capture.statuses().pop().context("one source has one status")?;
 
-    let mut show = Show::new(args.stream, url.clone(), meter);
+    let mut show = Show::new(args.stream, url.clone(), meter, std::io::stderr().is_terminal());
     let mut running = std::pin::pin!(capture.run(stop.clone()));
     let outcome = loop {
         tokio::select! {

@@ -4,9 +4,9 @@
 use crate::when::clock;
 use indicatif::{ProgressBar, ProgressStyle};
 use livetape_audio::{FrameCount, StreamName};
-use livetape_capture::Status;
 use livetape_capture::meter::{Level, Loudness, Meter};
-use std::io::{IsTerminal, Write};
+use livetape_capture::{CardStatus, Status};
+use std::io::Write;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -33,8 +33,8 @@ pub(super) struct Show {
 }
 
 impl Show {
-    pub(super) fn new(stream: StreamName, url: String, meter: Meter) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+    /// Its look, `terminal` where there is one.
+    pub(super) fn new(stream: StreamName, url: String, meter: Meter, terminal: bool) -> Self {
         let mut ticks = interval(if terminal { DRAW } else { SAY });
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         // The first tick comes at once, when there is nothing to say.
@@ -79,6 +79,7 @@ impl Show {
     fn state(&self, status: &Status, stopping: bool) -> String {
         match (status.connected, status.spec) {
             _ if stopping => "stopping".into(),
+            _ if is_away(status) => "the sound card is away: it is looked for".into(),
             (true, _) => "recording".into(),
             (false, None) => "waiting for the source".into(),
             (false, Some(_)) => format!("no recorder at {}", self.url),
@@ -117,7 +118,7 @@ impl Show {
             line += " ";
         }
         line += &amounts(status);
-        if stopping || !status.connected {
+        if stopping || !status.connected || is_away(status) {
             line += &format!("  {}", self.paint(33, &self.state(status, stopping)));
         }
         line
@@ -165,7 +166,22 @@ fn amounts(status: &Status) -> String {
             text += &format!(" {what} {:.1} s", time(frames).as_secs_f64());
         }
     }
-    text
+    text + &status.card.map(|card| of_card(&card)).unwrap_or_default()
+}
+
+fn is_away(status: &Status) -> bool {
+    status.card.is_some_and(|card| !card.present)
+}
+
+/// What there is to say of a sound card: how often it was read too late and went away, and how its clock runs.
+fn of_card(card: &CardStatus) -> String {
+    let mut text = String::new();
+    for (what, times) in [("xruns", card.xruns), ("absences", card.losses)] {
+        if times > 0 {
+            text += &format!(" {what} {times}");
+        }
+    }
+    text + &card.drift.map(|drift| format!(" drift {drift}")).unwrap_or_default()
 }
 
 fn decibel(value: f64) -> f64 {
@@ -180,4 +196,37 @@ fn db(value: f64) -> String {
 /// Nobody may be there to read it.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livetape_audio::{SampleFormat, Spec};
+    use livetape_capture::drift::Drift;
+
+    #[tokio::test]
+    async fn a_sound_card_says_how_it_is_doing() {
+        let spec = Spec::new(SampleFormat::S16, 48_000, 2).unwrap();
+        let mut status = Status {
+            connected: true,
+            spec: Some(spec),
+            captured: FrameCount::new(960_000),
+            acknowledged: FrameCount::new(960_000),
+            card: Some(CardStatus { present: true, ..CardStatus::default() }),
+            ..Status::default()
+        };
+        let show = Show::new("a".parse().unwrap(), "http://recorder".into(), Meter::default(), false);
+        let said = |status: &Status| {
+            let (line, plain) =
+                (show.on_terminal(status, &Level::default(), false), show.plain(status, &Level::default(), false));
+            assert!(line.contains(&amounts(status)) && plain.contains(&amounts(status)), "{line}\n{plain}");
+            (line, plain)
+        };
+        assert_eq!(amounts(&status), "captured 0:20 durable 0:20 waiting 0.0 s", "nothing is wrong");
+        assert!(said(&status).1.contains("a: recording; "));
+        status.card = Some(CardStatus { present: false, drift: Some(Drift::from_ppm(-12.34)), xruns: 3, losses: 1 });
+        assert!(amounts(&status).ends_with("waiting 0.0 s xruns 3 absences 1 drift -12.3 ppm"));
+        let (line, plain) = said(&status);
+        assert!(line.contains("sound card is away") && plain.contains("sound card is away"), "{line}\n{plain}");
+    }
 }
