@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::alsa::{Alsa, BLOCK};
+use livetape_testkit::certificates::Authority;
 use livetape_testkit::counting::verify_at;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http;
@@ -13,9 +14,11 @@ use livetape_testkit::spawn::{self, Finished};
 use livetape_testkit::wait;
 use livetape_tests::counting;
 use livetape_tests::growing::{SECOND, SOON};
+use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -101,15 +104,21 @@ fn a_card_that_gives_nothing_is_waited_for() -> Result<()> {
 
 /// What the card `out0` plays of it, without silence, and what was said about it.
 fn played(alsa: &Alsa, gateway: SocketAddr, args: &[&str]) -> Result<(Vec<u8>, String)> {
+    let mut play = command(["play", "--url", &format!("http://{gateway}")])?;
+    play.args(args);
+    heard_by(alsa, play)
+}
+
+/// Likewise, of what plays on it.
+fn heard_by(alsa: &Alsa, mut play: Command) -> Result<(Vec<u8>, String)> {
     let mut speaker = alsa.speaker("out0")?;
-    let mut play = command(["play", "--url", &format!("http://{gateway}"), "--buffer-frames", "480"])?;
     let said = tempfile::NamedTempFile::new()?;
-    play.args(args).env("ALSA_CONFIG_PATH", alsa.config()).stderr(said.as_file().try_clone()?);
+    play.args(["--buffer-frames", "480"]).env("ALSA_CONFIG_PATH", alsa.config()).stderr(said.as_file().try_clone()?);
     let mut play = spawn::spawn(play)?;
     let heard = speaker.hear(LIMIT * 2, |_| matches!(play.try_wait(), Ok(Some(_))))?;
     let status = spawn::wait(&mut play, SOON)?;
     let said = std::fs::read_to_string(said.path())?;
-    ensure!(status.success(), "{args:?}: {status}: {said}");
+    ensure!(status.success(), "{status}: {said}");
     let frames = heard.chunks_exact(4).filter(|frame| **frame != [0; 4]);
     Ok((frames.flatten().copied().collect(), said))
 }
@@ -175,6 +184,52 @@ fn a_connection_that_breaks_is_made_again_at_the_very_frame() -> Result<()> {
     let (all, said) = heard(&[id, "--pos", "0.25"])?;
     // Sockets may have had room for all of it before the first cut.
     ensure!(all == whole[12_000 * 4..], "{} bytes: {said}", all.len());
+    livetape.stop()
+}
+
+#[test]
+fn a_gateway_that_speaks_tls_is_believed_by_its_certificate() -> Result<()> {
+    let alsa = Alsa::new(&[], &["out0"])?;
+    let (data, authority) = (tempfile::tempdir()?, Authority::new()?);
+    let (cert, key) = authority.sign("127.0.0.1")?.write(data.path(), "gateway")?;
+    let ca = |name: &str, pem: &str| -> Result<String> {
+        let path = data.path().join(name);
+        std::fs::write(&path, pem)?;
+        Ok(path.display().to_string())
+    };
+    let (ca, stranger) = (ca("ca.pem", &authority.pem)?, ca("stranger.pem", &Authority::new()?.pem)?);
+    let whole = counting(Frame::ZERO, FrameCount::new(2 * 48_000), stereo());
+    let mut livetape = Start::new(data.path().join("data"))
+        .source("stdin")
+        .args([OsString::from("--tls-cert"), cert.into(), "--tls-key".into(), key.into()])
+        .with_stdin()
+        .spawn()?;
+    livetape.stdin().context("a pipe")?.write_all(&whole)?;
+    let url = format!("https://{}", livetape.http());
+    let play = |url: &str, args: &[&str]| -> Result<Command> {
+        let mut play = command(["play", "live", "--offset", "1000", "--url", url])?;
+        play.args(args).env("ALSA_CONFIG_PATH", alsa.config());
+        Ok(play)
+    };
+    // It is believed: what it says is played. The recording has to have begun.
+    wait::until("the stream is played", LIMIT, || {
+        let heard = heard_by(&alsa, play(&url, &["--gateway-ca", &ca]).ok()?).ok()?;
+        (!heard.0.is_empty() && whole.ends_with(&heard.0) && heard.1.contains("the end")).then_some(())
+    })?;
+    let _speaker = alsa.speaker("out0")?;
+    let not_pem = data.path().join("gateway.key").display().to_string();
+    for (url, args, part) in [
+        (&url, &["--gateway-ca", &stranger][..], "certificate"),
+        (&url, &[], "certificate"),
+        (&url, &["--gateway-ca", &not_pem], "there is no certificate in it"),
+        (&url, &["--gateway-ca", "/nowhere.pem"], "/nowhere.pem"),
+        (&livetape.url(""), &["--gateway-ca", &ca], "is for https://"),
+        (&livetape.url(""), &[], "does not answer"),
+    ] {
+        let finished = spawn::run(play(url, args)?, LIMIT)?;
+        ensure!(finished.code == Some(1), "{url} {args:?}: {:?} {}", finished.code, finished.stderr);
+        ensure!(finished.stderr.contains(part), "{url} {args:?}: {part:?} is not in {}", finished.stderr);
+    }
     livetape.stop()
 }
 

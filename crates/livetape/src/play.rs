@@ -8,6 +8,7 @@ use gateway::Gateway;
 use livetape_audio::{Moment, RecordingId, StreamName};
 use livetape_capture::sources::device::{CardId, Cards, Speaker};
 use program::Program;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,9 +31,12 @@ pub(crate) struct PlayArgs {
     /// How many seconds ago to begin in a stream
     #[arg(long, value_name = "SECONDS")]
     offset: Option<Moment>,
-    /// Address of the gateway
+    /// Address of the gateway: http:// or https://
     #[arg(long, env = "LIVETAPE_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// Authorities of the gateway's certificate, in PEM, for https:// [default: those of this machine]
+    #[arg(long, env = "LIVETAPE_GATEWAY_CA", value_name = "FILE")]
+    gateway_ca: Option<PathBuf>,
     /// Proves who listens, where the gateway wants to know
     #[arg(long, env = "LIVETAPE_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -69,7 +73,7 @@ async fn silence(heard: &AtomicU64) {
 }
 
 fn play(args: &PlayArgs, heard: &AtomicU64) -> anyhow::Result<()> {
-    let gateway = Gateway::new(&args.url, args.token.clone())?;
+    let gateway = Gateway::new(&args.url, args.token.clone(), args.gateway_ca.as_deref())?;
     let mut program = Program::begin(&gateway, &args.what, &target(args)?)?;
     let mut spec = program.spec();
     let mut speaker = Speaker::open(&Cards::default(), args.device.clone(), spec, args.buffer_frames)?;

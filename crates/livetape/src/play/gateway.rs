@@ -1,9 +1,12 @@
 //! Asks a gateway: what to say, how long to wait, and which answers another try may change.
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, StatusCode};
+use ureq::tls::{Certificate, PemItem, TlsConfig, parse_pem};
 
 /// How long a connection and the head of an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +28,24 @@ impl Trouble {
             Self::Passing(error) | Self::Final(error) => error,
         }
     }
+}
+
+/// The authorities that are believed about a gateway's certificate.
+fn authorities(ca: Option<&Path>) -> anyhow::Result<Vec<Certificate<'static>>> {
+    let Some(path) = ca else {
+        let own = rustls_native_certs::load_native_certs().certs;
+        return Ok(own.iter().map(|authority| Certificate::from_der(authority).to_owned()).collect());
+    };
+    let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
+    ensure!(pem.len() as u64 <= ANSWER, "{}: this is too large for a file of certificates", path.display());
+    let items = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(authority)) => Some(Ok(authority)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    });
+    let found: Vec<_> = items.collect::<Result<_, _>>().with_context(|| path.display().to_string())?;
+    ensure!(!found.is_empty(), "{}: there is no certificate in it", path.display());
+    Ok(found)
 }
 
 /// An answer that is what was asked for.
@@ -54,13 +75,22 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
+    /// `ca` holds the authorities of its certificate, in PEM; without it those of this machine count.
+    pub(super) fn new(url: &str, token: Option<String>, ca: Option<&Path>) -> anyhow::Result<Self> {
         let base = url.trim_end_matches('/').to_owned();
+        let secure = base.starts_with("https://");
         ensure!(
-            base.starts_with("http://"),
-            "gateway {base:?}: use http://HOST:PORT, for example http://127.0.0.1:8080"
+            secure || base.starts_with("http://"),
+            "gateway {base:?}: use http://HOST:PORT or https://HOST:PORT, for example http://127.0.0.1:8080"
         );
+        ensure!(secure || ca.is_none(), "gateway {base:?}: --gateway-ca is for https://HOST:PORT");
+        let roots = if secure { authorities(ca)? } else { Vec::new() };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).root_certs(roots.into()).build();
         let config = ureq::Agent::config_builder()
+            // A token that was to be kept secret is not shown on the way.
+            .https_only(secure)
+            .tls_config(tls)
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
             .http_status_as_error(false)
