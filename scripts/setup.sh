@@ -186,6 +186,12 @@ need_clients() {
     need python3-gi /usr/bin/python3 -c 'import gi'
     need gir1.2-gstreamer-1.0 /usr/bin/python3 -c 'import gi; gi.require_version("Gst", "1.0")'
     need_env ffmpeg
+    # Sound servers, and ALSA's ways to them.
+    need pulseaudio have pulseaudio
+    need pulseaudio-utils have pactl
+    need jackd2 have jackd
+    need jackd2 have jack_connect
+    need libasound2-plugins sh -c 'ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so /usr/lib/*/alsa-lib/libasound_module_pcm_jack.so'
 }
 
 need_peers() {
@@ -242,6 +248,8 @@ case $what in
 check)
     check_rust_tools
     need_buf
+    # For the features that are only checked.
+    need libjack-jackd2-dev pkg-config --exists jack
     need kubernetes-client have kubectl
     need systemd have systemd-analyze
     have docker-compose || docker compose version >/dev/null 2>&1 || need docker-compose have docker-compose
