@@ -103,25 +103,27 @@ impl Show {
 
     fn on_terminal(&self, status: &Status, level: &Level, stopping: bool) -> String {
         let (dot, colour) = if status.connected { ("●", 31) } else { ("○", 33) };
-        let mut line = format!("{} {} ", self.paint(colour, dot), self.stream);
-        // Loudest first: what does not fit into the window is cut off at the right.
+        let mut meters = String::new();
         let mut channels: Vec<_> = level.channels.iter().collect();
         if channels.len() > CHANNELS {
             channels.sort_by(|a, b| b.peak.total_cmp(&a.peak));
             channels.truncate(1);
         }
         for channel in channels {
-            line += &format!("{} {:>5} ", self.bar(level.rms(channel), channel.peak), db(channel.peak));
+            meters += &format!("{} {:>5} ", self.bar(level.rms(channel), channel.peak), db(channel.peak));
         }
         if self.clipped > 0 {
-            line += &self.paint(41, &format!(" CLIP {} ", self.clipped));
-            line += " ";
+            meters += &self.paint(41, &format!(" CLIP {} ", self.clipped));
+            meters += " ";
         }
-        line += &amounts(status);
-        if stopping || !status.connected || is_away(status) {
-            line += &format!("  {}", self.paint(33, &self.state(status, stopping)));
+        let begin = format!("{} {} ", self.paint(colour, dot), self.stream);
+        let (amounts, state) = (amounts(status), self.paint(33, &self.state(status, stopping)));
+        // What does not fit into the window is cut off at the right: what matters most goes first.
+        match stopping || !status.connected || is_away(status) {
+            true => format!("{begin}{amounts}  {state}  {meters}"),
+            false if !status.spooled.is_zero() => format!("{begin}{amounts}  {meters}"),
+            false => format!("{begin}{meters}{amounts}"),
         }
-        line
     }
 
     /// RMS as a bar, with a mark at the peak.
