@@ -16,8 +16,8 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use livetape_audio::{FrameCount, SampleFormat, Spec};
 use livetape_codec::convert::{Converter, Sound, read};
 use rtrb::{Consumer, Producer, RingBuffer};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Audio in the ring.
@@ -42,6 +42,8 @@ struct Said {
     ended: AtomicBool,
     /// The card is gone.
     gone: AtomicBool,
+    /// What went wrong first.
+    trouble: OnceLock<cpal::Error>,
 }
 
 /// A card that plays. Silent when dropped.
@@ -227,9 +229,14 @@ impl Speaker {
 
     fn check(&self, since: Instant) -> Result<(), CardError> {
         if self.said.gone.load(Ordering::Acquire) {
-            return Err(CardError::Failed { card: self.card.clone(), error: "the sound card is gone".into() });
+            let why = self.said.trouble.get().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(CardError::Failed { card: self.card.clone(), error: format!("the sound card is gone{why}") });
         }
-        if since.elapsed() > HANGS { Err(CardError::Silent(self.card.clone())) } else { Ok(()) }
+        match (since.elapsed() > HANGS, self.said.trouble.get()) {
+            (false, _) => Ok(()),
+            (true, None) => Err(CardError::Silent(self.card.clone())),
+            (true, Some(error)) => Err(self.failed(error)),
+        }
     }
 }
 
@@ -272,7 +279,15 @@ fn errors(said: Arc<Said>) -> impl FnMut(cpal::Error) + Send + 'static {
     move |error| match error.kind() {
         // What was missing then was counted where it was missed.
         ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
-        _ => said.gone.store(true, Ordering::Release),
+        kind => {
+            // The host goes on after any other: whether the card does, is seen by what it takes.
+            let gone = matches!(
+                kind,
+                ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated
+            );
+            let _ = said.trouble.set(error);
+            said.gone.fetch_or(gone, Ordering::AcqRel);
+        }
     }
 }
 
