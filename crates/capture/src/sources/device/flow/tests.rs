@@ -214,7 +214,6 @@ fn small_losses_are_told_together_and_a_slower_way_is_none() {
     // 50 ms every ten seconds, as a sound server on a busy machine: 347 losses in an hour.
     let gaps = told(10, 60, 0.05, 0.0);
     let (sum, lost) = (gaps.iter().sum::<f64>(), 347.0 * 0.05);
-    println!("{sum} s of {lost} s in {} gaps", gaps.len());
     assert!((lost - 0.3..lost + 0.1).contains(&sum), "{sum} s of {lost} s in {} gaps", gaps.len());
     assert!(gaps.iter().all(|gap| (0.1..0.2).contains(gap)), "{gaps:?}");
     // 60 ms slower, and faster again, every half minute.
