@@ -2,6 +2,8 @@
 # Builds the image, runs the compose file and breaks it, and so with the units of systemd: what `make compose` does. Where no Docker engine answers, one of its
 # own is started, with all its data below target/, and stopped at the end.
 #
+# LIVETAPE_IMAGE=NAME tries an image that is there already, and builds none; LIVETAPE_BUILD=quick builds it sooner.
+#
 # Needs root unless an engine runs, and what `scripts/setup.sh test` installs of Chromium. Exit code: that of the test that failed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -45,7 +47,7 @@ bases
 if [ "${LIVETAPE_BUILD-release}" = release ]; then say 'building the image takes a while (LIVETAPE_BUILD=quick: a third of it)'; fi
 cargo test --locked -p livetape-tests --test compose -- --ignored --nocapture --test-threads 1
 # The program from the image, under systemd.
-container=$(docker create livetape:local)
+container=$(docker create "${LIVETAPE_IMAGE:-livetape:local}")
 docker cp "$container:/usr/local/bin/livetape" target/compose-livetape
 docker rm "$container" >/dev/null
 tests/compose/systemd.sh target/compose-livetape

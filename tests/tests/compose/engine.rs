@@ -33,6 +33,16 @@ pub(crate) fn profile() -> String {
     std::env::var("LIVETAPE_BUILD").unwrap_or_else(|_| "release".into())
 }
 
+/// An image that is there already, from `LIVETAPE_IMAGE`, as for compose itself; none is built then.
+pub(crate) fn given_image() -> Option<String> {
+    std::env::var("LIVETAPE_IMAGE").ok().filter(|name| !name.is_empty())
+}
+
+/// The image that is run.
+pub(crate) fn image() -> String {
+    given_image().unwrap_or_else(|| "livetape:local".into())
+}
+
 /// `docker-compose` (or `docker compose`) with the project's own file, under a name and on a port of the test's own.
 pub(crate) struct Compose {
     pub(crate) address: SocketAddr,
@@ -62,6 +72,21 @@ impl Compose {
         // One flag that v1 and v2 both know: the classic builder, for engines without buildx.
         command.env("COMPOSE_DOCKER_CLI_BUILD", "0").env("DOCKER_BUILDKIT", "0");
         Ok(spawn::run(command, limit)?.ok().with_context(|| format!("compose {args:?}"))?.text())
+    }
+
+    /// Starts everything, in an image that is as new as the source, or in the one that was given.
+    pub(crate) fn up(&self) -> Result<()> {
+        let how = if given_image().is_some() { "--no-build" } else { "--build" };
+        self.run(&["up", "-d", how], BUILD)?;
+        self.all_healthy()
+    }
+
+    /// The image as new as the source.
+    pub(crate) fn build(&self) -> Result<()> {
+        if given_image().is_none() {
+            self.run(&["build", "recorder"], BUILD)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn container(&self, role: &str) -> Result<String> {
@@ -149,7 +174,8 @@ impl Compose {
     /// Copies between a volume and a folder of this machine, as docs/operations.md says.
     pub(crate) fn copy(&self, volume: &str, backup: &Path, from: &str, to: &str) -> Result<()> {
         let (volume, backup) = (format!("livetape-test_{volume}"), format!("{}:/backup", backup.display()));
-        let run = ["run", "--rm", "--user", "0", "--entrypoint", "cp", "-v", &volume, "-v", &backup, "livetape:local"];
+        let image = image();
+        let run = ["run", "--rm", "--user", "0", "--entrypoint", "cp", "-v", &volume, "-v", &backup, &image];
         said(docker(&[&run[..], &["-a", from, to]].concat())).map(drop)
     }
 

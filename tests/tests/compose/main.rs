@@ -6,7 +6,7 @@
 mod engine;
 
 use anyhow::{Context, Result, ensure};
-use engine::{BUILD, Compose, PATIENCE, ROLES, SECOND, docker, profile, said};
+use engine::{BUILD, Compose, PATIENCE, ROLES, SECOND, docker, given_image, image, profile, said};
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::time_signal::{Telegram, decode, decode_pcm};
 use livetape_testkit::webdriver::Browser;
@@ -33,8 +33,7 @@ fn is_the_time_signal(heard: &[Telegram]) -> Result<()> {
 #[ignore = "needs a Docker engine: make compose"]
 fn a_clean_clone_is_heard_as_the_time_signal_by_programs_and_in_a_browser() -> Result<()> {
     let compose = Compose::find(None)?;
-    compose.run(&["up", "-d", "--build"], BUILD)?;
-    compose.all_healthy()?;
+    compose.up()?;
     let live = |ending: &str| http::get(compose.address, &format!("/streams/live/live.{ending}")).send();
     let heard = live("pcm")?.at_least(5 * SECOND, PATIENCE)?;
     is_the_time_signal(&decode_pcm(&heard, stereo())).context("as PCM")?;
@@ -90,8 +89,7 @@ fn a_clean_clone_is_heard_as_the_time_signal_by_programs_and_in_a_browser() -> R
 #[ignore = "needs a Docker engine: make compose"]
 fn up_listen_rewind_kill_each_role_down_and_up_again() -> Result<()> {
     let compose = Compose::find(Some("counting"))?;
-    compose.run(&["up", "-d", "--build"], BUILD)?;
-    compose.all_healthy()?;
+    compose.up()?;
     let live = |query: &str| http::get(compose.address, &format!("/streams/live/live.pcm{query}")).send();
 
     // Listen, and rewind.
@@ -146,11 +144,10 @@ fn up_listen_rewind_kill_each_role_down_and_up_again() -> Result<()> {
 #[ignore = "needs a Docker engine: make compose"]
 fn a_volume_that_belongs_to_somebody_else_is_named() -> Result<()> {
     let compose = Compose::find(None)?;
-    compose.run(&["build", "recorder"], BUILD)?;
+    compose.build()?;
     let folder = tempfile::tempdir()?;
     let volume = format!("{}:/data", folder.path().display());
-    let refused =
-        spawn::run(docker(&["run", "--rm", "--read-only", "-v", &volume, "livetape:local", "recorder"]), PATIENCE)?;
+    let refused = spawn::run(docker(&["run", "--rm", "--read-only", "-v", &volume, &image(), "recorder"]), PATIENCE)?;
     ensure!(refused.code == Some(1), "{refused:?}");
     for word in ["/data", "Permission denied", "LIVETAPE_DATA_DIR"] {
         ensure!(refused.stderr.contains(word), "{word:?} is not in {}", refused.stderr);
@@ -163,8 +160,12 @@ fn a_volume_that_belongs_to_somebody_else_is_named() -> Result<()> {
 #[test]
 #[ignore = "needs a Docker engine: make compose"]
 fn a_change_of_the_source_finds_the_dependencies_in_their_layer() -> Result<()> {
+    if let Some(image) = given_image() {
+        eprintln!("{image} was given, so nothing is built: not looked at");
+        return Ok(());
+    }
     let compose = Compose::find(None)?;
-    compose.run(&["build", "recorder"], BUILD)?;
+    compose.build()?;
     let folder = tempfile::tempdir()?;
     let mut copy = spawn::command("sh");
     // What a clone has, as it is now.
