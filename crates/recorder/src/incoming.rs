@@ -1,14 +1,13 @@
 //! Connections of sources, before gRPC sees them: a bound on their number, of all and of each address, and a limit on how long
 //! one may be silent before it speaks HTTP/2. What speaks anything else is closed at once.
 //!
-//! Who has not spoken yet takes no place from who does: of many that are silent, the one that has been so for longest
-//! has to go when another one comes.
+//! Who has not spoken yet takes no place from who does: of many that are silent, one of whoever has most of them has to go when
+//! another one comes.
 
-use livetape_service::limits::Place;
+use livetape_service::limits::{Place, Silent};
 use livetape_service::metrics::Counter;
-use livetape_service::tls::{Tls, client_names};
+use livetape_service::tls::{HANDSHAKE_RECORD, Tls, client_names, is_from_here};
 use livetape_service::{Clients, Limiter, Proxies};
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -18,7 +17,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -35,9 +33,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const BREATH: Duration = Duration::from_millis(100);
 /// The client connection preface (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
-const TLS_HANDSHAKE: u8 = 22;
 
 /// A frame of settings that sets nothing, with which a server begins (RFC 9113, sections 3.4 and 6.5).
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -80,6 +75,8 @@ pub(crate) struct Doors {
     pub(crate) most: usize,
     /// Counts those for which there is no place.
     pub(crate) full: Counter,
+    /// Counts those that had not spoken when others came.
+    pub(crate) silent: Counter,
 }
 
 /// Takes connections for as long as the stream is held.
@@ -107,7 +104,7 @@ async fn accept(listener: TcpListener, doors: &Arc<Doors>, ready: &mpsc::Sender<
     let silent = (most / SILENT_SHARE).max(1);
     let room = Arc::new(Semaphore::new((most - silent).max(1)));
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
-    let mut waiting: VecDeque<AbortHandle> = VecDeque::with_capacity(silent);
+    let mut waiting = Silent::new(silent, doors.silent.clone());
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -125,16 +122,14 @@ async fn accept(listener: TcpListener, doors: &Arc<Doors>, ready: &mpsc::Sender<
                         continue;
                     }
                 };
-                if waiting.len() >= silent {
-                    waiting.retain(|greeting| !greeting.is_finished());
-                }
-                if waiting.len() >= silent
-                    && let Some(oldest) = waiting.pop_front()
-                {
-                    oldest.abort();
-                }
+                let knock = waiting.one_more(peer.ip());
                 let greeting = greet(stream, peer, place, Arc::clone(doors), Arc::clone(&room), ready.clone());
-                waiting.push_back(tokio::spawn(greeting).abort_handle());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = greeting => {}
+                        () = knock.sent_away() => {}
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -156,7 +151,7 @@ async fn greet(
     // Not worth refusing a source for.
     drop(stream.set_nodelay(true));
     let ip = peer.ip().to_canonical();
-    let is_local = ip.is_loopback() || stream.local_addr().is_ok_and(|here| here.ip() == peer.ip());
+    let is_local = is_from_here(&stream);
     let introduction = timeout(PREFACE_TIME, introduced(stream, is_local, doors.tls.clone()));
     let Ok(Some((socket, names))) = introduction.await else { return };
     match timeout(PLACE_TIME, room.acquire_owned()).await {
@@ -224,7 +219,7 @@ async fn beginning(stream: &TcpStream) -> Beginning {
     let mut seen = [0; PREFACE.len()];
     loop {
         match stream.peek(&mut seen).await {
-            Ok(n) if n > 0 && seen[0] == TLS_HANDSHAKE => return Beginning::Tls,
+            Ok(n) if n > 0 && seen[0] == HANDSHAKE_RECORD => return Beginning::Tls,
             Ok(n) if n == seen.len() && seen == *PREFACE => return Beginning::Http2,
             Ok(n) if n > 0 && n < seen.len() && PREFACE.starts_with(&seen[..n]) => {
                 tokio::time::sleep(LOOK_AGAIN).await;

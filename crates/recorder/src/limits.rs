@@ -49,4 +49,4 @@ pub(crate) const NAMES: Names = Names {
 };
 
 /// Limits on all clients together.
-pub(crate) const OF_ALL: [&str; 4] = ["grpc_connections", "calls", "streams", "recordings"];
+pub(crate) const OF_ALL: [&str; 5] = ["grpc_connections", "silent_connections", "calls", "streams", "recordings"];

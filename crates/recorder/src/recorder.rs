@@ -126,6 +126,7 @@ impl Recorder {
             proxies: Arc::new(config.proxies),
             most: config.limits.connections,
             full: instruments.rejections.of("grpc_connections"),
+            silent: instruments.rejections.of("silent_connections"),
         };
         let shared = Arc::new(Shared {
             dir,

@@ -7,9 +7,11 @@
 mod at_once;
 mod cells;
 mod rate;
+mod silent;
 
 pub use at_once::{AtOnce, Place};
 pub use rate::Rate;
+pub use silent::{Knock, Silent};
 
 use crate::metrics::{Counter, Counters, Metrics, MetricsError};
 use crate::networks::{Networks, one_client};

@@ -2,10 +2,11 @@
 //!
 //! Well means that the process answers at all: whoever restarts it for less would only make a passing trouble worse.
 //! Ready means that every condition holds that is needed. Each connection is good for one request and lasts a few seconds, there
-//! are few at once, and whatever is not such a request costs no more. On a loopback address only loopback names are
+//! are few at once, and whatever is not such a request costs no more. With TLS only this machine may ask without. On a loopback address only loopback names are
 //! answered, so that no web page reads along under a name that it points here. Not here: what a role needs to be ready.
 
 use crate::metrics::{Metrics, MetricsError};
+use crate::tls::{self, Tls, TlsError, TlsFiles};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
@@ -18,6 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -112,18 +114,20 @@ fn declare(readiness: &Readiness, metrics: &Metrics) -> Result<(), MetricsError>
 }
 
 /// Where to listen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OpsConfig {
     /// The address; port 0 takes a free one.
     pub addr: SocketAddr,
     /// Whether other machines may ask.
     pub anonymous: bool,
+    /// Certificate and key: then only connections from this machine may be unencrypted.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Default for OpsConfig {
     /// 127.0.0.1:9464, for this machine alone.
     fn default() -> Self {
-        Self { addr: SocketAddr::from(([127, 0, 0, 1], 9464)), anonymous: false }
+        Self { addr: SocketAddr::from(([127, 0, 0, 1], 9464)), anonymous: false, tls: None }
     }
 }
 
@@ -147,6 +151,9 @@ pub enum OpsError {
     /// What it would show cannot be declared.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Listens already; [`OpsListener::run`] answers.
@@ -155,6 +162,7 @@ pub struct OpsListener {
     listener: TcpListener,
     addr: SocketAddr,
     router: Router,
+    tls: Option<Arc<Tls>>,
 }
 
 impl OpsListener {
@@ -163,16 +171,17 @@ impl OpsListener {
     /// # Errors
     /// [`OpsError`]: an address that others can reach without a permission, or one in use.
     pub async fn bind(config: OpsConfig, readiness: Readiness, metrics: Metrics) -> Result<Self, OpsError> {
-        let OpsConfig { addr, anonymous } = config;
+        let OpsConfig { addr, anonymous, tls } = config;
         if !addr.ip().to_canonical().is_loopback() && !anonymous {
             return Err(OpsError::Exposed(addr));
         }
+        let tls = tls.map(|files| Tls::load(files, &[b"http/1.1"])).transpose()?;
         let error = |source| OpsError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(error)?;
         declare(&readiness, &metrics)?;
         let router = router(readiness, metrics);
         let router = if anonymous { router } else { router.layer(from_fn(only_local)) };
-        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router })
+        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router, tls })
     }
 
     /// The address that it listens on.
@@ -189,9 +198,9 @@ impl OpsListener {
                 match self.listener.accept().await {
                     // Closing says enough to one for whom there is no room.
                     Ok((stream, _)) => drop(room.clone().try_acquire_owned().map(|permit| {
-                        let service = service.clone();
+                        let (service, tls) = (service.clone(), self.tls.clone());
                         tasks.spawn(async move {
-                            drop(tokio::time::timeout(PATIENCE, answer(stream, service)).await);
+                            drop(tokio::time::timeout(PATIENCE, opened(stream, tls, service)).await);
                             drop(permit);
                         });
                     })),
@@ -202,8 +211,15 @@ impl OpsListener {
                 }
             }
         };
+        let following = async {
+            match &self.tls {
+                Some(tls) => tls.follow().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = accepting => {}
+            () = following => {}
             () = shutdown.cancelled() => {}
         }
         drop(self.listener);
@@ -212,7 +228,20 @@ impl OpsListener {
     }
 }
 
-async fn answer(stream: TcpStream, service: TowerToHyperService<Router>) {
+/// Through TLS, if there is TLS. Only from this machine may be done without.
+async fn opened(stream: TcpStream, tls: Option<Arc<Tls>>, service: TowerToHyperService<Router>) {
+    let Some(tls) = tls else { return answer(stream, service).await };
+    match tls::begins(&stream).await {
+        Some(true) => match tls.accept(stream).await {
+            Ok(stream) => answer(stream, service).await,
+            Err(error) => tracing::debug!(%error, "this is no TLS"),
+        },
+        Some(false) if tls::is_from_here(&stream) => answer(stream, service).await,
+        _ => {}
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, service: TowerToHyperService<Router>) {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.keep_alive(false).max_buf_size(HEAD).timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {

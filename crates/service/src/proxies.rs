@@ -10,6 +10,7 @@ use http::header::{AsHeaderName, FORWARDED, HeaderMap};
 use http::uri::Authority;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Once;
 
 /// Most proxies that one request is followed through.
 const MOST: usize = 32;
@@ -63,6 +64,21 @@ impl Reached {
     }
 }
 
+/// Says once that a proxy on this machine is not believed: all of its clients would count as this machine, which may be without
+/// limits.
+fn doubt(direct: &Reached, headers: &HeaderMap) {
+    static SAID: Once = Once::new();
+    let says_so = || headers.contains_key("x-forwarded-for") || headers.contains_key(FORWARDED);
+    if direct.client.is_loopback() && !SAID.is_completed() && says_so() {
+        SAID.call_once(|| {
+            tracing::warn!(
+                "a proxy on this machine says for whom it asks, and is not believed, so that all of its clients count as this \
+                 machine, to which no limits apply: name it with trusted_proxies (LIVETAPE_TRUSTED_PROXIES=127.0.0.1)"
+            );
+        });
+    }
+}
+
 /// What one proxy says of who asked it.
 #[derive(Default)]
 struct Hop {
@@ -80,6 +96,7 @@ impl Proxies {
     /// How whoever sent this reached us, where `direct` is how the connection did.
     pub fn reached(&self, direct: Reached, headers: &HeaderMap) -> Reached {
         if self.trusted.is_empty() || !self.trust(direct.client) {
+            doubt(&direct, headers);
             return direct;
         }
         let hop = match self.header {

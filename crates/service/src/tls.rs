@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -157,6 +158,22 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Tls").field(&self.files).finish()
     }
+}
+
+/// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
+pub const HANDSHAKE_RECORD: u8 = 22;
+
+/// Whether a connection begins as TLS does; `None` if it ends before it begins.
+pub async fn begins(stream: &TcpStream) -> Option<bool> {
+    let mut first = [0];
+    let seen = stream.peek(&mut first).await.ok()?;
+    (seen > 0).then_some(first[0] == HANDSHAKE_RECORD)
+}
+
+/// Whether nothing of a connection leaves this machine.
+pub fn is_from_here(stream: &TcpStream) -> bool {
+    let Ok(peer) = stream.peer_addr() else { return false };
+    peer.ip().to_canonical().is_loopback() || stream.local_addr().is_ok_and(|here| here.ip() == peer.ip())
 }
 
 /// The DNS names in the certificate that the client showed; none if it showed none.

@@ -22,7 +22,7 @@ async fn start() -> Running {
     role.needs("catalogue", look(1));
     role.tells("redis", look(2));
     readiness.include(&role);
-    let config = OpsConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), anonymous: false };
+    let config = OpsConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), anonymous: false, tls: None };
     let ops = OpsListener::bind(config, readiness.clone(), metrics.clone()).await.unwrap();
     let (addr, shutdown) = (ops.local_addr(), CancellationToken::new());
     let task = tokio::spawn(ops.run(shutdown.clone()));
@@ -128,8 +128,9 @@ async fn a_silent_connection_is_closed_in_time() {
 #[tokio::test]
 async fn other_machines_only_if_that_was_said() {
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let bind =
-        |addr, anonymous| OpsListener::bind(OpsConfig { addr, anonymous }, Readiness::default(), Metrics::default());
+    let bind = |addr, anonymous| {
+        OpsListener::bind(OpsConfig { addr, anonymous, tls: None }, Readiness::default(), Metrics::default())
+    };
     let error = bind(everywhere, false).await.unwrap_err().to_string();
     assert!(error.starts_with("0.0.0.0:0 can be reached") && error.contains("LIVETAPE_ANONYMOUS=watch"), "{error}");
     let open = bind(everywhere, true).await.unwrap();
