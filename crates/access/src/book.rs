@@ -2,7 +2,7 @@
 
 use crate::grant::{Grants, Right, Rights};
 use crate::identity::{Identity, Proof, plain};
-use crate::jwt::JwtRules;
+use crate::jwt::{JwtProof, JwtRules};
 use crate::password::{Checked, Passwords};
 use crate::secret::Secret;
 use crate::shown::Shown;
@@ -21,9 +21,12 @@ pub enum Unproven {
     /// No such user, or another password.
     #[error("user and password do not fit")]
     Password,
-    /// The JWT does not count.
+    /// Nobody known here has signed the JWT.
     #[error("{0}")]
     Jwt(String),
+    /// Somebody known here has signed the JWT, and it does not count, or not now.
+    #[error("{0}")]
+    JwtRefused(String),
     /// Not signed by a key of here.
     #[error("the signature of the address is not valid for it")]
     Url,
@@ -128,11 +131,18 @@ impl Book {
         if token.reveal().starts_with(PREFIX) || self.jwt.keys.is_empty() {
             return Err(Unproven::Token);
         }
-        let identity = self.jwt.check(token, now).map_err(|error| Unproven::Jwt(error.to_string()))?;
+        let identity = self.jwt.check(token, now).map_err(|error| match error.is_guess() {
+            true => Unproven::Jwt(error.to_string()),
+            false => Unproven::JwtRefused(error.to_string()),
+        })?;
         match &identity.proof {
-            Proof::Jwt(_, Some(id)) if self.revoked.contains(id) => Err(Unproven::Revoked),
+            Proof::Jwt(proof) if self.revokes(proof) => Err(Unproven::Revoked),
             _ => Ok(identity),
         }
+    }
+
+    fn revokes(&self, proof: &JwtProof) -> bool {
+        proof.id.as_ref().is_some_and(|id| self.revoked.contains(id))
     }
 
     async fn password(&self, user: &str, password: &Secret, passwords: &Passwords) -> Result<Identity, Unproven> {
@@ -163,9 +173,14 @@ impl Book {
         Ok(entry.proved(Proof::Certificate(name.clone())))
     }
 
-    /// Whether it takes long to find out whose this is: a password that is not known to be right.
+    /// Whether it takes long to find out whose this is: a password that is not known to be right; a JWT that any of many keys may
+    /// have signed.
     pub(crate) fn is_slow(&self, shown: &Shown, passwords: &Passwords) -> bool {
-        let Shown::Basic { user, password } = shown else { return false };
+        let (user, password) = match shown {
+            Shown::Basic { user, password } => (user, password),
+            Shown::Bearer(token) => return !token.reveal().starts_with(PREFIX) && self.jwt.is_slow(token),
+            _ => return false,
+        };
         let is_known = || self.users.get(user).is_some_and(|user| passwords.know(password, &user.hash));
         !password.reveal().starts_with(PREFIX) && !self.users.is_empty() && !is_known()
     }
@@ -197,10 +212,8 @@ impl Book {
             Proof::Password(user, hash) => {
                 self.users.get(user).filter(|user| user.hash == *hash).map(|user| &user.entry)
             }
-            Proof::Jwt(key, id) => {
-                let is_known = self.jwt.keys.iter().any(|k| k.fingerprint == *key);
-                let is_revoked = id.as_ref().is_some_and(|id| self.revoked.contains(id));
-                return (is_known && !is_revoked).then(|| identity.clone());
+            Proof::Jwt(proof) => {
+                return (self.jwt.still(proof) && !self.revokes(proof)).then(|| identity.clone());
             }
             Proof::Url { key, rights, signature } => {
                 let (key, most) = self.url_keys.iter().find(|(known, _)| known.fingerprint == *key)?;

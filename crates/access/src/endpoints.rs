@@ -95,7 +95,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     http("GET", "/recordings/{id}/marks", On(Listen)),
     http("GET", "/recordings/{id}/marks.csv", On(Listen)),
     http("GET", "/recordings/{id}/marks.txt", On(Listen)),
-    http("GET", "/recordings/{id}/clip.wav", On(Listen)),
+    http("GET", "/recordings/{id}/clip.wav", On(Export)),
     http("GET", "/recordings/{id}/peaks", On(Listen)),
     http("GET", "/recordings/{id}/peaks.json", On(Listen)),
     http("GET", "/recordings/{id}/peaks.dat", On(Listen)),

@@ -1,6 +1,7 @@
 //! Who somebody is, as far as it matters, and what follows from it. Pure.
 
 use crate::grant::{Grants, Right, Rights};
+use crate::jwt::JwtProof;
 use livetape_audio::{StreamName, WallTime};
 use std::fmt;
 
@@ -46,8 +47,8 @@ pub(crate) enum Proof {
     Insider([u8; 32]),
     /// Name, and the hash of the password that was right.
     Password(String, String),
-    /// The key that signed, and the id, if it has one.
-    Jwt([u8; 32], Option<String>),
+    /// What was signed, of what matters.
+    Jwt(JwtProof),
     /// The key that signed, what rights the address is for, and the hash of its signature.
     Url {
         key: [u8; 32],

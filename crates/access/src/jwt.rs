@@ -23,6 +23,8 @@ pub(crate) const MAX_KEYS: usize = 64;
 /// Fewest bytes of a shared secret (RFC 7518, section 3.2) and of an RSA modulus (section 3.3).
 const MIN_SECRET: usize = 32;
 const MIN_MODULUS: usize = 256;
+/// Signatures that are checked for anybody; a token that more keys may have signed takes too long for that.
+const FEW: usize = 4;
 
 /// How tokens may be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -90,7 +92,7 @@ impl fmt::Debug for JwtKey {
 }
 
 impl JwtKey {
-    /// Reads a key: PEM of a public key; base64url or plain text of a shared secret.
+    /// Reads a key: PEM of a public key; a shared secret as it stands there, without the space around it.
     pub(crate) fn read(algorithm: JwtAlgorithm, id: Option<String>, text: &str) -> Result<Self, String> {
         let bytes = text.trim().as_bytes();
         let is_pem = text.contains("-----BEGIN");
@@ -187,7 +189,39 @@ pub(crate) enum JwtError {
     NotOurs,
 }
 
+impl JwtError {
+    /// Whether the token may be made up: not if one of these keys signed it.
+    pub(crate) const fn is_guess(self) -> bool {
+        matches!(self, Self::Form | Self::Signature)
+    }
+}
+
+/// What of a signed token has to hold for as long as it counts.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct JwtProof {
+    /// The key that signed.
+    key: [u8; 32],
+    /// Its id, by which it can be revoked.
+    pub(crate) id: Option<String>,
+    issuer: Option<String>,
+    audience: Option<serde_json::Value>,
+}
+
 impl JwtRules {
+    /// Whether it takes long to find out who signed this: it names no key, and there are many.
+    pub(crate) fn is_slow(&self, token: &Secret) -> bool {
+        let token = token.reveal();
+        self.keys.len() > FEW
+            && token.len() <= MAX_TOKEN
+            && jsonwebtoken::decode_header(token).is_ok_and(|header| self.fitting(&header).count() > FEW)
+    }
+
+    /// Whether what was proved before still is, by these keys and names.
+    pub(crate) fn still(&self, proof: &JwtProof) -> bool {
+        self.keys.iter().any(|key| key.fingerprint == proof.key)
+            && self.ours(proof.issuer.as_ref(), proof.audience.as_ref())
+    }
+
     /// Who holds this token at `now`.
     pub(crate) fn check(&self, token: &Secret, now: WallTime) -> Result<Identity, JwtError> {
         let token = token.reveal();
@@ -206,20 +240,25 @@ impl JwtRules {
         let claims: Claims = serde_json::from_slice(&payload).map_err(|_| JwtError::Form)?;
         let until = self.valid(&claims, now)?;
         let name = plain(claims.sub.as_deref().or(claims.jti.as_deref()).unwrap_or("somebody"));
-        let proof = Proof::Jwt(key.fingerprint, claims.jti);
+        let Claims { jti: id, iss: issuer, aud: audience, .. } = claims;
+        let proof = Proof::Jwt(JwtProof { key: key.fingerprint, id, issuer, audience });
         Ok(Identity { name, proof, grants: claims.livetape, until: Some(until) })
     }
 
-    fn signed_by(&self, header: &Header, message: &str, signature: &str) -> Option<&JwtKey> {
-        let fits = |key: &&JwtKey| {
+    /// The keys that may have signed it.
+    fn fitting(&self, header: &Header) -> impl Iterator<Item = &JwtKey> {
+        self.keys.iter().filter(|key| {
             key.algorithm.of_library() == header.alg
                 && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
-        };
+        })
+    }
+
+    fn signed_by(&self, header: &Header, message: &str, signature: &str) -> Option<&JwtKey> {
         let is_by = |key: &&JwtKey| {
             jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm.of_library())
                 == Ok(true)
         };
-        self.keys.iter().filter(fits).find(is_by)
+        self.fitting(header).find(is_by)
     }
 
     /// Until when the claims hold, if they do.
@@ -233,15 +272,19 @@ impl JwtRules {
         {
             return Err(JwtError::NotYet);
         }
-        let is_for = |audience: &String| match &claims.aud {
-            Some(serde_json::Value::String(one)) => one == audience,
-            Some(serde_json::Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(audience)),
+        if self.ours(claims.iss.as_ref(), claims.aud.as_ref()) { Ok(until) } else { Err(JwtError::NotOurs) }
+    }
+
+    /// Whether a token is by the issuer and for the audience that count here.
+    fn ours(&self, issuer: Option<&String>, audience: Option<&serde_json::Value>) -> bool {
+        let is_for = |ours: &String| match audience {
+            Some(serde_json::Value::String(one)) => one == ours,
+            Some(serde_json::Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(ours)),
             _ => false,
         };
-        let by_issuer = self.issuer.is_none() || claims.iss == self.issuer;
+        let by_issuer = self.issuer.is_none() || issuer == self.issuer.as_ref();
         // RFC 7519, section 4.1.3: who is not named has to refuse.
-        let for_us = self.audience.as_ref().map_or(claims.aud.is_none(), is_for);
-        if by_issuer && for_us { Ok(until) } else { Err(JwtError::NotOurs) }
+        by_issuer && self.audience.as_ref().map_or(audience.is_none(), is_for)
     }
 }
 
