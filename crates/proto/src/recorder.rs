@@ -1,11 +1,17 @@
 //! Where a recorder is, and what is shown to it: the same for everybody who calls one.
 
+mod shown;
+mod tls;
+
+pub use shown::Proof;
+pub use tls::RecorderTls;
+
 use std::fmt;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use tls::Connector;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Request, Status};
+use tonic::transport::{Channel, Endpoint, Error};
 
 /// Longest address, in bytes.
 const MAX_URL: usize = 512;
@@ -15,12 +21,8 @@ const MAX_URL: usize = 512;
 pub struct RecorderAddress {
     url: String,
     proof: Proof,
-    tls: Option<ClientTlsConfig>,
+    tls: RecorderTls,
 }
-
-/// What is shown with each call: a token, or nothing.
-#[derive(Clone, Default)]
-pub struct Proof(Option<MetadataValue<Ascii>>);
 
 /// A connection on which each call shows who calls.
 pub type RecorderChannel = InterceptedService<Channel, Proof>;
@@ -37,12 +39,66 @@ pub enum AddressError {
     /// The token, which is not quoted.
     #[error("the token for the recorder has characters that no token has")]
     Token,
+    /// The file of the token.
+    #[error("the token for the recorder cannot be read: {0}: {1}")]
+    TokenFile(PathBuf, String),
+}
+
+/// What tells one state of a file from another, without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp(Option<(u64, u64, i64, i64)>);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let stamp = |m: std::fs::Metadata| (m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        Self(std::fs::metadata(path).ok().map(stamp))
+    }
+}
+
+/// Where to connect to, and how: settings are those of [`Endpoint`].
+#[derive(Clone)]
+pub struct RecorderEndpoint {
+    endpoint: Endpoint,
+    tls: Option<Connector>,
+}
+
+impl RecorderEndpoint {
+    /// With other settings.
+    #[must_use]
+    pub fn with(self, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
+        Self { endpoint: set(self.endpoint), ..self }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// When there is no way.
+    pub async fn connect(&self) -> Result<Channel, Error> {
+        match &self.tls {
+            None => self.endpoint.connect().await,
+            Some(connector) => self.endpoint.connect_with_connector(connector.clone()).await,
+        }
+    }
+
+    /// Connects when it is needed, and again when it broke.
+    pub fn connect_lazy(&self) -> Channel {
+        match &self.tls {
+            None => self.endpoint.connect_lazy(),
+            Some(connector) => self.endpoint.connect_with_connector_lazy(connector.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for RecorderEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecorderEndpoint({:?})", self.endpoint)
+    }
 }
 
 impl RecorderAddress {
     /// At `url`, as `http://recorder:7070`, showing nothing.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), proof: Proof::default(), tls: None }
+        Self { url: url.into(), proof: Proof::default(), tls: RecorderTls::default() }
     }
 
     /// With a token, or a JWT, for each call.
@@ -50,21 +106,21 @@ impl RecorderAddress {
     /// # Errors
     /// [`AddressError::Token`].
     pub fn with_token(self, token: &str) -> Result<Self, AddressError> {
-        let value = MetadataValue::try_from(format!("Bearer {token}"));
-        let mut value = value.map_err(|_| AddressError::Token)?;
-        value.set_sensitive(true);
-        Ok(Self { proof: Proof(Some(value)), ..self })
+        Ok(Self { proof: Proof::token(token)?, ..self })
     }
 
-    /// Over TLS, with the authorities in `ca` (PEM) instead of those of this machine, and with a certificate and its key
-    /// (PEM) for a recorder that asks for one. For an `https` address.
-    pub fn with_tls(self, ca: Option<&str>, identity: Option<(&str, &str)>) -> Self {
-        let tls = ca.map_or_else(
-            || ClientTlsConfig::new().with_native_roots(),
-            |ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
-        );
-        let tls = identity.map_or(tls.clone(), |(cert, key)| tls.identity(Identity::from_pem(cert, key)));
-        Self { tls: Some(tls), ..self }
+    /// The same from a file, which is read again when it changes.
+    ///
+    /// # Errors
+    /// [`AddressError`], when there is none in it.
+    pub fn with_token_file(self, path: &Path) -> Result<Self, AddressError> {
+        Ok(Self { proof: Proof::file(path)?, ..self })
+    }
+
+    /// Over TLS, with these files. For an `https` address.
+    #[must_use]
+    pub fn with_tls(self, tls: RecorderTls) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address.
@@ -75,19 +131,23 @@ impl RecorderAddress {
     /// To connect to.
     ///
     /// # Errors
-    /// [`AddressError::Url`].
-    pub fn endpoint(&self) -> Result<Endpoint, AddressError> {
+    /// [`AddressError`], when it is no address, or a file of certificates cannot be used.
+    pub fn endpoint(&self) -> Result<RecorderEndpoint, AddressError> {
         let wrong = || AddressError::Url(self.url.chars().take(200).collect());
-        let is_tls = self.url.starts_with("https://");
-        if self.url.len() > MAX_URL || !(is_tls || self.url.starts_with("http://")) {
+        let secure = self.url.strip_prefix("https://");
+        if self.url.len() > MAX_URL || !(secure.is_some() || self.url.starts_with("http://")) {
             return Err(wrong());
         }
-        let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong())?;
-        if !is_tls {
-            return Ok(endpoint);
-        }
-        let tls = self.tls.clone().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
-        endpoint.tls_config(tls).map_err(|error| AddressError::Tls(error.to_string()))
+        let Some(rest) = secure else {
+            let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong())?;
+            return Ok(RecorderEndpoint { endpoint, tls: None });
+        };
+        // The library's own TLS keeps the certificate that it was given first: so it is told that there is none, but in what it
+        // says that it asks for.
+        let origin = self.url.parse().map_err(|_| wrong())?;
+        let endpoint = Endpoint::from_shared(format!("http://{rest}")).map_err(|_| wrong())?;
+        let connector = Connector::new(&origin, self.tls.clone())?;
+        Ok(RecorderEndpoint { endpoint: endpoint.origin(origin), tls: Some(connector) })
     }
 
     /// Calls over a connection that was made.
@@ -116,29 +176,16 @@ impl fmt::Display for RecorderAddress {
 
 impl fmt::Debug for RecorderAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shows = if self.proof.0.is_some() { ", with a token" } else { "" };
+        let shows = if self.proof.is_something() { ", with a token" } else { "" };
         write!(f, "RecorderAddress({:?}{shows})", self.url)
-    }
-}
-
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proof")
-    }
-}
-
-impl Interceptor for Proof {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        Ok(request)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tonic::Request;
+    use tonic::service::Interceptor as _;
 
     #[test]
     fn addresses_and_what_shows_of_them() {

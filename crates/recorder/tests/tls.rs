@@ -7,7 +7,7 @@ use common::{config, start};
 use livetape_access::{Access, Grants, TokenHash, mint_token};
 use livetape_proto::v1::ListStreamsRequest;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
-use livetape_proto::{AddressError, RecorderAddress};
+use livetape_proto::{AddressError, RecorderAddress, RecorderTls};
 use livetape_service::TlsFiles;
 use livetape_testkit::certificates::Authority;
 use std::fs;
@@ -52,9 +52,14 @@ async fn who_has_a_certificate_is_known_by_its_name() {
     let running = tokio::spawn(recorder.run(stop.clone()));
 
     let at = || RecorderAddress::new(format!("https://{addr}"));
+    let pem = |authority: &Authority| {
+        let path = dir.path().join("trusted.pem");
+        fs::write(&path, &authority.pem).unwrap();
+        Some(path)
+    };
     let shows = |authority: &Authority, name: &str, trusted: &Authority| {
-        let signed = authority.sign(name).unwrap();
-        at().with_tls(Some(&trusted.pem), Some((&signed.cert, &signed.key)))
+        let identity = Some(authority.sign(name).unwrap().write(dir.path(), "client").unwrap());
+        at().with_tls(RecorderTls { ca: pem(trusted), identity })
     };
     assert_eq!(list(shows(&ours, "gateway.example", &ours)).await, Some(Code::Ok));
     assert_eq!(list(shows(&ours, "somebody.example", &ours)).await, Some(Code::Unauthenticated), "not in the file");
@@ -62,14 +67,21 @@ async fn who_has_a_certificate_is_known_by_its_name() {
     assert_eq!(list(with_token).await, Some(Code::Ok), "a token counts all the same");
     assert_eq!(list(shows(&theirs, "gateway.example", &ours)).await, None, "by another authority");
     assert_eq!(list(shows(&ours, "gateway.example", &theirs)).await, None, "the recorder is not trusted");
-    assert_eq!(list(at().with_tls(Some(&ours.pem), None)).await, None, "without a certificate");
+    assert_eq!(
+        list(at().with_tls(RecorderTls { ca: pem(&ours), identity: None })).await,
+        None,
+        "without a certificate"
+    );
     // This machine may do without TLS; who it is has to be shown all the same.
     let plain = RecorderAddress::new(format!("http://{addr}"));
     assert_eq!(list(plain.clone()).await, Some(Code::Unauthenticated));
     assert_eq!(list(plain.with_token(token.reveal()).unwrap()).await, Some(Code::Ok));
     garbage(addr).await;
     assert_eq!(list(shows(&ours, "gateway.example", &ours)).await, Some(Code::Ok), "nothing of that hurt");
-    let wrong = at().with_tls(Some(&ours.pem), Some(("no certificate", "no key")));
+    let (cert, key) = (dir.path().join("no.pem"), dir.path().join("no.key"));
+    fs::write(&cert, "no certificate").unwrap();
+    fs::write(&key, "no key").unwrap();
+    let wrong = at().with_tls(RecorderTls { ca: pem(&ours), identity: Some((cert, key)) });
     assert!(matches!(wrong.endpoint(), Err(AddressError::Tls(_))));
     stop.cancel();
     running.await.unwrap().unwrap();

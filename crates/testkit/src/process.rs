@@ -143,6 +143,14 @@ impl Start {
         start.args(["--recorder-url", &format!("http://{recorder}"), "--source", "none"])
     }
 
+    /// By another address of the recorder: over TLS.
+    #[must_use]
+    pub fn recorder_url(mut self, url: &str) -> Self {
+        let flag = self.args.iter().position(|arg| arg == "--recorder-url");
+        flag.and_then(|at| self.args.get_mut(at + 1)).into_iter().for_each(|arg| *arg = url.into());
+        self
+    }
+
     fn role(role: &'static str, ports: &[Port]) -> Self {
         let addresses = ports.iter().map(|port| (*port, SocketAddr::from(([127, 0, 0, 1], 0)))).collect();
         Self { role, addresses, args: Vec::new(), stdin: false, wrapper: Vec::new(), environment: Vec::new() }
