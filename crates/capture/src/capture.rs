@@ -192,6 +192,7 @@ impl Launcher {
             queue_bytes: self.queue_bytes,
             spool: folder.map(|folder| (folder, max_bytes)),
             status,
+            publisher: watch::channel(None).1,
         }
     }
 
@@ -248,7 +249,7 @@ impl Capture {
         let statuses: Vec<_> = config.sources.iter().map(|source| all.add(source.stream.clone())).collect();
         let metrics = metrics::declare(&all)?;
         let intake = match config.intake.take() {
-            Some(intake) => Intake::bind(intake).await?,
+            Some(intake) => Intake::bind(intake, &metrics).await?,
             None => None,
         };
         let launcher = Launcher {
@@ -373,13 +374,14 @@ fn spools(config: &CaptureConfig) -> Result<Vec<Option<Folder>>, CaptureError> {
 }
 
 fn destination(recorder: &RecorderAddress, patience: Duration) -> Result<Destination, CaptureError> {
-    let endpoint = recorder
-        .endpoint()?
-        .connect_timeout(patience)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true);
+    let endpoint = recorder.endpoint()?.with(|endpoint| {
+        endpoint
+            .connect_timeout(patience)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(true)
+    });
     Ok(Destination { endpoint, recorder: recorder.clone() })
 }
 
@@ -423,6 +425,7 @@ async fn run(
     }
     if source.source == SourceSpec::Push {
         let (stream, (pushed, running)) = (source.stream.clone(), ports.hold(&source.stream, spec));
+        let session = Session { publisher: running.publisher(), ..session };
         let outcome = run_backed(session, pushed, source, shutdown).await;
         ports.over(&stream, &running, &outcome);
         return outcome;

@@ -2,10 +2,10 @@
 //! their own, because what they send is not always clean HTTP.
 //!
 //! ```text
-//! connection -> head, right -> seat (one for each stream) -> body -> feed -> decoder's thread -> Pushed -> session
+//! connection -> head, limits, right -> seat (one for each stream) -> body -> feed -> decoder's thread -> Pushed -> session
 //! ```
 //!
-//! Everything has a bound: connections, heads, how long anybody may be silent, sources. Nothing is decoded before it is known who
+//! Everything has a bound: connections, heads, how long anybody may be silent, sources, of all and of each client. Nothing is decoded before it is known who
 //! sends and that they may. Not here: what becomes of the audio (`sources::pushed`), how the stream's session ends (`ports`).
 
 mod access;
@@ -13,29 +13,40 @@ pub(crate) mod body;
 mod connection;
 pub(crate) mod head;
 pub(crate) mod kind;
+pub(crate) mod limits;
 pub(crate) mod ports;
 mod reply;
-mod request;
+pub(crate) mod request;
 
 use access::Guard;
 use connection::Connection;
+pub use limits::IntakeLimits;
+use limits::{Limited, told};
 use livetape_access::{Access, Grants};
 use livetape_audio::{StreamName, StreamRules};
+use livetape_service::limits::Silent;
+use livetape_service::metrics::{Metrics, MetricsError};
 use livetape_service::tls::SETTINGS;
-use livetape_service::{Tls, TlsFiles};
+use livetape_service::{Proxies, Seldom, Tls, TlsFiles};
 use ports::Ports;
+use reply::Reply;
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections for each source that there may be: of those that set titles and ask, too.
-const CONNECTIONS: usize = 4;
+/// Of the connections that may have spoken, so many more may not have: one in this many.
+const SILENT_SHARE: usize = 4;
+/// How many are told at once why they have to go.
+const FAREWELLS: usize = 16;
+/// Lines about refused requests in the log, in each minute.
+const REFUSED_LINES: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
 /// After a failed accept, as when there are no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 /// When stopping, for answers.
@@ -54,16 +65,14 @@ pub struct IntakeConfig {
     pub tls: Option<TlsFiles>,
     /// Which streams may be opened, as the recorder has it.
     pub rules: StreamRules,
-    /// Most sources at once, 1 to 1000.
-    pub most: usize,
-    /// How long the head of a request may take.
-    pub head: Duration,
-    /// How long a source may be silent before it counts as gone.
-    pub stall: Duration,
+    /// How much they may take.
+    pub limits: IntakeLimits,
+    /// Who is believed about whom they connect for.
+    pub proxies: Proxies,
 }
 
 impl IntakeConfig {
-    /// With the usual limits: 64 sources, 10 s for a head and of silence.
+    /// With the usual limits.
     pub fn new(addr: SocketAddr) -> Self {
         Self {
             addr,
@@ -71,9 +80,8 @@ impl IntakeConfig {
             access: None,
             tls: None,
             rules: StreamRules::default(),
-            most: 64,
-            head: Duration::from_secs(10),
-            stall: Duration::from_secs(10),
+            limits: IntakeLimits::default(),
+            proxies: Proxies::default(),
         }
     }
 }
@@ -104,6 +112,9 @@ pub enum IntakeError {
     /// Access cannot be checked.
     #[error(transparent)]
     Access(#[from] livetape_access::AccessError),
+    /// Something cannot be counted, which is a bug.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 /// Listens already; [`Intake::run`] answers.
@@ -113,6 +124,7 @@ pub(crate) struct Intake {
     config: IntakeConfig,
     access: Arc<Access>,
     tls: Option<Arc<Tls>>,
+    limited: Limited,
 }
 
 /// What every connection needs.
@@ -123,6 +135,11 @@ pub(crate) struct Context {
     pub(crate) taken: HashSet<StreamName>,
     pub(crate) config: IntakeConfig,
     pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) limited: Limited,
+    /// For connections that have said what they want.
+    pub(crate) room: Arc<Semaphore>,
+    /// Lines about those that are refused.
+    pub(crate) refused: Seldom,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -131,7 +148,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`IntakeError`].
-    pub(crate) async fn bind(config: IntakeConfig) -> Result<Option<Self>, IntakeError> {
+    pub(crate) async fn bind(config: IntakeConfig, metrics: &Metrics) -> Result<Option<Self>, IntakeError> {
         let addr = config.addr;
         let is_local = addr.ip().to_canonical().is_loopback();
         let access = match &config.access {
@@ -141,9 +158,10 @@ impl Intake {
         if !is_local && !access.lets_somebody_in() {
             return Err(IntakeError::Exposed(addr));
         }
-        if !(1..=1000).contains(&config.most) {
-            return Err(IntakeError::Most(config.most));
+        if !(1..=1000).contains(&config.limits.sources) {
+            return Err(IntakeError::Most(config.limits.sources));
         }
+        let limited = Limited::new(&config.limits, metrics)?;
         let tls = config.tls.clone().map(|files| Tls::load(files, &[b"http/1.1"])).transpose()?;
         let listener = match TcpListener::bind(addr).await {
             Err(error) if !config.required && error.kind() == io::ErrorKind::AddrInUse => {
@@ -153,7 +171,7 @@ impl Intake {
             listener => listener.map_err(|source| IntakeError::Bind { addr, source })?,
         };
         let addr = listener.local_addr().map_err(|source| IntakeError::Bind { addr, source })?;
-        Ok(Some(Self { listener, addr, config, access, tls }))
+        Ok(Some(Self { listener, addr, config, access, tls, limited }))
     }
 
     pub(crate) const fn local_addr(&self) -> SocketAddr {
@@ -162,41 +180,28 @@ impl Intake {
 
     /// Most sources at once.
     pub(crate) const fn most(&self) -> usize {
-        self.config.most
+        self.config.limits.sources
     }
 
     /// Answers until `shutdown`, and until every session is over.
     pub(crate) async fn run(self, ports: Arc<Ports>, taken: HashSet<StreamName>, shutdown: CancellationToken) {
-        let Self { listener, addr, config, access, tls } = self;
-        let most = config.most.saturating_mul(CONNECTIONS);
+        let Self { listener, addr, config, access, tls, limited } = self;
+        let most = config.limits.connections.max(1);
         let guard = Guard { access: Arc::clone(&access), is_local: addr.ip().to_canonical().is_loopback() };
-        let (room, tasks) = (Arc::new(Semaphore::new(most)), TaskTracker::new());
+        let tasks = TaskTracker::new();
+        let silent = Silent::new(most / SILENT_SHARE, limited.silent.clone());
         let context = Arc::new(Context {
             guard,
             ports: Arc::clone(&ports),
             taken,
             config,
             tls: tls.clone(),
+            limited,
+            room: Arc::new(Semaphore::new(most)),
+            refused: Seldom::new(REFUSED_LINES, MINUTE),
             shutdown: shutdown.clone(),
         });
-        let accepting = async {
-            loop {
-                match listener.accept().await {
-                    // Closing says enough to one for whom there is no room.
-                    Ok((stream, peer)) => drop(room.clone().try_acquire_owned().map(|permit| {
-                        let connection = Connection::new(Arc::clone(&context), peer);
-                        tasks.spawn(async move {
-                            connection.serve(stream).await;
-                            drop(permit);
-                        });
-                    })),
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(BREATH).await;
-                    }
-                }
-            }
-        };
+        let accepting = accept(&listener, &context, silent, &tasks);
         let following = async {
             match &tls {
                 Some(tls) => tls.follow().await,
@@ -214,4 +219,42 @@ impl Intake {
         drop(tokio::time::timeout(LAST_WAIT, tasks.wait()).await);
         ports.finish().await;
     }
+}
+
+async fn accept(listener: &TcpListener, context: &Arc<Context>, mut silent: Silent, tasks: &TaskTracker) {
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        // A proxy's connections are many clients'.
+        let is_proxy = context.config.proxies.trust(peer.ip());
+        match if is_proxy { Ok(None) } else { context.limited.clients.connection(peer.ip()) } {
+            Ok(place) => {
+                let knock = silent.one_more(peer.ip());
+                let connection = Connection::new(Arc::clone(context), peer);
+                tasks.spawn(async move {
+                    connection.serve(stream, knock).await;
+                    drop(place);
+                });
+            }
+            // Over TLS closing has to do: a handshake would cost more than whoever comes too often is worth.
+            Err(exceeded) if context.tls.is_none() => {
+                if let Ok(turn) = Arc::clone(&farewells).try_acquire_owned() {
+                    let reply = Reply::again(429, told(&exceeded), exceeded.again);
+                    tasks.spawn(async move { (turn_away(stream, &reply).await, turn) });
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn turn_away(mut stream: TcpStream, reply: &Reply) {
+    reply.send(&mut stream).await;
 }

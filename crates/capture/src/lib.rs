@@ -17,6 +17,8 @@ mod backoff;
 mod capture;
 pub mod clock;
 pub mod drift;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod intake;
 mod link;
 pub mod meter;
@@ -33,7 +35,7 @@ mod trace;
 pub mod uplink;
 
 pub use capture::{Capture, CaptureConfig, CaptureError, SourceConfig, SourceFailure};
-pub use intake::{IntakeConfig, IntakeError};
+pub use intake::{IntakeConfig, IntakeError, IntakeLimits};
 pub use session::{SessionError, Timing};
 pub use shape::Shape;
 pub use source_spec::{SourceSpec, SourceSpecError};

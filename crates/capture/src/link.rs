@@ -3,16 +3,17 @@
 use crate::session::{SessionError, Shared, Timing};
 use crate::trace::Chunks;
 use crate::uplink::{Outgoing, Uplink, UplinkError};
+use livetape_access::Actor;
 use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Answer;
 use livetape_proto::v1::ingest_service_client::IngestServiceClient;
-use livetape_proto::{MAX_MESSAGE_BYTES, Opening, RecorderAddress, v1};
+use livetape_proto::{MAX_MESSAGE_BYTES, Opening, RecorderAddress, RecorderEndpoint, v1};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status, Streaming};
 
 /// Messages between the uplink and the socket. Few: what is here counts as sent.
@@ -27,6 +28,8 @@ pub(crate) enum Trouble {
     Passing(String),
     /// It may not.
     Final(SessionError),
+    /// Nothing is wrong: somebody else sends now, and a call says for whom it is when it begins.
+    OtherSender,
 }
 
 fn passing(what: impl Into<String>) -> Trouble {
@@ -36,7 +39,7 @@ fn passing(what: impl Into<String>) -> Trouble {
 /// Which recorder, and how long to wait for it.
 #[derive(Clone)]
 pub(crate) struct Destination {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: RecorderEndpoint,
     pub(crate) recorder: RecorderAddress,
 }
 
@@ -47,8 +50,13 @@ pub(crate) struct Link {
     timing: Timing,
     /// Where the number of the first captured frame goes, when the recorder has answered an open.
     first: Option<oneshot::Sender<Frame>>,
+    /// For whom this is sent, if it is for others.
+    publisher: Publisher,
     chunks: Chunks,
 }
+
+/// Who sends what is passed on, now and later.
+pub(crate) type Publisher = watch::Receiver<Option<Actor>>;
 
 struct Call {
     requests: mpsc::Sender<v1::IngestRequest>,
@@ -61,8 +69,9 @@ impl Link {
         opening: Opening,
         timing: Timing,
         first: Option<oneshot::Sender<Frame>>,
+        publisher: Publisher,
     ) -> Self {
-        Self { destination, opening, timing, first, chunks: Chunks::default() }
+        Self { destination, opening, timing, first, publisher, chunks: Chunks::default() }
     }
 
     /// Opens the stream and delivers. `Ok` when the recorder has sealed the recording at the source's end, or when
@@ -119,6 +128,7 @@ impl Link {
                     }
                 }
                 () = shared.changed.notified() => {}
+                Ok(()) = self.publisher.changed() => return Err(Trouble::OtherSender),
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if waiting => {
                     let limit = self.timing.acknowledgement;
                     return Err(passing(format!("the recorder has acknowledged nothing for {limit:?}")));
@@ -139,10 +149,15 @@ impl Link {
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (requests, receiver) = mpsc::channel(UNDER_WAY);
         self.opening.ending = shared.with(|uplink| uplink.is_ending());
+        let publisher = self.publisher.borrow_and_update().clone();
         let open = async {
             // There is room: nothing was sent yet.
             let _ = requests.send(wrap(Request::Open(self.opening.clone().into()))).await;
-            let mut answers = client.ingest(ReceiverStream::new(receiver)).await?.into_inner();
+            let mut request = tonic::Request::new(ReceiverStream::new(receiver));
+            if let Some(publisher) = &publisher {
+                request.metadata_mut().insert_bin(Actor::METADATA, MetadataValue::from_bytes(&publisher.to_bytes()));
+            }
+            let mut answers = client.ingest(request).await?.into_inner();
             let first = answers.message().await?;
             Ok((answers, first))
         };

@@ -7,7 +7,7 @@
 //! another shape now.
 
 use crate::backoff::Backoff;
-use crate::link::{Destination, Link, Trouble};
+use crate::link::{Destination, Link, Publisher, Trouble};
 use crate::random::Random;
 use crate::sources::{Piece, Source, SourceError};
 use crate::spool::{Folder, Identity, Spool};
@@ -153,6 +153,8 @@ pub(crate) struct Session {
     /// The spool's folder, and the most bytes in it.
     pub(crate) spool: Option<(Folder, u64)>,
     pub(crate) status: watch::Sender<Status>,
+    /// Who sends, if others do.
+    pub(crate) publisher: Publisher,
 }
 
 enum Capturing {
@@ -243,7 +245,7 @@ impl Session {
         if !ended {
             shared.drain();
         }
-        let mut link = Link::new(self.destination.clone(), opening, self.timing.clone(), None);
+        let mut link = Link::new(self.destination.clone(), opening, self.timing.clone(), None, watch::channel(None).1);
         tokio::select! {
             delivered = keep_delivering(&mut link, &shared, &self.timing) => delivered?,
             () = shutdown.cancelled() => return Ok(Delivered::Stopped),
@@ -266,7 +268,7 @@ impl Session {
         let known = self.opening.resume.map(|_| uplink.upcoming());
         let shared = Shared::new(uplink, self.status);
         let (opened, first) = oneshot::channel();
-        let mut link = Link::new(self.destination, self.opening, self.timing.clone(), Some(opened));
+        let mut link = Link::new(self.destination, self.opening, self.timing.clone(), Some(opened), self.publisher);
         let mut deliver = pin!(keep_delivering(&mut link, &shared, &self.timing));
 
         let captured = tokio::select! {
@@ -376,6 +378,10 @@ async fn keep_delivering(link: &mut Link, shared: &Shared, timing: &Timing) -> R
         let trouble = match link.call(shared, &mut progress).await {
             Ok(()) => return Ok(()),
             Err(Trouble::Final(error)) => return Err(error),
+            Err(Trouble::OtherSender) => {
+                shared.with(Uplink::disconnected);
+                continue;
+            }
             Err(Trouble::Passing(trouble)) => trouble,
         };
         shared.with(Uplink::disconnected);

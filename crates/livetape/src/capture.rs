@@ -3,6 +3,7 @@
 use crate::role::{self, Role};
 use crate::settings::access::AccessFlags;
 use crate::settings::capture::{CaptureFlags, IntakeFlags};
+use crate::settings::clients::{LimitFlags, ProxyFlags};
 use crate::settings::tls::TlsFlags;
 use crate::settings::{FileFlag, OpsFlag, RecorderUrlFlag};
 use anyhow::Context;
@@ -27,6 +28,10 @@ pub(crate) struct CaptureArgs {
     ops: OpsFlag,
     #[command(flatten)]
     file: FileFlag,
+    #[command(flatten)]
+    proxies: ProxyFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// Captures until `stop`, or until every source has ended by itself and nobody can push another.
@@ -37,13 +42,15 @@ pub(crate) async fn run(args: CaptureArgs, stop: CancellationToken) -> anyhow::R
     if args.intake.wanted(&config.sources, &file) {
         // The recorder says which streams it takes; this file may say the same sooner.
         let allowed = file.allow_streams.clone();
-        config.intake = Some(args.intake.config(&policy, args.tls.files(&file)?, allowed, &file)?);
+        let bounds = (&args.limits, args.proxies.proxies(&file));
+        config.intake = Some(args.intake.config(&policy, args.tls.files(&file)?, allowed, bounds, &file)?);
     }
     let to = config.recorder_url.to_string();
     let capture = Capture::bind(config).await.context("capture")?;
     let readiness = capture.readiness();
     role::running(&readiness, &stop);
-    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, capture.metrics()).await?;
+    let ops = OpsListener::bind(args.ops.config(&policy, args.tls.files(&file)?, &file), readiness, capture.metrics())
+        .await?;
     let mut said = vec![("Recorder", to)];
     said.extend(capture.source_addr().map(|addr| ("Sources", role::url(addr))));
     said.push(("Ops", role::url(ops.local_addr())));

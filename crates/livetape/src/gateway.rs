@@ -53,7 +53,8 @@ pub(crate) async fn run(args: GatewayArgs, stop: CancellationToken) -> anyhow::R
     let gateway = Gateway::bind_remote(config, remote).await.context("gateway")?;
     let readiness = gateway.readiness();
     role::running(&readiness, &stop);
-    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, gateway.metrics()).await?;
+    let ops = OpsListener::bind(args.ops.config(&policy, args.tls.files(&file)?, &file), readiness, gateway.metrics())
+        .await?;
     let mut said = vec![("Listen", role::web(&gateway))];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said, &stop)?;

@@ -56,7 +56,7 @@ enum Operation {
 pub(crate) async fn run(args: ManageArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let recorder = args.recorder.address(&args.file.load()?)?;
     let answer = async {
-        let channel = recorder.endpoint()?.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await;
+        let channel = recorder.endpoint()?.with(|to| to.connect_timeout(PATIENCE).timeout(PATIENCE)).connect().await;
         let channel = channel.with_context(|| format!("no recorder answers at {recorder}"))?;
         ask(OperationServiceClient::new(recorder.over(channel)), args.operation)
             .await

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: RecorderArgs, stop: CancellationToken) -> anyhow::
     let readiness = recorder.readiness();
     role::running(&readiness, &stop);
     role::publishing(&readiness, redis.as_deref());
-    let ops = OpsListener::bind(args.ops.config(&policy, &file), readiness, metrics).await?;
+    let ops = OpsListener::bind(args.ops.config(&policy, args.tls.files(&file)?, &file), readiness, metrics).await?;
     let mut said = vec![("Ingest", role::url(recorder.local_addr()))];
     said.push(("Ops", role::url(ops.local_addr())));
     role::announce(&said, &stop)?;

@@ -13,6 +13,7 @@ use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_proto::RecorderAddress;
 use livetape_recorder::{Recorder, RecorderConfig};
+use livetape_service::ops::OpsConfig;
 use livetape_service::{Metrics, OpsListener};
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
@@ -56,12 +57,14 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let recorder = RecorderConfig { tls, proxies: proxies.clone(), ..recorder };
     let insider = recorder.access.as_ref().map(|access| access.insider().clone()).context("access")?;
     let gateway = args.limits.gateway(args.gateway.config(&policy, &file)?, &file)?;
-    let gateway = GatewayConfig { tls: args.tls.files(&file)?, proxies, ..gateway };
-    let intake = args.intake.config(&policy, args.tls.files(&file)?, args.recorder.allowed(&file), &file)?;
+    let gateway = GatewayConfig { tls: args.tls.files(&file)?, proxies: proxies.clone(), ..gateway };
+    let (allowed, bounds) = (args.recorder.allowed(&file), (&args.limits, proxies));
+    let intake = args.intake.config(&policy, args.tls.files(&file)?, allowed, bounds, &file)?;
     let capture = args.capture.config(RecorderAddress::new(""), &file)?;
     let metrics = Metrics::default();
     let redis = role::publish_to(args.redis.config(&file)?, &metrics)?;
-    let ops = args.ops.given(&policy, &file);
+    let ops = args.ops.given(&policy, args.tls.files(&file)?, &file);
+    let unasked = OpsConfig { tls: args.tls.files(&file)?, ..OpsConfig::default() };
 
     // Listeners first, sources last: what is captured has a way to go. The recorder comes before the gateway only
     // because it has the lock on the folder that the gateway reads.
@@ -86,7 +89,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     role::publishing(&readiness, redis.as_deref());
     shown.include(recorder.metrics());
     shown.include(capture.metrics());
-    let listens = OpsListener::bind(ops.unwrap_or_default(), readiness, shown).await;
+    let listens = OpsListener::bind(ops.clone().unwrap_or(unasked), readiness, shown).await;
     let ops = match listens {
         // A second process on this machine does without.
         Err(error) if ops.is_none() => {

@@ -2,11 +2,30 @@
 //! to the machine that they are shown on.
 
 use super::head::Head;
+use super::limits::told;
 use super::reply::Reply;
-use livetape_access::{Access, Caller, Denied, Endpoint, Permit, Refusal, Right, Shown, Unproven, wall_clock};
+use livetape_access::{Access, Caller, Denied, Endpoint, Permit, Refusal, Right, Shown, Tries, Unproven, wall_clock};
 use livetape_audio::StreamName;
+use livetape_service::Limiter;
 use livetape_service::ops::is_local;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What one client has shown that proves nothing.
+pub(crate) struct Guesses<'a> {
+    pub(crate) limiter: &'a Limiter,
+    pub(crate) client: IpAddr,
+}
+
+impl Tries for Guesses<'_> {
+    fn failed(&self) -> Result<(), Duration> {
+        self.limiter.proof_failed(self.client).map_err(|exceeded| exceeded.again)
+    }
+    fn held(&self) {
+        self.limiter.proof_held(self.client);
+    }
+}
 
 /// Asks everybody.
 pub(crate) struct Guard {
@@ -36,7 +55,13 @@ impl Guard {
     ///
     /// # Errors
     /// The answer.
-    pub(crate) async fn admit(&self, head: &Head, route: &str, stream: Option<&StreamName>) -> Result<Caller, Reply> {
+    pub(crate) async fn admit(
+        &self,
+        head: &Head,
+        route: &str,
+        stream: Option<&StreamName>,
+        guesses: &Guesses<'_>,
+    ) -> Result<Caller, Reply> {
         let row = Endpoint::source(&head.method, route);
         let row = row.ok_or_else(|| Reply::new(405, "this is not to be done with this address"))?;
         let shown = match head.count("authorization") {
@@ -47,8 +72,10 @@ impl Guard {
                 .map_err(|error| Reply::new(401, error))?,
             _ => return Err(Reply::new(400, "Authorization is sent twice")),
         };
-        let caller = Caller::admit(&self.access, &shown, row.needs, wall_clock()).await;
+        let caller = Caller::admit_by(&self.access, &shown, guesses, row.needs, wall_clock()).await;
         let caller = caller.map_err(|why| self.refusal(&why))?;
+        let counted = guesses.limiter.request_of(guesses.client, caller.identity().account());
+        counted.map_err(|exceeded| Reply::again(429, told(&exceeded), exceeded.again))?;
         if let Some(stream) = stream {
             caller.may(stream, wall_clock()).map_err(|why| self.refusal(&why.into()))?;
         }
@@ -59,15 +86,22 @@ impl Guard {
     ///
     /// # Errors
     /// The answer.
-    pub(crate) fn publishing(&self, caller: &Caller, stream: &StreamName) -> Result<Option<Permit>, Reply> {
+    pub(crate) fn publishing(
+        &self,
+        caller: &Caller,
+        stream: &StreamName,
+        address: IpAddr,
+    ) -> Result<Option<Permit>, Reply> {
         let permit = caller.permit(Some(stream.clone()), wall_clock()).map_err(|why| self.refusal(&why.into()))?;
         let (who, right) = (caller.identity(), Right::Publish);
-        tracing::info!(target: "livetape::audit", who = who.name(), by = who.way().word(), %right, %stream, "allowed");
+        let (name, by) = (who.name(), who.way().word());
+        tracing::info!(target: "livetape::audit", who = name, by, %address, %right, %stream, "allowed");
         Ok(permit)
     }
 
     fn refusal(&self, why: &Denied) -> Reply {
         let status = match why {
+            Denied::Unproven(Unproven::TooOften { again, .. }) => return Reply::again(429, why, *again),
             Denied::Unproven(Unproven::Busy) => 503,
             Denied::Refused(Refusal::NoRight { .. }) => 403,
             Denied::Refused(Refusal::Unproven { .. }) if !self.access.is_configured() => 403,

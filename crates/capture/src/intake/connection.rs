@@ -1,9 +1,11 @@
 //! One connection: from its first byte to its last.
 
 use super::Context;
+use super::access::Guesses;
 use super::body::{Body, Framing};
 use super::head::{self, Head, HeadError, Kind};
 use super::kind::Content;
+use super::limits::told;
 use super::ports::{Occupied, Outcome, Running, Seat, Sender};
 use super::reply::Reply;
 use super::request::{METADATA, MOUNT, Wish};
@@ -12,11 +14,14 @@ use crate::sources::feed::{Feed, FeedReader, Feeding, feed};
 use crate::sources::pushed::Arrival;
 use crate::title;
 use bytes::{Bytes, BytesMut};
-use livetape_access::{Ended, Permit, Way};
+use livetape_access::{Actor, Ended, Permit, Way};
 use livetape_audio::{Container, DataSize, StreamName, Title};
 use livetape_codec::decode::Input;
+use livetape_service::Reached;
+use livetape_service::limits::{Knock, Places};
+use livetape_service::tls;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +30,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
-const TLS_HANDSHAKE: u8 = 22;
 /// How long the end of a source may take until all of it is durable.
 const SEAL: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,15 @@ struct Admitted {
     framing: Framing,
     sender: Sender,
     permit: Option<Permit>,
+    /// Held for as long as the source sends.
+    places: Places,
+}
+
+/// A request, and what came behind its head.
+struct Heard {
+    stream: Box<dyn Stream>,
+    buffer: BytesMut,
+    head: Result<Head, HeadError>,
 }
 
 impl Connection {
@@ -53,13 +65,61 @@ impl Connection {
         Self { context, peer }
     }
 
-    pub(crate) async fn serve(self, stream: TcpStream) {
-        let limit = self.context.config.head;
-        match timeout(limit, self.opened(stream)).await {
-            Ok(Some(stream)) => self.answer(stream).await,
-            Ok(None) => {}
-            Err(_) => tracing::debug!(peer = %self.peer, "a connection said nothing"),
+    pub(crate) async fn serve(self, stream: TcpStream, knock: Knock) {
+        let heard = tokio::select! {
+            heard = self.hear(stream) => heard,
+            () = knock.sent_away() => None,
+        };
+        drop(knock);
+        let Some(Heard { mut stream, buffer, head }) = heard else { return };
+        // Who says nothing gets no answer, either.
+        let head = match head {
+            Ok(head) => head,
+            Err(HeadError::Io(_)) => return,
+            Err(error) => return self.unheard(&error).send(&mut stream).await,
+        };
+        match Arc::clone(&self.context.room).try_acquire_owned() {
+            Ok(_place) => self.answer(stream, buffer, head).await,
+            Err(_) => {
+                self.context.limited.full.inc();
+                let text = "there are as many connections of sources as there may be (LIVETAPE_LIMIT_SOURCE_CONNECTIONS): \
+                            come back later";
+                Reply::new(503, text).send(&mut stream).await;
+            }
         }
+    }
+
+    /// The head of the request, if anything was said at all.
+    async fn hear(&self, stream: TcpStream) -> Option<Heard> {
+        let limit = self.context.config.limits.head;
+        let Ok(opened) = timeout(limit, self.opened(stream)).await else {
+            self.context.limited.slow.inc();
+            return None;
+        };
+        let (mut stream, mut buffer) = (opened?, BytesMut::new());
+        let head = head::read(&mut stream, &mut buffer, Kind::Request, limit).await;
+        Some(Heard { stream, buffer, head })
+    }
+
+    fn unheard(&self, error: &HeadError) -> Reply {
+        let status = match error {
+            HeadError::Slow(_) => {
+                self.context.limited.slow.inc();
+                408
+            }
+            HeadError::Long => {
+                self.context.limited.long.inc();
+                431
+            }
+            _ => 400,
+        };
+        Reply::new(status, error)
+    }
+
+    /// Who asks: whoever connected, or for whom a proxy did.
+    fn client(&self, head: &Head) -> IpAddr {
+        let direct = Reached::directly(self.peer.ip(), false, None);
+        self.context.config.proxies.reached(direct, &head.of_proxies()).client
     }
 
     /// Through TLS, if there is TLS. Only from this machine may be done without.
@@ -67,10 +127,7 @@ impl Connection {
         // Not worth refusing a source for.
         drop(stream.set_nodelay(true));
         let Some(tls) = &self.context.tls else { return Some(Box::new(stream)) };
-        let mut first = [0];
-        let is_tls = stream.peek(&mut first).await.ok()? > 0 && first[0] == TLS_HANDSHAKE;
-        let is_here = self.peer.ip().to_canonical().is_loopback();
-        match (is_tls, is_here) {
+        match (tls::begins(&stream).await?, self.peer.ip().to_canonical().is_loopback()) {
             (true, _) => {
                 let accepted = tls.accept(stream).await;
                 let stream = accepted.inspect_err(|error| tracing::debug!(%error, "this is no TLS")).ok()?;
@@ -81,40 +138,33 @@ impl Connection {
         }
     }
 
-    async fn answer(&self, mut stream: Box<dyn Stream>) {
-        let mut buffer = BytesMut::new();
-        let head = match head::read(&mut stream, &mut buffer, Kind::Request, self.context.config.head).await {
-            Ok(head) => head,
-            Err(HeadError::Io(_)) => return,
-            Err(error) => {
-                let status = match error {
-                    HeadError::Slow(_) => 408,
-                    HeadError::Long => 431,
-                    _ => 400,
-                };
-                return Reply::new(status, error).send(&mut stream).await;
-            }
-        };
-        let reply = match self.wish(&head).await {
-            Ok(Some(admitted)) => return self.take(stream, buffer, &head, admitted).await,
+    async fn answer(&self, mut stream: Box<dyn Stream>, buffer: BytesMut, head: Head) {
+        let client = self.client(&head);
+        let reply = match self.wish(&head, client).await {
+            Ok(Some(admitted)) => return self.take(stream, buffer, &head, admitted, client).await,
             Ok(None) => Reply::new(204, ""),
             Err(reply) => reply,
         };
-        if reply.status >= 400 {
-            let (peer, status) = (self.peer, reply.status);
-            tracing::info!(%peer, method = head.method, target = %shown(&head.target), status, "refused");
+        if reply.status >= 400
+            && let Some(left_out) = self.context.refused.pass()
+        {
+            let (status, target) = (reply.status, shown(&head.target));
+            tracing::info!(%client, method = method(&head), %target, status, left_out, "refused");
         }
         reply.send(&mut stream).await;
     }
 
     /// What is to be done; what is done already is said as an error.
-    async fn wish(&self, head: &Head) -> Result<Option<Admitted>, Reply> {
+    async fn wish(&self, head: &Head, client: IpAddr) -> Result<Option<Admitted>, Reply> {
         let context = &self.context;
+        let limiter = &context.limited.clients;
+        limiter.request(client).map_err(|exceeded| Reply::again(429, told(&exceeded), exceeded.again))?;
+        let guesses = Guesses { limiter, client };
         context.guard.no_page(head)?;
         match Wish::of(head)? {
             Wish::Options => Ok(None),
             Wish::Title { stream, title } => {
-                context.guard.admit(head, METADATA, Some(&stream)).await?;
+                context.guard.admit(head, METADATA, Some(&stream), &guesses).await?;
                 if !context.ports.title(&stream, title) {
                     return Err(Reply::new(404, format!("nobody sends into the stream {stream}")));
                 }
@@ -123,20 +173,24 @@ impl Connection {
                 Err(Reply::document("text/xml", text.into()))
             }
             Wish::Push { stream, extension } => {
-                let caller = context.guard.admit(head, MOUNT, Some(&stream)).await?;
+                let caller = context.guard.admit(head, MOUNT, Some(&stream), &guesses).await?;
                 self.open_for_all(&stream)?;
                 let content = Content::of(head.text("content-type"), extension);
                 let content = content.map_err(|error| Reply::new(415, error))?;
                 let framing = Framing::of(head).map_err(|error| Reply::new(400, error))?;
-                let permit = context.guard.publishing(&caller, &stream)?;
                 // libshout asks so whether it may, before it sends anything.
                 if matches!(framing, Framing::Length(0)) {
+                    context.guard.publishing(&caller, &stream, client)?;
                     return Err(Reply::new(200, "this may be sent here"));
                 }
                 let who = caller.identity();
+                let places = limiter.lasting(client, who.account());
+                let places = places.map_err(|exceeded| Reply::again(429, told(&exceeded), exceeded.again))?;
+                let permit = context.guard.publishing(&caller, &stream, client)?;
                 let name = if who.way() == Way::Anonymous { String::new() } else { who.name().to_owned() };
-                let sender = Sender { name, title: name_of(head) };
-                Ok(Some(Admitted { stream, content, framing, sender, permit }))
+                let actor = Actor::new(who, Some(client));
+                let sender = Sender { name, title: name_of(head), actor: Some(actor) };
+                Ok(Some(Admitted { stream, content, framing, sender, permit, places }))
             }
         }
     }
@@ -155,22 +209,34 @@ impl Connection {
     }
 
     /// Takes audio in, for as long as it comes.
-    async fn take(&self, mut stream: Box<dyn Stream>, buffer: BytesMut, head: &Head, admitted: Admitted) {
-        let Admitted { stream: name, content, framing, sender, permit } = admitted;
+    async fn take(
+        &self,
+        mut stream: Box<dyn Stream>,
+        buffer: BytesMut,
+        head: &Head,
+        admitted: Admitted,
+        client: IpAddr,
+    ) {
+        let Admitted { stream: name, content, framing, sender, permit, places: _places } = admitted;
         let (feed, feeding, reader) = feed();
         let seat = match self.context.ports.take(&name, &feeding) {
             Ok(seat) => seat,
-            Err(why) => return occupied(&why).send(&mut stream).await,
+            Err(why) => {
+                if matches!(why, Occupied::Full(_)) {
+                    self.context.limited.sources.inc();
+                }
+                return occupied(&why).send(&mut stream).await;
+            }
         };
         if let Err(error) = greet(&mut stream, head, framing).await {
             tracing::debug!(%error, "a source was gone before it began");
             return;
         }
-        let peer = self.peer;
-        tracing::info!(stream = %name, %peer, method = head.method, by = sender.name, "a source is there");
-        let body = Body::new(&mut stream, buffer, framing, self.context.config.stall);
+        tracing::info!(stream = %name, %client, method = method(head), by = sender.name, "a source is there");
+        let body = Body::new(&mut stream, buffer, framing, self.context.config.limits.stall);
+        let title = format!("{} to {name}", self.peer);
         let reply = tokio::select! {
-            outcome = receive(body, feed, &feeding, reader, &seat, content, sender, format!("{peer} to {name}")) => match outcome {
+            outcome = receive(body, feed, &feeding, reader, &seat, content, sender, title) => match outcome {
                 Ok(()) => Reply::new(200, "all of it was taken"),
                 Err(reply) => reply,
             },
@@ -179,7 +245,10 @@ impl Connection {
             () = self.context.shutdown.cancelled() => Reply::new(503, "stopping"),
         };
         let status = reply.status;
-        tracing::info!(stream = %name, %peer, status, "a source is gone");
+        if status == 408 {
+            self.context.limited.stall.inc();
+        }
+        tracing::info!(stream = %name, %client, status, "a source is gone");
         // Somebody else may come now, whatever becomes of the answer.
         drop(seat);
         reply.send(&mut stream).await;
@@ -336,6 +405,12 @@ async fn ended(permit: Option<Permit>) -> Ended {
 fn name_of(head: &Head) -> Title {
     let name = head.only("ice-name").or_else(|| head.only("icy-name")).unwrap_or_default();
     title::plain(&title::decoded(name, None))
+}
+
+/// The method, if it is one that is known here: what else a stranger wrote may be long.
+fn method(head: &Head) -> &str {
+    let known = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "SOURCE", "DELETE"];
+    known.into_iter().find(|known| *known == head.method).unwrap_or("another")
 }
 
 /// The beginning of what a stranger wrote, without what might be a secret.

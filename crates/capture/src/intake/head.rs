@@ -2,6 +2,7 @@
 //! length of the body, and nothing that says so. Everything has a bound.
 
 use bytes::{Buf, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -56,6 +57,19 @@ impl Head {
     /// How often a field is there.
     pub(crate) fn count(&self, name: &str) -> usize {
         self.all(name).count()
+    }
+
+    /// What proxies may have written about whom they ask for.
+    pub(crate) fn of_proxies(&self) -> HeaderMap {
+        let names =
+            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"].map(HeaderName::from_static);
+        let mut found = HeaderMap::new();
+        for name in names {
+            let values = self.all(name.as_str()).filter_map(|value| HeaderValue::from_bytes(value).ok());
+            let values: Vec<_> = values.collect();
+            values.into_iter().for_each(|value| _ = found.append(&name, value));
+        }
+        found
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {

@@ -3,12 +3,14 @@
 //! window. Whoever comes back before that goes on with the same session.
 
 use crate::capture::{Launcher, SourceConfig};
-use crate::session::SessionError;
+use crate::link::Publisher;
+use crate::session::{Session, SessionError};
 use crate::shape::Shape;
 use crate::sources::decoding::Target;
 use crate::sources::feed::Feeding;
 use crate::sources::pushed::{Arrival, Pushed};
 use crate::status::Status;
+use livetape_access::Actor;
 use livetape_audio::{SourceName, Spec, StreamName, Title};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -68,11 +70,27 @@ pub(crate) struct Running {
     pub(crate) may_end: bool,
     ended: CancellationToken,
     outcome: Arc<OnceLock<Outcome>>,
+    /// Who sends, or did so last.
+    publisher: watch::Sender<Option<Actor>>,
 }
 
 impl Running {
     fn new(spec: Spec, arrivals: mpsc::Sender<Arrival>, may_end: bool) -> Self {
-        Self { spec, arrivals, may_end, ended: CancellationToken::new(), outcome: Arc::default() }
+        let (ended, publisher) = (CancellationToken::new(), watch::Sender::new(None));
+        Self { spec, arrivals, may_end, ended, outcome: Arc::default(), publisher }
+    }
+
+    /// Who sends, now and later: the recorder writes it down.
+    pub(crate) fn publisher(&self) -> Publisher {
+        self.publisher.subscribe()
+    }
+
+    fn is_of(&self, actor: Option<Actor>) {
+        self.publisher.send_if_modified(|before| {
+            let other = *before != actor;
+            *before = actor;
+            other
+        });
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -112,6 +130,8 @@ pub(crate) struct Sender {
     pub(crate) name: String,
     /// What people see instead of the stream's name.
     pub(crate) title: Title,
+    /// As whom it is written down.
+    pub(crate) actor: Option<Actor>,
 }
 
 impl Ports {
@@ -181,6 +201,7 @@ impl Ports {
         let title = config.map(|config| config.title.clone()).filter(|title| !title.as_str().is_empty());
         let title = title.unwrap_or(sender.title);
         let session = self.launcher.session_of(&stream, source, running.spec, title);
+        let session = Session { publisher: running.publisher(), ..session };
         let (status, stop) = (session.status.subscribe(), self.shutdown.child_token());
         session.status.send_modify(|status| status.begun = true);
         let pushed = Pushed::new(running.spec, arrivals, true);
@@ -293,11 +314,14 @@ impl Seat {
         let port = ports.entry(self.stream.clone()).or_default();
         if let Some(running) = port.running.as_ref().filter(|running| running.spec == spec) {
             let sent = running.arrivals.try_send(arrival);
-            return sent.map(|()| running.clone()).map_err(|_| Occupied::Stream(self.stream.clone()));
+            sent.map_err(|_| Occupied::Stream(self.stream.clone()))?;
+            running.is_of(sender.actor);
+            return Ok(running.clone());
         }
         let (to, arrivals) = mpsc::channel(2);
         let _ = to.try_send(arrival);
         let running = Running::new(spec, to, true);
+        running.is_of(sender.actor.clone());
         let before = port.before.replace(running.clone());
         port.running = Some(running.clone());
         let begin = Begin { running: running.clone(), arrivals, before, sender };

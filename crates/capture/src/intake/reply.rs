@@ -15,30 +15,43 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     text: String,
     kind: &'static str,
+    /// When it is worth asking again.
+    again: Option<Duration>,
 }
+
+/// When to come back, where nobody knows better.
+const SOON: Duration = Duration::from_secs(2);
 
 impl Reply {
     /// With a text for people.
     pub(crate) fn new(status: u16, text: impl fmt::Display) -> Self {
-        Self { status, text: format!("{text}\n"), kind: "text/plain; charset=utf-8" }
+        let again = (status == 503).then_some(SOON);
+        Self { status, text: format!("{text}\n"), kind: "text/plain; charset=utf-8", again }
+    }
+
+    /// With a time to come back after.
+    pub(crate) fn again(status: u16, text: impl fmt::Display, after: Duration) -> Self {
+        Self { again: Some(after), ..Self::new(status, text) }
     }
 
     /// As a document.
     pub(crate) const fn document(kind: &'static str, text: String) -> Self {
-        Self { status: 200, text, kind }
+        Self { status: 200, text, kind, again: None }
     }
 
     fn bytes(&self) -> Vec<u8> {
         let more = match self.status {
             401 => "WWW-Authenticate: Basic realm=\"livetape\", charset=\"UTF-8\"\r\n",
             204 | 405 => "Allow: GET, OPTIONS, POST, PUT, SOURCE\r\n",
-            503 => "Retry-After: 2\r\n",
             _ => "",
         };
+        // In whole seconds, and not at once.
+        let again = self.again.map(|after| format!("Retry-After: {}\r\n", after.as_millis().div_ceil(1000).max(1)));
+        let again = again.unwrap_or_default();
         let (status, reason, kind, length) = (self.status, reason(self.status), self.kind, self.text.len());
         format!(
             "HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
-             Cache-Control: no-store\r\n{more}\r\n{}",
+             Cache-Control: no-store\r\n{more}{again}\r\n{}",
             self.text
         )
         .into_bytes()
@@ -76,6 +89,7 @@ const fn reason(status: u16) -> &'static str {
         409 => "Conflict",
         415 => "Unsupported Media Type",
         421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         _ => "Internal Server Error",

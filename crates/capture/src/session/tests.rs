@@ -244,7 +244,19 @@ fn session(url: &str, queue_bytes: u64) -> (Session, watch::Receiver<Status>) {
     };
     let recorder = livetape_proto::RecorderAddress::new(url);
     let destination = Destination { endpoint: recorder.endpoint().unwrap(), recorder };
-    (Session { destination, opening, timing: timing(), ends: false, queue_bytes, spool: None, status }, watch)
+    (
+        Session {
+            destination,
+            opening,
+            timing: timing(),
+            ends: false,
+            queue_bytes,
+            spool: None,
+            status,
+            publisher: watch::channel(None).1,
+        },
+        watch,
+    )
 }
 
 /// Runs 100 pieces and the end against a recorder in these moods.

@@ -1,13 +1,14 @@
 //! Flags of the sources.
 
 use super::access::Policy;
+use super::clients::LimitFlags;
 use super::{File, local};
 use anyhow::{Context, ensure};
 use livetape_audio::{SampleFormat, StreamName, StreamPattern, StreamRules, Title};
 use livetape_capture::sources::file::{Pace, Playing};
 use livetape_capture::{CaptureConfig, IntakeConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
 use livetape_proto::RecorderAddress;
-use livetape_service::TlsFiles;
+use livetape_service::{Proxies, TlsFiles};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -103,12 +104,14 @@ impl IntakeFlags {
         policy: &Policy,
         tls: Option<TlsFiles>,
         allowed: Option<Vec<StreamPattern>>,
+        (limits, proxies): (&LimitFlags, Proxies),
         file: &File,
     ) -> anyhow::Result<IntakeConfig> {
         let given = self.given(file);
         let built_in = IntakeConfig::new(given.unwrap_or(local(INTAKE_PORT)));
         let rules = StreamRules { allowed, ..StreamRules::default() };
-        Ok(IntakeConfig { required: given.is_some(), access: Some(policy.at(built_in.addr)?), tls, rules, ..built_in })
+        let (required, access, limits) = (given.is_some(), Some(policy.at(built_in.addr)?), limits.intake(file)?);
+        Ok(IntakeConfig { required, access, tls, rules, limits, proxies, ..built_in })
     }
 
     /// The address, if it was given or somebody is to push to one of these sources.

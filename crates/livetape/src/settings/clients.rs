@@ -1,5 +1,6 @@
 //! Limits of gateway and recorder on what clients may take, and whom they believe about who their clients are.
 
+use super::pushing::SourceLimitFlags;
 use super::{File, Span, span};
 use anyhow::ensure;
 use bytesize::ByteSize;
@@ -113,6 +114,8 @@ pub(crate) struct LimitFlags {
     /// Recordings that are kept; at this number none is begun, and what is open goes on [default: 1000000]
     #[arg(long, env = "LIVETAPE_LIMIT_RECORDINGS", value_name = "N")]
     limit_recordings: Option<u32>,
+    #[command(flatten)]
+    pub(super) sources: SourceLimitFlags,
 }
 
 /// The table `[limits]` of the file.
@@ -141,6 +144,15 @@ pub(crate) struct FileLimits {
     call_rate_per_identity: Option<u32>,
     streams: Option<u32>,
     recordings: Option<u32>,
+    pub(super) source_connections: Option<u32>,
+    pub(super) source_connections_per_address: Option<u32>,
+    pub(super) sources: Option<u32>,
+    pub(super) sources_per_address: Option<u32>,
+    pub(super) sources_per_identity: Option<u32>,
+    pub(super) source_rate_per_address: Option<u32>,
+    pub(super) source_rate_per_identity: Option<u32>,
+    pub(super) source_head_time: Option<Span>,
+    pub(super) source_stall: Option<Span>,
 }
 
 /// A network without limits, or the word that there is none.
@@ -157,8 +169,12 @@ impl std::str::FromStr for Unlimited {
 /// Most of anything that can be counted.
 const MOST: u32 = 10_000_000;
 
+pub(super) fn whole(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
 /// The first of flag, file and what is built in, if it is possible.
-fn number(name: &str, flag: Option<u32>, file: Option<u32>, built_in: u32) -> anyhow::Result<u32> {
+pub(super) fn number(name: &str, flag: Option<u32>, file: Option<u32>, built_in: u32) -> anyhow::Result<u32> {
     let n = flag.or(file).unwrap_or(built_in);
     let variable = name.to_uppercase();
     ensure!(
@@ -194,7 +210,6 @@ impl LimitFlags {
     /// Those of the gateway.
     pub(crate) fn gateway(&self, config: GatewayConfig, file: &File) -> anyhow::Result<GatewayConfig> {
         let (mut limits, built_in, f) = (config.limits, config.clients, &file.limits);
-        let whole = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         limits.connections = whole(number("connections", self.limit_connections, f.connections, 10_000)?);
         limits.bodies = whole(number("listeners", self.limit_listeners, f.listeners, 10_000)?);
         limits.event_streams = whole(number("event_streams", self.limit_event_streams, f.event_streams, 1_000)?);
@@ -242,7 +257,6 @@ impl LimitFlags {
     /// Those of the recorder.
     pub(crate) fn recorder(&self, config: RecorderConfig, file: &File) -> anyhow::Result<RecorderConfig> {
         let (mut limits, f) = (config.limits, &file.limits);
-        let whole = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         limits.connections = whole(number("grpc_connections", self.limit_grpc_connections, f.grpc_connections, 2_048)?);
         limits.streams = whole(number("streams", self.limit_streams, f.streams, 4_096)?);
         limits.recordings = whole(number("recordings", self.limit_recordings, f.recordings, 1_000_000)?);
@@ -277,7 +291,7 @@ impl LimitFlags {
         Ok(RecorderConfig { limits, ..config })
     }
 
-    /// What both have.
+    /// What gateway and recorder have.
     fn both(&self, built_in: ClientLimits, file: &File) -> anyhow::Result<ClientLimits> {
         let f = &file.limits;
         Ok(ClientLimits {
@@ -287,7 +301,15 @@ impl LimitFlags {
                 f.connections_per_address,
                 built_in.connections,
             )?,
-            failed_proofs: number("failed_proofs", self.limit_failed_proofs, f.failed_proofs, built_in.failed_proofs)?,
+            ..self.everywhere(built_in, file)?
+        })
+    }
+
+    /// What all have.
+    pub(super) fn everywhere(&self, built_in: ClientLimits, file: &File) -> anyhow::Result<ClientLimits> {
+        let file_says = file.limits.failed_proofs;
+        Ok(ClientLimits {
+            failed_proofs: number("failed_proofs", self.limit_failed_proofs, file_says, built_in.failed_proofs)?,
             unlimited: self.unlimited(file),
             ..built_in
         })

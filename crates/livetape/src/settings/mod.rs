@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod capture;
 pub(crate) mod clients;
 pub(crate) mod gateway;
+pub(crate) mod pushing;
 pub(crate) mod recorder;
 pub(crate) mod tls;
 
@@ -14,6 +15,7 @@ use access::Policy;
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use livetape_proto::RecorderAddress;
+use livetape_service::TlsFiles;
 use livetape_service::ops::OpsConfig;
 use livetape_tail::redis::RedisConfig;
 use serde::Deserialize;
@@ -74,7 +76,8 @@ pub(crate) struct File {
     source_addr: Option<SocketAddr>,
     ops_addr: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
-    redis_url: Option<String>,
+    redis_url: Option<Hidden>,
+    redis_password_file: Option<PathBuf>,
     recorder_url: Option<String>,
     token_file: Option<PathBuf>,
     recorder_ca: Option<PathBuf>,
@@ -159,9 +162,9 @@ pub(crate) struct OpsFlag {
 
 impl OpsFlag {
     /// The address, if one was given.
-    pub(crate) fn given(&self, policy: &Policy, file: &File) -> Option<OpsConfig> {
+    pub(crate) fn given(&self, policy: &Policy, tls: Option<TlsFiles>, file: &File) -> Option<OpsConfig> {
         let addr = self.ops_addr.or(file.ops_addr)?;
-        Some(OpsConfig { addr, anonymous: policy.lets_watch() })
+        Some(OpsConfig { addr, anonymous: policy.lets_watch(), tls })
     }
 
     /// Where the process answers, given or built in.
@@ -170,8 +173,26 @@ impl OpsFlag {
     }
 
     /// The address, given or built in.
-    pub(crate) fn config(&self, policy: &Policy, file: &File) -> OpsConfig {
-        self.given(policy, file).unwrap_or_default()
+    pub(crate) fn config(&self, policy: &Policy, tls: Option<TlsFiles>, file: &File) -> OpsConfig {
+        self.given(policy, tls.clone(), file).unwrap_or_else(|| OpsConfig { tls, ..OpsConfig::default() })
+    }
+}
+
+/// A text that may have a password in it, and so is not shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct Hidden(String);
+
+impl FromStr for Hidden {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
     }
 }
 
@@ -180,7 +201,10 @@ impl OpsFlag {
 pub(crate) struct RedisFlag {
     /// Redis that tells gateways how far recordings go; also Sentinel and Cluster, see docs/redis.md [default: none]
     #[arg(long, env = "LIVETAPE_REDIS_URL", value_name = "URL", hide_env_values = true)]
-    redis_url: Option<String>,
+    redis_url: Option<Hidden>,
+    /// File with the password for Redis, so that it need not stand in the URL [default: none]
+    #[arg(long, env = "LIVETAPE_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    redis_password_file: Option<PathBuf>,
     /// Authorities of Redis' certificate, in PEM, for rediss:// [default: those of this machine]
     #[arg(long, env = "LIVETAPE_REDIS_CA", value_name = "FILE")]
     redis_ca: Option<PathBuf>,
@@ -189,10 +213,14 @@ pub(crate) struct RedisFlag {
 impl RedisFlag {
     /// Where it is, if there is one.
     pub(crate) fn config(&self, file: &File) -> anyhow::Result<Option<RedisConfig>> {
-        let url = self.redis_url.as_deref().or(file.redis_url.as_deref()).filter(|url| !url.is_empty());
-        let config = url.map(RedisConfig::parse).transpose();
+        let url = self.redis_url.as_ref().or(file.redis_url.as_ref()).map(|Hidden(url)| url.as_str());
+        let config = url.filter(|url| !url.is_empty()).map(RedisConfig::parse).transpose();
         let place = "redis_url (LIVETAPE_REDIS_URL, such as redis://127.0.0.1:6379)";
-        let Some(config) = config.context(place)? else { return Ok(None) };
+        let Some(mut config) = config.context(place)? else { return Ok(None) };
+        if let Some(path) = self.redis_password_file.as_ref().or(file.redis_password_file.as_ref()) {
+            let password = livetape_service::config::read_secret(path).context("LIVETAPE_REDIS_PASSWORD_FILE")?;
+            config = config.with_password(password.trim().to_owned()).context(place)?;
+        }
         match self.redis_ca.as_ref().or(file.redis_ca.as_ref()) {
             Some(path) => {
                 let ca = livetape_service::config::read_secret(path).context("LIVETAPE_REDIS_CA")?;
@@ -223,10 +251,7 @@ impl RecorderUrlFlag {
         let address = RecorderAddress::new(url.unwrap_or_else(|| format!("http://{}", local(recorder::PORT))));
         let address = self.tls.on(address, file)?;
         match self.token_file.as_ref().or(file.token_file.as_ref()) {
-            Some(path) => {
-                let token = livetape_service::config::read_secret(path).context("LIVETAPE_TOKEN_FILE")?;
-                Ok(address.with_token(token.trim())?)
-            }
+            Some(path) => Ok(address.with_token_file(path).context("LIVETAPE_TOKEN_FILE")?),
             None => Ok(address),
         }
     }

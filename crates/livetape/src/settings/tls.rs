@@ -2,7 +2,7 @@
 
 use super::File;
 use anyhow::{Context, bail};
-use livetape_proto::RecorderAddress;
+use livetape_proto::{RecorderAddress, RecorderTls};
 use livetape_service::TlsFiles;
 use livetape_service::config::read_secret;
 use std::path::PathBuf;
@@ -64,21 +64,22 @@ pub(crate) struct RecorderTlsFlags {
 
 impl RecorderTlsFlags {
     pub(super) fn on(&self, address: RecorderAddress, file: &File) -> anyhow::Result<RecorderAddress> {
-        let read = |variable: &'static str, flag: &Option<PathBuf>, file: &Option<PathBuf>| {
+        // What they hold is read when somebody connects; that they can be read is said now, by name.
+        let named = |variable: &'static str, flag: &Option<PathBuf>, file: &Option<PathBuf>| {
             let path = flag.as_ref().or(file.as_ref());
-            path.map(|path| read_secret(path)).transpose().context(variable)
+            path.map(|path| read_secret(path).map(|_| path.clone())).transpose().context(variable)
         };
-        let ca = read("LIVETAPE_RECORDER_CA", &self.recorder_ca, &file.recorder_ca)?;
-        let cert = read("LIVETAPE_RECORDER_CERT", &self.recorder_cert, &file.recorder_cert)?;
-        let key = read("LIVETAPE_RECORDER_KEY", &self.recorder_key, &file.recorder_key)?;
-        let identity = match (&cert, &key) {
-            (Some(cert), Some(key)) => Some((cert.as_str(), key.as_str())),
+        let ca = named("LIVETAPE_RECORDER_CA", &self.recorder_ca, &file.recorder_ca)?;
+        let cert = named("LIVETAPE_RECORDER_CERT", &self.recorder_cert, &file.recorder_cert)?;
+        let key = named("LIVETAPE_RECORDER_KEY", &self.recorder_key, &file.recorder_key)?;
+        let identity = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => bail!(
                 "recorder_cert (LIVETAPE_RECORDER_CERT) and recorder_key (LIVETAPE_RECORDER_KEY) belong together: give both, or \
                  none"
             ),
         };
-        Ok(if ca.is_some() || identity.is_some() { address.with_tls(ca.as_deref(), identity) } else { address })
+        Ok(address.with_tls(RecorderTls { ca, identity }))
     }
 }

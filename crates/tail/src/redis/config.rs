@@ -65,6 +65,17 @@ impl RedisConfig {
         Self { ca: Some(pem), ..self }
     }
 
+    /// With this password, which stands in no address.
+    ///
+    /// # Errors
+    /// When the address has one, too.
+    pub fn with_password(self, password: String) -> Result<Self, RedisConfigError> {
+        match self.password {
+            Some(_) => Err(wrong("the password is said twice: in the address, and in the file")),
+            None => Ok(Self { password: Some(password), ..self }),
+        }
+    }
+
     /// How certificates are checked, if not as usual on this machine.
     pub(super) fn certificates(&self) -> Option<TlsCertificates> {
         self.ca.as_ref().map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.clone().into_bytes()) })
