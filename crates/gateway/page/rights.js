@@ -12,10 +12,19 @@ export class Rights {
 
   /** Whether recordings of a stream may be begun, sealed, named, marked, locked, deleted. */
   manages(stream) {
-    if (this.#grants === null) return this.#some.includes('manage');
+    return this.#has('manage', stream);
+  }
+
+  /** Whether parts of its recordings may be taken away as clips. */
+  exports(stream) {
+    return this.#has('export', stream);
+  }
+
+  #has(right, stream) {
+    if (this.#grants === null) return this.#some.includes(right);
     return this.#grants.some((grant) => {
       const [rights, pattern] = grant.split(':');
-      return rights.split(',').includes('manage') && matches(pattern, stream);
+      return rights.split(',').includes(right) && matches(pattern, stream);
     });
   }
 }

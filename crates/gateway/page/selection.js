@@ -79,7 +79,8 @@ export class Selection extends HTMLElement {
     if (to <= from) return this.files.replaceChildren();
     const part = `from=${this.#exact(from)}&to=${this.#exact(to)}`;
     const { urls, id } = recording;
-    const clip = urls.peaks ? `/recordings/${id}/clip.wav?${part}` : `${urls.wav}?${part}&len=now`;
+    // Who may only listen keeps what it hears, without the time of day in it.
+    const clip = urls.peaks && this.player.rights.exports(recording.stream) ? `/recordings/${id}/clip.wav?${part}` : `${urls.wav}?${part}&len=now`;
     const others = this.player.deck.choices.filter((key) => key !== 'wav').map((key) => [key, `/recordings/${id}/audio.${key}?${part}&len=now`]);
     this.files.replaceChildren(...[['wav', clip], ...others]
       .map(([text, href]) => h('a', { href, download: '', class: `keep ${text}`, title: `Keep it as ${text.toUpperCase()}` },

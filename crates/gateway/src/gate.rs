@@ -114,7 +114,7 @@ pub(crate) struct Gate {
     what: String,
     /// From where.
     address: Option<IpAddr>,
-    /// The connection, where it has one body at a time.
+    /// The connection, to be ended where a body is not asked for more.
     connection: Option<Arc<Connection>>,
     old: Option<Arc<Connection>>,
 }
@@ -156,7 +156,7 @@ impl Gate {
         request.extensions_mut().insert(caller.clone());
         let what = format!("{} {}", row.method, row.path);
         let address = request.extensions().get::<Reached>().map(|reached| reached.client);
-        let connection = (request.version() <= Version::HTTP_11).then(|| request.extensions().get().cloned()).flatten();
+        let connection = request.extensions().get().cloned();
         Ok(Some(Self { caller, stream, what, address, connection, old }))
     }
 
@@ -184,7 +184,8 @@ impl Gate {
     }
 }
 
-/// Resets a connection whose body has not been asked for more since the right to it ended.
+/// Resets a connection whose body has not been asked for more since the right to it ended: over HTTP/2 as well, with whatever else
+/// is on it, because a body that its client has no room for cannot be told of anything.
 fn cut_late(permit: Permit, connection: Arc<Connection>) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         permit.ended().await;

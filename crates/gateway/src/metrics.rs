@@ -20,7 +20,8 @@ const RESETS: [&str; 9] = [
 ];
 
 /// Limits on all clients together.
-const OF_ALL: [&str; 6] = ["connections", "listeners", "event_streams", "bodies", "body_size", "body_time"];
+const OF_ALL: [&str; 8] =
+    ["connections", "listeners", "event_streams", "bodies", "head_size", "head_time", "body_size", "body_time"];
 
 /// The instruments of one gateway.
 #[derive(Clone)]

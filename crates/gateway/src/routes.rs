@@ -14,7 +14,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri, Version};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,18 @@ use tracing::Instrument;
 
 /// Longest path that is looked at, in bytes.
 const MAX_PATH: usize = 1_024;
+
+/// What no page here needs of a browser.
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const NO_PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+/// What a document that is no page may load, and who may show it: nothing, and nobody. Audio has none, because browsers show it in
+/// a page of their own, which loads it.
+const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/json") || kind.starts_with(b"text/"))
+}
 
 /// Every address. Requests carry their `Arc<Connection>` as an extension.
 pub(crate) fn router(context: Arc<Context>) -> Router {
@@ -73,6 +85,7 @@ async fn every_request(State(context): State<Arc<Context>>, mut request: Request
         _ => reached::of(&context, &request),
     };
     let client = reached.as_ref().map(|reached| reached.client).ok();
+    let is_https = reached.as_ref().map_or(context.tls.is_some(), |reached| reached.is_https);
     let span = trace::begin(&request, route.as_ref().map(MatchedPath::as_str), client);
     let answering = async {
         let reached = reached?;
@@ -91,7 +104,11 @@ async fn every_request(State(context): State<Arc<Context>>, mut request: Request
     context.instruments.answered(route.as_ref().map(MatchedPath::as_str), reply.status());
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if context.tls.is_some() {
+    reply.headers_mut().insert(PERMISSIONS_POLICY, HeaderValue::from_static(NO_PERMISSIONS));
+    if !reply.headers().contains_key(header::CONTENT_SECURITY_POLICY) && is_text(reply.headers()) {
+        reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING));
+    }
+    if is_https {
         reply.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     trace::until_last_byte(span, reply)
@@ -162,6 +179,35 @@ mod tests {
             }
         }
         routed
+    }
+
+    /// What the list above cannot see: a route that is written in another way, or elsewhere. The gate refuses it all the same.
+    #[test]
+    fn there_are_no_other_routes() {
+        let text = include_str!("routes.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let written = text.matches(".route(").count();
+        let listed = routed().iter().map(|(_, path)| path).collect::<std::collections::HashSet<_>>().len();
+        assert_eq!(written + crate::page::paths().count(), listed, "a route is wrapped, or stands there twice");
+        assert_eq!(text.matches(".merge(").count(), 1, "only what page::paths lists");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let files = walk(&folder);
+        assert!(files.len() > 30);
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let mut others =
+                vec![[".ne", "st("], [".nest_", "service("], [".route_", "service("], [".fallback_", "service("]];
+            if !file.ends_with("routes.rs") && !file.ends_with("page.rs") {
+                others.extend([[".ro", "ute("], [".mer", "ge("]]);
+            }
+            for other in others.iter().map(|parts| parts.concat()) {
+                assert!(!text.contains(&other), "{} in {}", other, file.display());
+            }
+        }
+    }
+
+    fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
     }
 
     #[test]

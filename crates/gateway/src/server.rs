@@ -245,7 +245,15 @@ impl Connections {
                     drop(held);
                 })),
                 Ok(None) => {}
-                Err(error) => tracing::debug!(%peer, error = &*error, "a connection ended early"),
+                Err(error) => {
+                    let http = error.downcast_ref::<hyper::Error>();
+                    if http.is_some_and(hyper::Error::is_parse_too_large) {
+                        context.instruments.rejections.of("head_size").inc();
+                    } else if http.is_some_and(hyper::Error::is_timeout) {
+                        context.instruments.rejections.of("head_time").inc();
+                    }
+                    tracing::debug!(%peer, error = &*error, "a connection ended early");
+                }
             }
         });
     }

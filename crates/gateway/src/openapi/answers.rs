@@ -157,7 +157,8 @@ const REFUSALS: &[Refusal] = &[
 ];
 
 /// Every reply has them but those that are given before a request was understood.
-const ALWAYS: [&str; 3] = ["X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy"];
+const ALWAYS: [&str; 4] =
+    ["X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy", "Permissions-Policy"];
 
 /// References to headers.
 pub(super) fn with_headers<'a>(names: impl IntoIterator<Item = &'a str>) -> Value {
@@ -242,6 +243,7 @@ pub(super) fn headers() -> Map<String, Value> {
     let number = |says: &str, example: u64| json!({ "description": says, "required": true, "schema": { "type": "integer", "minimum": 0 }, "example": example });
     let all = [
         ("X-Content-Type-Options", text("Always `nosniff`.", true, "nosniff")),
+        ("Permissions-Policy", text("What no page here may ask a browser for.", true, "microphone=()")),
         ("Referrer-Policy", text("Always `no-referrer`.", true, "no-referrer")),
         (
             "Cross-Origin-Resource-Policy",

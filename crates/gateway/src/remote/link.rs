@@ -40,17 +40,17 @@ pub enum RemoteError {
 
 /// A connection that is made when it is needed, and made again when it broke. Needs a tokio runtime.
 pub(crate) fn channel(recorder: &RecorderAddress) -> Result<RecorderChannel, RemoteError> {
-    let channel = recorder
-        .endpoint()?
-        .connect_timeout(PATIENCE)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .connect_lazy();
-    Ok(recorder.over(channel))
+    let endpoint = recorder.endpoint()?.with(|endpoint| {
+        endpoint
+            .connect_timeout(PATIENCE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+    });
+    Ok(recorder.over(endpoint.connect_lazy()))
 }
 
 /// A request that the recorder, too, gives up in time. It goes on in the trace of what it is asked for.

@@ -2,12 +2,14 @@
 
 use crate::client::{Client, Ending, fetch};
 use crate::house::{House, RATE};
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use livetape_access::{Access, Grants, Secret, TokenHash, mint_token};
 use livetape_audio::RecordingId;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -148,4 +150,46 @@ async fn a_body_is_taken_from_who_may_send_it() {
     client.send(&format!("PATCH /recordings/{} HTTP/1.1\r\nHost: localhost\r\n{json}\r\n\r\n{{", guarded.mine)).await;
     let mut reply = client.head(false).await;
     assert_eq!((reply.status, client.rest(&mut reply).await.1), (401, Ending::Clean));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_ends_ends_a_body_of_http_2_whose_window_is_closed() {
+    let guarded = Guarded::new(30).await;
+    let io = TokioIo::new(TcpStream::connect(guarded.house.addr).await.unwrap());
+    // Room for a little, and nothing is taken: so the gateway is never asked for more.
+    let mut two = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    two.initial_stream_window_size(1_000).initial_connection_window_size(10_000);
+    let (mut sender, connection) = two.handshake::<_, Empty<bytes::Bytes>>(io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let target = format!("http://{}/recordings/{}/audio.pcm", guarded.house.addr, guarded.mine);
+    let request = http::Request::get(target).header("Authorization", &guarded.bearer).body(Empty::new()).unwrap();
+    let reply = sender.send_request(request).await.unwrap();
+    assert_eq!(reply.status(), 200);
+    let new = guarded.folder.path().join("new");
+    std::fs::write(&new, format!("# not {}\n", TokenHash::of(&guarded.token))).unwrap();
+    std::fs::rename(new, path(&guarded.folder)).unwrap();
+    let over =
+        tokio::time::timeout(Duration::from_secs(20), connection).await.expect("it is over long before a stall is");
+    assert!(over.unwrap().is_err(), "by a reset");
+    drop(reply);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_away_as_a_file_needs_the_right_to_export() {
+    let guarded = Guarded::new(30).await;
+    let clip = format!("/recordings/{}/clip.wav?from=0&to=1", guarded.mine);
+    let (status, text) = guarded.ask("GET", &clip).await;
+    assert_eq!(status, 403, "{text}");
+    assert!(text.contains("export"), "{text}");
+    let hash = TokenHash::of(&guarded.token);
+    let file = format!("[[token]]\nname = \"me\"\nsha256 = \"{hash}\"\ngrants = [\"export:mine\"]\n");
+    std::fs::write(path(&guarded.folder).with_extension("new"), file).unwrap();
+    std::fs::rename(path(&guarded.folder).with_extension("new"), path(&guarded.folder)).unwrap();
+    for _ in 0..100 {
+        if guarded.ask("GET", &clip).await.0 == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("who may export may not");
 }
