@@ -69,6 +69,7 @@ check:
 	$(CARGO) clippy $(LOCKED) -p livetape-codec --no-default-features -- -D warnings
 	$(CARGO) check $(LOCKED) -p livetape --features jack,pulseaudio
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
+	python3 -m doctest scripts/deny.py
 	scripts/deny.py
 	scripts/proto.sh check
 	scripts/k8s.sh

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks what is built against deny.toml: licences, sources, bans.
+"""Checks what is built against deny.toml: licences, sources, bans; of the workspace, and of the fuzz targets.
 
     scripts/deny.py [deny.toml]
 
 Asks `cargo metadata` alone, so it needs no network once the packages are there. It knows of cargo-deny's file what stands in ours and
-refuses what it does not know. Not here: advisories, which need a network (cargo deny check advisories).
+refuses what it does not know (docs/adr/0015-who-checks-licences.md). Its own rules are checked by `python3 -m doctest scripts/deny.py`. Not here: advisories, which need a network (cargo deny check advisories).
 Exit code: 0 all is allowed, 1 something is not, 2 the file or the graph cannot be read.
 """
 
@@ -22,6 +22,9 @@ KNOWN = {
 }
 
 
+MANIFESTS = ("Cargo.toml", "fuzz/Cargo.toml")
+
+
 def fail(text):
     print(f"deny: {text}", file=sys.stderr)
     sys.exit(2)
@@ -37,9 +40,9 @@ def rules(path):
     return said
 
 
-def graph():
+def graph(manifest):
     """Every package that some feature on some platform may build, and who wants it."""
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features"]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features", "--manifest-path", manifest]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         fail(done.stderr)
@@ -53,7 +56,16 @@ def graph():
 
 
 class Expression:
-    """A licence expression of SPDX: identifiers, WITH, AND, OR and brackets; `/` is an old OR."""
+    """A licence expression of SPDX: identifiers, WITH, AND, OR and brackets; `/` is an old OR.
+
+    >>> [Expression(text).holds({"MIT", "X WITH e"}) for text in ("MIT", "GPL-3.0", "MIT AND GPL-3.0", "GPL-3.0 OR MIT", "A/MIT")]
+    [True, False, False, True, True]
+    >>> Expression("(GPL-3.0 OR X WITH e) AND MIT").holds({"MIT", "X WITH e"}), Expression("X").holds({"X WITH e"})
+    (True, False)
+    >>> Expression("MIT GPL-3.0").holds({"MIT"})
+    Traceback (most recent call last):
+    ValueError: GPL-3.0
+    """
 
     def __init__(self, text):
         self.tokens = re.findall(r"[()]|[^\s()]+", text.replace("/", " OR "))
@@ -94,7 +106,14 @@ class Expression:
 
 
 def licence(package, said):
-    """What is wrong with its licence."""
+    """What is wrong with its licence.
+
+    >>> said = {"allow": ["MIT"], "exceptions": [{"crate": "lame", "allow": ["LGPL-3.0"]}]}
+    >>> licence({"name": "lame", "license": "LGPL-3.0"}, said), licence({"name": "other", "license": "LGPL-3.0"}, said)
+    (None, 'is under LGPL-3.0')
+    >>> licence({"name": "a", "license": None}, said), licence({"name": "a", "license": "MIT AND"}, said)
+    ('names no licence', 'has a licence that cannot be read: MIT AND (an identifier is missing)')
+    """
     allowed = set(said["allow"])
     for exception in said.get("exceptions", []):
         if exception["crate"] == package["name"]:
@@ -109,7 +128,14 @@ def licence(package, said):
 
 
 def source(package, said):
-    """What is wrong with where it comes from."""
+    """What is wrong with where it comes from.
+
+    >>> said = {"allow-registry": ["https://a.example/index"], "allow-git": []}
+    >>> source({"source": "registry+https://a.example/index"}, said), source({"source": None}, said)
+    (None, None)
+    >>> source({"source": "git+https://b.example/x?rev=1#1"}, said)
+    'comes from git+https://b.example/x?rev=1#1'
+    """
     where = package["source"]
     if where is None:
         return None
@@ -119,7 +145,14 @@ def source(package, said):
 
 
 def ban(package, said):
-    """Why it may not be there."""
+    """Why it may not be there.
+
+    >>> said = {"deny": [{"crate": "openssl"}]}
+    >>> ban({"name": "openssl", "dependencies": [], "source": "registry"}, said)
+    'is not wanted'
+    >>> ban({"name": "ours", "dependencies": [{"name": "x", "req": "*"}], "source": None}, said)
+    'takes any version of x'
+    """
     if package["name"] in {one["crate"] for one in said["deny"]}:
         return "is not wanted"
     wild = [one["name"] for one in package["dependencies"] if one["req"] == "*" and not one.get("path")]
@@ -128,7 +161,12 @@ def ban(package, said):
 
 def main():
     said = rules(sys.argv[1] if len(sys.argv) > 1 else "deny.toml")
-    packages, wanted = graph()
+    packages, wanted = {}, {}
+    for manifest in MANIFESTS:
+        found, users = graph(manifest)
+        packages |= {one["id"]: one for one in found}
+        wanted |= {one: wanted.get(one, []) + by for one, by in users.items()}
+    packages = packages.values()
     names = {one["id"]: f"{one['name']} {one['version']}" for one in packages}
     wrong = 0
     for package in packages:

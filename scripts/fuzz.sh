@@ -31,7 +31,13 @@ make_corpus() {
     seed address 'audio.wav\npos=10&to=20&len=star' 'live.pcm\noffset=60' 'studio-a\nat=2026-11-20T14:30:00%%2B01:00' \
         '\nfrom=2025-11-20T14:30:20Z&to=2025-11-20T14:31:00Z' '01932c07-209c-7a3e-8c1f-5d2e9b7a4f10\nstream=a&limit=10&after=x' '\nburst=3'
     seed proof 'Bearer lt_0000' 'Basic ZGo6cGFzcw==' 'Bearer eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE5MDAwMDAwMDB9.AAAA' '/streams\nk.2.3.4' \
-        'token\nann\n192.0.2.7'
+        'token\nann\n192.0.2.7' \
+        'Bearer eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjE5MDAwMDAwMDB9.AAAA' 'Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjIn0.eyJleHAiOjE5MDAwMDAwMDB9.AAAA' \
+        '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"},{"kty":"oct","k":"AAAA"},{"kty":"RSA","n":"AAAA","e":"AQAB"}]}' \
+        'UBasic ZGo6cGFzcw=='
+    seed push '\003PUT /a HTTP/1.1\r\nContent-Type: audio/L16;rate=44100;channels=2\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n' \
+        '\020SOURCE /a ICE/1.0\r\nice-name: x\r\n\r\nabc' '\001ICY 200 OK\r\nicy-metaint: 5\r\nContent-Length: 3\r\n\r\nabc' \
+        '\007GET /admin/metadata?mode=updinfo&mount=/a&song=%%C3%%A4 HTTP/1.0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n'
     seed files '\004\000\000{"type":"anchor","frame":10,"time":"2025-11-20T14:30:01Z"}\n{"type":"mark","frame":5,"text":"x"}' \
         '\010\000\000{"type":"gap","at":100,"lost":5,"from":"2025-11-20T14:30:00Z","to":"2025-11-20T14:30:01Z","reason":"xrun"}' \
         '\007\040\000\144\000\000\000\000\000\000\000' '\027\020\000\001' '\003\000\000' '\002\000\000{"format":1}'

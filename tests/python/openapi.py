@@ -4,6 +4,8 @@ Run by pytest, which tests/tests/openapi.rs starts:
 
     LIVETAPE_URL     address of a `livetape run` that records at least one stream; its recordings are changed and deleted
     LIVETAPE_CASES   requests of random content for each operation
+    LIVETAPE_TOKENS  if it is set: a gateway that asks who one is and allows little in a second; a token that may everything, one
+                     that may only listen, and one that counts nowhere. Each request shows one of them, or nothing
 
 Finite replies are read wholly. What may go on for ever is read until there is enough to judge it.
 """
@@ -22,6 +24,7 @@ from requests.adapters import HTTPAdapter
 
 BASE = os.environ["LIVETAPE_URL"].rstrip("/")
 CASES = int(os.environ.get("LIVETAPE_CASES", "20"))
+TOKENS = os.environ.get("LIVETAPE_TOKENS", "").split()
 SEED = 20261120
 # Of a body that may go on for ever: so many bytes, or so many seconds.
 ENOUGH_BYTES, ENOUGH_SECONDS = 64 * 1024, 0.3
@@ -32,16 +35,25 @@ ENDLESS = ("audio/", "application/octet-stream", "multipart/", "text/event-strea
 WHOLE = requests.get(f"{BASE}/openapi.json", timeout=10).json()
 
 
+# Every status that was answered.
+SEEN = set()
+
+
 class Bounded(HTTPAdapter):
     """Reads what is finite to its end, and of the rest enough. Comes back when it is told to: then there must be an answer."""
+
+    def __init__(self, not_now):
+        super().__init__()
+        self.not_now = not_now
 
     def send(self, request, **options):
         options |= {"stream": True, "timeout": (5, 15)}
         reply, until = super().send(request, **options), time.monotonic() + PATIENCE
-        while reply.status_code == 503 and "Retry-After" in reply.headers and time.monotonic() < until:
+        while reply.status_code in self.not_now and "Retry-After" in reply.headers and time.monotonic() < until:
             reply.close()
             time.sleep(min(int(reply.headers["Retry-After"]), 2))
             reply = super().send(request, **options)
+        SEEN.add(reply.status_code)
         if reply.headers.get("Content-Type", "").startswith(ENDLESS):
             reply._content, reply._content_consumed = self.beginning(reply), True
             reply.close()
@@ -61,7 +73,12 @@ class Bounded(HTTPAdapter):
 
 
 session = requests.Session()
-session.mount("http://", Bounded())
+session.mount("http://", Bounded({503}))
+# What is asked only to know what to ask for, by somebody who may.
+knowing = requests.Session()
+knowing.mount("http://", Bounded({503, 429}))
+if TOKENS:
+    knowing.headers["Authorization"] = f"Bearer {TOKENS[0]}"
 choice = random.Random(SEED)
 
 
@@ -86,7 +103,7 @@ def strict(schemas):
 
 
 def ask(method, path, **options):
-    return session.request(method, BASE + path, **options)
+    return knowing.request(method, BASE + path, **options)
 
 
 def recordings():
@@ -116,11 +133,15 @@ def before_call(context, case, kwargs):
             case.path_parameters["id"] = choice.choice(there)["id"]
         if "stream" in case.path_parameters and there:
             case.path_parameters["stream"] = choice.choice(there)["stream"]
+    shown = choice.choice([*TOKENS[:1], *TOKENS, None]) if TOKENS else None
+    if shown:
+        kwargs["headers"] = {**(kwargs.get("headers") or {}), "Authorization": f"Bearer {shown}"}
 
 
 SPANS = ("getAudio", "getClip", "getPeaks", "getPeaksAsJson", "getPeaksAsDat", "listRecordings", "plainPage")
 LISTS = [of + form for of in ("allAs", "streamAs") for form in ("M3u", "Pls", "Xspf")]
 TOGETHER = {name + head for name in ("listen", *LISTS, *SPANS, "login", "mark", "update") for head in ("", "Head")}
+ABOUT_SENSE = ("positive_data_acceptance", "negative_data_rejection", "ignored_auth")
 config = schemathesis.Config.from_dict(
     {
         "seed": SEED,
@@ -128,6 +149,8 @@ config = schemathesis.Config.from_dict(
         "operations": [
             # What one parameter means for another one, what a token is, and which renditions are offered, cannot be said.
             {"include-operation-id": sorted(TOGETHER), "checks": {"positive_data_acceptance": {"enabled": False}}},
+            # Who may not, or not now, is told so, whatever it asks.
+            *([{"include-path-regex": ".*", "checks": {name: {"enabled": False} for name in ABOUT_SENSE}}] if TOKENS else []),
             # Preflights are answered whatever they are about.
             {"include-method": "OPTIONS", "checks": {"negative_data_rejection": {"enabled": False}}},
         ],
@@ -179,3 +202,7 @@ def test_the_examples_are_what_they_are_examples_of():
 
     judged = sum(all_of(kind, one) for kind, one in media(tightened))
     assert judged > 20, "the description has examples"
+
+
+def test_who_may_not_and_who_asks_too_often_was_told_so():
+    assert not TOKENS or {401, 403, 429} <= SEEN, SEEN

@@ -22,7 +22,14 @@ impl Push {
     /// # Errors
     /// When nobody listens.
     pub fn begin(to: SocketAddr, line: &str, fields: &[&str]) -> Result<Self> {
-        let mut stream = TcpStream::connect(to)?;
+        Self::begin_on(TcpStream::connect(to)?, to, line, fields)
+    }
+
+    /// The same on a connection that there is.
+    ///
+    /// # Errors
+    /// When it is over.
+    pub fn begin_on(mut stream: TcpStream, to: SocketAddr, line: &str, fields: &[&str]) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SOON))?;
         stream.set_write_timeout(Some(SOON))?;
@@ -70,6 +77,14 @@ impl Push {
     /// # Errors
     /// When none comes.
     pub fn status(&mut self) -> Result<u16> {
+        Ok(self.answer()?.0)
+    }
+
+    /// The next head of an answer: its status, and all of it.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn answer(&mut self) -> Result<(u16, String)> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -77,7 +92,8 @@ impl Push {
             head.push(byte[0]);
         }
         let head = String::from_utf8_lossy(&head).into_owned();
-        head.split(' ').nth(1).and_then(|code| code.parse().ok()).with_context(|| head.clone())
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).with_context(|| head.clone())?;
+        Ok((status, head))
     }
 
     /// The rest of the answer.

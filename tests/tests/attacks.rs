@@ -11,6 +11,7 @@ use livetape_testkit::{counting::runs, http, wait};
 use livetape_tests::clients::curl;
 use livetape_tests::counting;
 use livetape_tests::growing::{Growing, SECOND, SOON};
+use livetape_tests::pushes::Push;
 use livetape_tests::torture::{Listener, gaps, memory, numbers, setting};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -65,7 +66,7 @@ impl Attacked {
         Ok(())
     }
 
-    /// A figure of the gateway.
+    /// A figure of the process.
     fn figure(&self, series: &str) -> Result<u64> {
         let text = String::from_utf8(
             http::get(self.g.livetape.http(), "/metrics").header("Connection", "close").send()?.body()?,
@@ -127,7 +128,12 @@ fn slow_heads_bodies_and_readers_are_cut_off() -> Result<()> {
     let told = |status: &str| answers.iter().filter(|line| line.starts_with(&format!("HTTP/1.1 {status}"))).count();
     let (late, busy) = (told("408"), told("503"));
     ensure!(late > 0 && late + busy == 100, "{late} were told that their bodies did not come, {busy} to come back");
-    ensure!(attacked.figure("livetape_gateway_limit_rejections_total{limit=\"body_time\"}")? > 0);
+    for limit in ["body_time", "head_time"] {
+        ensure!(
+            attacked.figure(&format!("livetape_gateway_limit_rejections_total{{limit=\"{limit}\"}}"))? > 0,
+            "{limit}"
+        );
+    }
     attacked.end(SLACK)
 }
 
@@ -156,6 +162,7 @@ fn heads_without_end_are_refused() -> Result<()> {
         }
         ensure!(told > 0, "nobody heard {status}");
     }
+    ensure!(attacked.figure("livetape_gateway_limit_rejections_total{limit=\"head_size\"}")? > 0);
     attacked.end(SLACK)
 }
 
@@ -191,11 +198,13 @@ fn silent_connections_cost_little_and_go() -> Result<()> {
     let (http, grpc) = (attacked.g.livetape.http(), attacked.g.livetape.grpc());
     let listeners = silent(&runtime, "127.0.0.1:0", http, n)?;
     let callers = silent(&runtime, "127.0.0.1:0", grpc, n / 4)?;
+    let pushers = silent(&runtime, "127.0.0.1:0", attacked.g.livetape.sources(), n / 4)?;
     let grown = memory(attacked.g.livetape.pid())?.saturating_sub(attacked.before);
     eprintln!(
-        "{} of {n} silent connections over HTTP, {} over gRPC: {} KiB",
+        "{} of {n} silent connections over HTTP, {} over gRPC, {} where sources push: {} KiB",
         listeners.len(),
         callers.len(),
+        pushers.len(),
         grown >> 10
     );
     ensure!(listeners.len() as u64 >= (n * 6 / 10).min(7_000), "{} of {n} were let in", listeners.len());
@@ -204,7 +213,7 @@ fn silent_connections_cost_little_and_go() -> Result<()> {
     wait::until("the gateway to let go", SOON, || {
         (attacked.figure("livetape_gateway_connections").ok()? < 20).then_some(())
     })?;
-    drop((listeners, callers));
+    drop((listeners, callers, pushers));
     attacked.end(16 * 1024 * n + SLACK)
 }
 
@@ -212,9 +221,10 @@ fn silent_connections_cost_little_and_go() -> Result<()> {
 fn one_address_does_not_take_the_places_of_all() -> Result<()> {
     many_files()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let attacked = Attacked::start(&["--unlimited", "127.0.0.1", "--limit-connections-per-address", "50"])?;
+    let fifty = ["--limit-connections-per-address", "50", "--limit-source-connections-per-address", "50"];
+    let attacked = Attacked::start(&[&["--unlimited", "127.0.0.1"][..], &fifty].concat())?;
     let (http, grpc) = (attacked.g.livetape.http(), attacked.g.livetape.grpc());
-    for to in [http, grpc] {
+    for to in [http, grpc, attacked.g.livetape.sources()] {
         let held = silent(&runtime, "127.0.0.2:0", to, 500)?;
         ensure!(held.len() == 50, "{} of one address at {to}", held.len());
         let other = silent(&runtime, "127.0.0.3:0", to, 5)?;
@@ -223,8 +233,10 @@ fn one_address_does_not_take_the_places_of_all() -> Result<()> {
     }
     let series = "livetape_gateway_limit_rejections_total{limit=\"connections_per_address\"}";
     ensure!(attacked.figure(series)? == 450, "{}", attacked.figure(series)?);
-    let series = "livetape_recorder_limit_rejections_total{limit=\"connections_per_address\"}";
-    ensure!(attacked.figure(series)? == 450, "{}", attacked.figure(series)?);
+    for role in ["recorder_limit_rejections_total{limit=\"", "capture_limit_rejections_total{limit=\"source_"] {
+        let series = format!("livetape_{role}connections_per_address\"}}");
+        ensure!(attacked.figure(&series)? == 450, "{series} {}", attacked.figure(&series)?);
+    }
     attacked.end(SLACK)
 }
 
@@ -265,10 +277,99 @@ fn pour(to: SocketAddr, rounds: u64) -> Result<()> {
 }
 
 #[test]
+fn who_says_nothing_sends_only_its_own_away() -> Result<()> {
+    many_files()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let per_address = ["--limit-connections-per-address", "500", "--limit-source-connections-per-address", "500"];
+    let attacked = Attacked::start(&[&["--unlimited", "none"][..], &per_address].concat())?;
+    for (to, role) in [(attacked.g.livetape.grpc(), "recorder"), (attacked.g.livetape.sources(), "capture")] {
+        let others = silent(&runtime, "127.0.0.3:0", to, 5)?;
+        let many = silent(&runtime, "127.0.0.2:0", to, 400)?;
+        let still = |all: &[tokio::net::TcpStream]| {
+            let is_there =
+                |s: &&tokio::net::TcpStream| s.try_read(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
+            all.iter().filter(is_there).count()
+        };
+        ensure!(still(&others) == 5 && many.len() < 400, "{} and {} at the {role}", still(&others), many.len());
+        let series = format!("livetape_{role}_limit_rejections_total{{limit=\"silent_connections\"}}");
+        ensure!(attacked.figure(&series)? > 100, "{series} {}", attacked.figure(&series)?);
+        attacked.goes_on()?;
+    }
+    attacked.end(SLACK)
+}
+
+/// A connection from an address of this machine.
+fn from(address: &str, to: SocketAddr) -> Result<TcpStream> {
+    let address = address.parse()?;
+    let stream = tokio::runtime::Runtime::new()?.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(address)?;
+        socket.connect(to).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(SOON))?;
+    Ok(stream)
+}
+
+/// Tries passwords where sources push, for so long; how it was answered.
+fn push_guesses(to: SocketAddr, until: Instant) -> Result<BTreeMap<u16, u64>> {
+    let (mut statuses, mut n) = (BTreeMap::new(), 0_usize);
+    while Instant::now() < until {
+        n += 1;
+        let basic = format!("Authorization: Basic ZGo6cGFzc3dvcmQ{}", ["x", "y", "z", "0", "1"][n % 5]);
+        let line = ["PUT /live2 HTTP/1.1", "SOURCE /live2 HTTP/1.0"][n % 2];
+        let answered = Push::begin(to, line, &["Content-Type: audio/wav", &basic]).and_then(|mut push| push.answer());
+        let (status, head) = answered.unwrap_or_default();
+        ensure!(status != 429 || head.contains("Retry-After: "), "{head}");
+        *statuses.entry(status).or_default() += 1;
+    }
+    Ok(statuses)
+}
+
+#[test]
+fn guesses_where_sources_push_starve_nobody_and_do_not_fill_the_log() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let hash = hash_password(&Secret::new("a password of a person"))?;
+    let file = format!("[[user]]\nname = \"dj\"\npassword = \"{hash}\"\ngrants = [\"listen,publish:*\"]\n");
+    let access = dir.path().join("access.toml");
+    std::fs::write(&access, file)?;
+    let access = access.to_str().context("a plain path")?;
+    let attacked = Attacked::start(&["--access", access, "--anonymous", "listen,publish,watch"])?;
+    let (to, http) = (attacked.g.livetape.sources(), attacked.g.livetape.http());
+    let until = Instant::now() + Duration::from_secs(4);
+    let statuses = std::thread::scope(|scope| -> Result<_> {
+        let guessing: Vec<_> = (0..4).map(|_| scope.spawn(move || push_guesses(to, until))).collect();
+        let mut statuses = BTreeMap::new();
+        for one in guessing {
+            for (status, n) in one.join().expect("the thread does not panic")? {
+                *statuses.entry(status).or_insert(0) += n;
+            }
+        }
+        Ok(statuses)
+    })?;
+    eprintln!("guesses where sources push: {statuses:?}");
+    // In base64, "dj:a password of a person", which nobody has found out to be right yet.
+    let dj = "ZGo6YSBwYXNzd29yZCBvZiBhIHBlcnNvbg==";
+    let known = ask(http, "/streams", &format!("Authorization: Basic {dj}\r\n"));
+    ensure!(known == 200, "{known}: the gateway counts for itself");
+    let stream = from("127.0.0.9:0", to)?;
+    let right = format!("Authorization: Basic {dj}");
+    let mut push = Push::begin_on(stream, to, "SOURCE /live2 HTTP/1.0", &["Content-Type: audio/wav", &right])?;
+    ensure!(push.status()? == 200, "who comes from elsewhere is let in");
+    ensure!(statuses.keys().all(|status| [401, 429, 503, 0].contains(status)), "{statuses:?}");
+    ensure!(statuses[&429] > statuses[&401] && statuses[&401] <= 40, "{statuses:?}");
+    ensure!(attacked.figure("livetape_capture_limit_rejections_total{limit=\"failed_proofs\"}")? > 0);
+    let lines = attacked.g.livetape.log().matches("refused").count();
+    ensure!(lines <= 200, "{lines} lines about them");
+    drop(push);
+    attacked.end(SLACK)
+}
+
+#[test]
 fn garbage_on_every_port() -> Result<()> {
     let ops = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let attacked = Attacked::start(&["--ops-addr", &ops.to_string()])?;
-    for to in [attacked.g.livetape.http(), attacked.g.livetape.grpc(), ops] {
+    for to in [attacked.g.livetape.http(), attacked.g.livetape.grpc(), attacked.g.livetape.sources(), ops] {
         pour(to, 5)?;
         attacked.goes_on()?;
     }

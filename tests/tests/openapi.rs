@@ -2,12 +2,14 @@
 //! every answer has to be one that is described. And the page that shows it, in Chromium.
 
 use anyhow::{Result, ensure};
-use livetape_testkit::process::Start;
+use livetape_access::{TokenHash, mint_token};
+use livetape_testkit::process::{Livetape, Start};
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{spawn, wait};
 use livetape_tests::growing::SOON;
 use livetape_tests::tools::{project, schemathesis};
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 /// Requests of random content for each operation; `make torture` asks more.
@@ -15,15 +17,46 @@ fn cases() -> String {
     std::env::var("LIVETAPE_CASES").unwrap_or_else(|_| "15".into())
 }
 
+const SOURCES: [&str; 8] = ["--stream", "studio-a", "--source", "counting", "--stream", "studio-b", "--source", "tone"];
+
 #[test]
 fn every_answer_is_described() -> Result<()> {
     let data = tempfile::tempdir()?;
-    let sources = ["--stream", "studio-a", "--source", "counting", "--stream", "studio-b", "--source", "tone"];
-    let livetape = Start::new(data.path().join("data")).args(sources).spawn()?;
+    let livetape = Start::new(data.path().join("data")).args(SOURCES).spawn()?;
+    asked(livetape, data.path(), cases(), "")
+}
+
+#[test]
+fn every_refusal_is_described() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let (all, listens, wrong) = (mint_token()?, mint_token()?, mint_token()?);
+    let entry = |name: &str, token, grants: &str| {
+        let hash = TokenHash::of(token);
+        format!("[[token]]\nname = \"{name}\"\nsha256 = \"{hash}\"\ngrants = [\"{grants}\"]\n")
+    };
+    let access = data.path().join("access.toml");
+    std::fs::write(
+        &access,
+        entry("all", &all, "publish,listen,export,manage:*") + &entry("ear", &listens, "listen:*"),
+    )?;
+    let little = ["--unlimited", "none", "--limit-request-rate-per-address", "20", "--anonymous", "watch"];
+    let access = ["--access".into(), access.into_os_string()];
+    let livetape = Start::new(data.path().join("data")).args(SOURCES).args(little).args(access).spawn()?;
+    let tokens = [&all, &listens, &wrong].map(|token| token.reveal()).join(" ");
+    let cases = cases().parse::<u64>()?.div_ceil(5).to_string();
+    asked(livetape, data.path(), cases, &tokens)
+}
+
+fn asked(livetape: Livetape, folder: &Path, cases: String, tokens: &str) -> Result<()> {
     let mut ask = schemathesis()?;
     ask.args(["-m", "pytest", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]);
-    ask.arg(project().join("tests/python/openapi.py")).current_dir(data.path());
-    ask.env("PYTHONDONTWRITEBYTECODE", "1").env("LIVETAPE_URL", livetape.url("")).env("LIVETAPE_CASES", cases());
+    ask.arg(project().join("tests/python/openapi.py")).current_dir(folder);
+    ask.env("PYTHONDONTWRITEBYTECODE", "1").env("LIVETAPE_URL", livetape.url("")).env("LIVETAPE_CASES", cases);
+    ask.env("LIVETAPE_TOKENS", tokens);
+    if !tokens.is_empty() {
+        // What is about contents is asked of a gateway that is open.
+        ask.args(["-k", "every_answer or told_so"]);
+    }
     let asked = spawn::run(ask, Duration::from_secs(3_600))?;
     ensure!(asked.code == Some(0), "{}\n{}", asked.text(), asked.stderr);
     println!("{}", asked.text());

@@ -1,9 +1,11 @@
-//! Whatever somebody shows, right or wrong, stands in no log, and who manages stands there by name.
+//! Whatever somebody shows, right or wrong, and whatever the settings hold, stands in no log, answer, metric, trace or argument; and who manages
+//! stands in the log by name.
 
 use anyhow::{Context, Result};
 use livetape_access::{
     Claims, JwtAlgorithm, Right, Rights, Secret, TokenHash, UrlKey, hash_password, issue, mint_token, wall_clock,
 };
+use livetape_testkit::otlp::Collector;
 use livetape_testkit::process::Start;
 use livetape_testkit::wait;
 use livetape_tests::growing::SOON;
@@ -13,12 +15,19 @@ use std::time::Duration;
 
 /// The status of one request.
 fn ask(to: SocketAddr, method: &str, target: &str, header: &str) -> Result<u16> {
+    Ok(whole(to, method, target, header)?.0)
+}
+
+/// The same with the beginning of the answer.
+fn whole(to: SocketAddr, method: &str, target: &str, header: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(SOON))?;
     write!(stream, "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n")?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
-    std::str::from_utf8(&head[9..])?.parse().context("a status")
+    let mut answer = Vec::new();
+    stream.take(64 << 10).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.get(9..12).context("an answer")?.parse().context("a status")?;
+    Ok((status, answer))
 }
 
 #[test]
@@ -49,9 +58,24 @@ fn no_secret_is_logged() -> Result<()> {
     };
     let jwt = issue(JwtAlgorithm::HS256, &Secret::new(shared), None, &claims)?;
 
-    let access = path("access.toml").into_os_string();
+    // Secrets of the settings: in a file, and in a file of their own.
+    let (in_url, in_file) = ("password-of-a-relay", "password-of-redis");
+    std::fs::write(path("redis.password"), format!("{in_file}\n"))?;
+    std::fs::write(
+        path("livetape.toml"),
+        format!(
+            "redis_url = \"redis://tape@127.0.0.1:1\"\nredis_password_file = {:?}\n\
+             [[source]]\nstream = \"live\"\nsource = \"time-signal\"\n\
+             [[source]]\nstream = \"far\"\nsource = \"relay:http://me:{in_url}@127.0.0.1:1/x\"\n",
+            path("redis.password")
+        ),
+    )?;
+    let collector = Collector::start();
+    let (access, config) = (path("access.toml").into_os_string(), path("livetape.toml").into_os_string());
     let args = ["--log".into(), "debug".into(), "--log-format".into(), "json".into(), "--access".into(), access];
-    let livetape = Start::new(path("data")).args(args).spawn()?;
+    let more =
+        ["--config".into(), config, "--otlp-url".into(), collector.url().into(), "--anonymous".into(), "watch".into()];
+    let livetape = Start::new(path("data")).args(args).args(more).spawn()?;
     let to = livetape.http();
     let bearer = |token: &Secret| format!("Authorization: Bearer {}\r\n", token.reveal());
     wait::until("the stream", SOON, || (ask(to, "GET", "/streams/live", &bearer(&token)).ok()? == 200).then_some(()))?;
@@ -66,12 +90,33 @@ fn no_secret_is_logged() -> Result<()> {
     assert_eq!(ask(to, "POST", "/session", &bearer(&token))?, 200);
     assert_eq!(ask(to, "POST", "/streams/live/recordings", &bearer(&token))?, 201);
 
+    // What is said to somebody who is refused, and how the process is doing.
+    let mut said = String::new();
+    for (to, method, target, header) in [
+        (to, "GET", "/streams", bearer(&wrong)),
+        (to, "GET", &*format!("/streams/live?sign={signature}"), String::new()),
+        (to, "POST", "/session", format!("Authorization: Basic {basic}\r\n")),
+        (to, "GET", "/streams", format!("Authorization: Nonsense {password}\r\n")),
+        (livetape.sources(), "PUT", "/live", format!("Authorization: Basic {basic}\r\n")),
+        (livetape.sources(), "PUT", "/live", bearer(&wrong)),
+        (to, "GET", "/metrics", String::new()),
+        (to, "GET", "/readyz", String::new()),
+    ] {
+        said += &whole(to, method, target, &header)?.1;
+    }
+    assert!(said.contains("livetape_capture_limit_rejections_total"), "{said}");
+    said += &std::fs::read_to_string(format!("/proc/{}/cmdline", livetape.pid()))?;
     livetape.logged("livetape::audit", SOON)?;
+    wait::until("a trace of a request", SOON, || (!collector.spans().is_empty()).then_some(()))?;
     let log = livetape.log();
+    said += &format!("{:?}", collector.spans().iter().map(|span| &span.span).collect::<Vec<_>>());
     assert!(
         log.lines().any(|line| line.contains("livetape::audit") && line.contains("ann") && line.contains("manage"))
     );
-    for secret in [token.reveal(), wrong.reveal(), key.reveal(), jwt.reveal(), shared, password, basic, mac] {
+    for secret in
+        [token.reveal(), wrong.reveal(), key.reveal(), jwt.reveal(), shared, password, basic, mac, in_url, in_file]
+    {
+        assert!(!said.contains(secret), "{secret} is in an answer, a metric, a trace or an argument");
         assert!(!log.contains(secret), "{}", log.lines().find(|line| line.contains(secret)).unwrap_or_default());
     }
     livetape.stop()

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
-use livetape_capture::{Capture, CaptureConfig, IntakeConfig};
+use livetape_capture::{Capture, CaptureConfig, IntakeConfig, IntakeLimits};
 use livetape_testkit::process::{Livetape, Start, command};
 use livetape_testkit::{counting, spawn};
 use livetape_tests::growing::SOON;
@@ -162,12 +162,8 @@ fn garbage_in_the_middle_costs_what_it_hits() -> Result<()> {
 fn impatient<T>(livetape: &Livetape, test: impl FnOnce(SocketAddr) -> Result<T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (stop, patience) = (CancellationToken::new(), Duration::from_millis(400));
-    let intake = IntakeConfig {
-        head: patience,
-        stall: patience,
-        most: 2,
-        ..IntakeConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)))
-    };
+    let limits = IntakeLimits { head: patience, stall: patience, sources: 2, ..IntakeLimits::default() };
+    let intake = IntakeConfig { limits, ..IntakeConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))) };
     let config =
         CaptureConfig { intake: Some(intake), ..CaptureConfig::new(format!("http://{}", livetape.grpc()), Vec::new()) };
     let capture = runtime.block_on(Capture::bind(config))?;
