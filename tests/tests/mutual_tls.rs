@@ -55,7 +55,8 @@ fn roles_know_each_other_by_certificates_that_are_renewed() -> Result<()> {
     let path = |name: &str| folder.join(name).into_os_string();
     let start = Start::recorder(folder.join("data"))
         .args(["--access".into(), path("access.toml"), "--tls-cert".into(), path("recorder.pem")])
-        .args(["--tls-key".into(), path("recorder.key"), "--tls-client-ca".into(), path("ca.pem")]);
+        .args(["--tls-key".into(), path("recorder.key"), "--tls-client-ca".into(), path("ca.pem")])
+        .args(["--ops-tls", "true"]);
     let recorder = start.spawn()?;
     let url = format!("https://{}", recorder.grpc());
     let capture = Start::capture(recorder.grpc()).recorder_url(&url).args(shows(folder, "studio"));

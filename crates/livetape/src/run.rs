@@ -13,7 +13,6 @@ use livetape_capture::Capture;
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
 use livetape_proto::RecorderAddress;
 use livetape_recorder::{Recorder, RecorderConfig};
-use livetape_service::ops::OpsConfig;
 use livetape_service::{Metrics, OpsListener};
 use livetape_tail::{MemoryTails, Publisher};
 use std::sync::Arc;
@@ -64,7 +63,6 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     let metrics = Metrics::default();
     let redis = role::publish_to(args.redis.config(&file)?, &metrics)?;
     let ops = args.ops.given(&policy, args.tls.files(&file)?, &file);
-    let unasked = OpsConfig { tls: args.tls.files(&file)?, ..OpsConfig::default() };
 
     // Listeners first, sources last: what is captured has a way to go. The recorder comes before the gateway only
     // because it has the lock on the folder that the gateway reads.
@@ -89,7 +87,7 @@ pub(crate) async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Resul
     role::publishing(&readiness, redis.as_deref());
     shown.include(recorder.metrics());
     shown.include(capture.metrics());
-    let listens = OpsListener::bind(ops.clone().unwrap_or(unasked), readiness, shown).await;
+    let listens = OpsListener::bind(ops.clone().unwrap_or_default(), readiness, shown).await;
     let ops = match listens {
         // A second process on this machine does without.
         Err(error) if ops.is_none() => {

@@ -75,6 +75,7 @@ pub(crate) struct File {
     grpc_addr: Option<SocketAddr>,
     source_addr: Option<SocketAddr>,
     ops_addr: Option<SocketAddr>,
+    ops_tls: Option<bool>,
     data_dir: Option<PathBuf>,
     redis_url: Option<Hidden>,
     redis_password_file: Option<PathBuf>,
@@ -158,13 +159,21 @@ pub(crate) struct OpsFlag {
     /// Where /healthz, /readyz and /metrics are served [default: 127.0.0.1:9464]
     #[arg(long, env = "LIVETAPE_OPS_ADDR", value_name = "ADDR")]
     ops_addr: Option<SocketAddr>,
+    /// Have that address speak TLS to other machines, by tls_cert and tls_key: true or false [default: false]
+    #[arg(long, env = "LIVETAPE_OPS_TLS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    ops_tls: Option<bool>,
 }
 
 impl OpsFlag {
+    /// The certificate of the address, if it is to have one.
+    fn tls(&self, tls: Option<TlsFiles>, file: &File) -> Option<TlsFiles> {
+        tls.filter(|_| self.ops_tls.or(file.ops_tls).unwrap_or(false))
+    }
+
     /// The address, if one was given.
     pub(crate) fn given(&self, policy: &Policy, tls: Option<TlsFiles>, file: &File) -> Option<OpsConfig> {
         let addr = self.ops_addr.or(file.ops_addr)?;
-        Some(OpsConfig { addr, anonymous: policy.lets_watch(), tls })
+        Some(OpsConfig { addr, anonymous: policy.lets_watch(), tls: self.tls(tls, file) })
     }
 
     /// Where the process answers, given or built in.
@@ -174,7 +183,7 @@ impl OpsFlag {
 
     /// The address, given or built in.
     pub(crate) fn config(&self, policy: &Policy, tls: Option<TlsFiles>, file: &File) -> OpsConfig {
-        self.given(policy, tls.clone(), file).unwrap_or_else(|| OpsConfig { tls, ..OpsConfig::default() })
+        self.given(policy, tls, file).unwrap_or_default()
     }
 }
 
