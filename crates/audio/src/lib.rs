@@ -1,11 +1,12 @@
 //! Floor 0: what audio is, where one is in it, and what time it was then.
 //!
-//! Here: [`Spec`], positions, names, the [`Timeline`], addresses of views, container headers, [`peaks`].
+//! Here: [`Spec`], positions, names, the [`Timeline`], addresses of views, container headers, [`peaks`], [`loudness`].
 //! Not here: files, sockets, clocks, threads, async. Nothing in this crate can fail for a
 //! reason outside its arguments, so everything in it is tested without a machine around it.
 
 pub mod bext;
 pub mod container;
+pub mod loudness;
 pub mod name;
 pub mod peaks;
 pub mod position;

@@ -1,6 +1,7 @@
 //! Bodies as hyper wants them: audio in memory, or something that the socket will replace by the audio (`wire`). A [`Stop`] becomes an error: hyper closes a chunked HTTP/1.1 body without its last
 //! chunk and resets an HTTP/2 stream; a body that HTTP/1.0 ends by closing gets a TCP reset.
 
+use crate::audience::Attending;
 use crate::connection::{Connection, Progress};
 use crate::context::Room;
 use crate::library::{Block, blocking};
@@ -33,6 +34,7 @@ pub(crate) struct Media {
     _room: Room,
     sent: Counter,
     _listening: Held,
+    _attending: Attending,
 }
 
 /// How a body of media is sent.
@@ -95,6 +97,7 @@ impl Media {
     pub(crate) fn body(listener: Listener, delivery: Delivery) -> Body {
         let Delivery { connection, until_closed, live, length, from_disk, room } = delivery;
         let progress = connection.body(live);
+        let attending = listener.attend();
         let Listening { listeners, sent } = listener.instruments().listening(live).clone();
         let bytes = unfold(Some(listener), move |listener| {
             let connection = connection.clone();
@@ -124,6 +127,7 @@ impl Media {
             _room: room,
             sent,
             _listening: Held::new(&listeners),
+            _attending: attending,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What every request handler needs.
 
+use crate::audience::Audience;
 use crate::blocks::Blocks;
 use crate::config::Limits;
 use crate::edge::Edges;
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) renditions: Renditions,
     pub(crate) pulses: Pulses,
     pub(crate) levels: Levels,
+    pub(crate) audience: Audience,
     pub(crate) origins: Origins,
     /// Who may ask for others.
     pub(crate) proxies: Proxies,

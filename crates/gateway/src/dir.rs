@@ -5,7 +5,9 @@ use crate::timelines::{READS, Timelines, Upto, timelines};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, Generation, RecordingId, Tail, Timeline};
-use livetape_store::{Catalogue, DataDir, Peaks, PeaksReader, Recording, StoreError, TapeReader, TimelineFollower};
+use livetape_store::{
+    Catalogue, DataDir, Measured, Peaks, PeaksReader, Recording, StoreError, TapeReader, TimelineFollower,
+};
 use livetape_tail::{TailWatch, Watch};
 use std::error::Error;
 use std::ops::Range;
@@ -112,6 +114,25 @@ impl Library for DirLibrary {
                 Ok::<_, Box<dyn Error + Send + Sync>>(peaks?)
             };
             blocking("peaks", read).await
+        }
+        .boxed()
+    }
+
+    fn loudness(
+        &self,
+        recording: Arc<Recording>,
+        frames: Range<Frame>,
+        minutes: u32,
+    ) -> BoxFuture<'_, Result<Measured, ReadError>> {
+        async move {
+            let reading = self.reads.clone().acquire_owned().await;
+            let dir = self.dir.clone();
+            let read = move || {
+                let measured = Measured::read(&dir, &recording, frames, minutes);
+                drop(reading);
+                Ok::<_, Box<dyn Error + Send + Sync>>(measured?)
+            };
+            blocking("loudness", read).await
         }
         .boxed()
     }

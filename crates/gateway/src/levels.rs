@@ -6,8 +6,8 @@
 
 use crate::context::Context;
 use crate::library::{FrameReader, Library};
-use crate::loudness::{Loudness, Meter};
 use futures::stream::{StreamExt, iter};
+use livetape_audio::loudness::{Loudness, Meter};
 use livetape_audio::{Frame, RecordingId, StreamName, Tail};
 use livetape_store::Recording;
 use schemars::JsonSchema;

@@ -6,6 +6,7 @@
 //! the recorder (`operations`). Not here: writing anything, and who knows how far a recording goes.
 
 mod answer;
+mod audience;
 mod blocks;
 mod body;
 mod config;

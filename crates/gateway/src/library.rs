@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use livetape_audio::{Frame, RecordingId, Tail, Timeline};
-use livetape_store::{Catalogue, Peaks, Recording, Stored};
+use livetape_store::{Catalogue, Measured, Peaks, Recording, Stored};
 use livetape_tail::TailWatch;
 use std::error::Error;
 use std::ops::Range;
@@ -46,6 +46,17 @@ pub trait Library: Send + Sync + 'static {
         frames: Range<Frame>,
         width: u32,
     ) -> BoxFuture<'_, Result<Peaks, ReadError>>;
+
+    /// How loud some frames are, none after the tail, and each of their first `minutes`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn loudness(
+        &self,
+        recording: Arc<Recording>,
+        frames: Range<Frame>,
+        minutes: u32,
+    ) -> BoxFuture<'_, Result<Measured, ReadError>>;
 
     /// A reader of its own for one listener.
     fn reader(&self, recording: &Arc<Recording>) -> Box<dyn FrameReader>;

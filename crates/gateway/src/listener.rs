@@ -4,6 +4,7 @@
 //! A clean end means "the end of the media" to players, so everything else that stops a listener is an error, by which
 //! the connection is reset (`body`). Not here: who may hear what, and where to begin (`live`, `recording`).
 
+use crate::audience::Attending;
 use crate::context::Context;
 use crate::edge::Pace;
 use crate::encoded::Encoded;
@@ -136,6 +137,11 @@ impl Listener {
     /// The same, with titles: between the audio, or in links of a chain after this one.
     pub(crate) fn with_titles(self, icy: Option<Icy>, told: Option<Title>) -> Self {
         Self { icy, told, ..self }
+    }
+
+    /// Counts it as a listener of its stream.
+    pub(crate) fn attend(&self) -> Attending {
+        self.context.audience.attend(&self.tape.recording.stream)
     }
 
     pub(crate) fn instruments(&self) -> &Instruments {

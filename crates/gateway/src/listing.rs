@@ -69,6 +69,8 @@ pub(crate) struct StreamItem {
     /// When it is recorded.
     record: RecordingMode,
     state: StreamState,
+    /// Bodies with its audio, live or recorded, that this gateway is sending.
+    listeners: usize,
     /// The newest one; null if none was begun yet.
     recording: Option<RecordingItem>,
     /// What is playing at the live edge, as far as the source has said; null without any frame or title.
@@ -114,6 +116,10 @@ pub(crate) struct RecordingItem {
     /// Only where one recording is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<usize>,
+    /// Integrated loudness (EBU R 128) of what is measured so far, in LUFS. Only where one recording is asked for, and only
+    /// if it is measured and not silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loudness: Option<f64>,
     /// The compressed renditions that there are of it, beside WAV, PCM and RF64.
     renditions: Vec<RenditionItem>,
     urls: RecordingUrls,
@@ -125,6 +131,7 @@ struct RecordingUrls {
     pcm: String,
     rf64: String,
     peaks: String,
+    loudness: String,
     timeline: String,
 }
 
@@ -180,6 +187,9 @@ pub(crate) async fn one(State(context): State<Arc<Context>>, Path(id): Path<Reco
     let mut item = whole(&context, &recording).await;
     if let Some(tail) = tail(&context, id) {
         item.gaps = Some(timeline(&context, &recording, tail).await?.gaps().count());
+        // Who asks about a recording is not told that it is being measured: see its `loudness`.
+        let told = context.library.loudness(recording.clone(), Frame::ZERO..tail.end, 0).await;
+        item.loudness = told.ok().and_then(|told| told.integrated);
     }
     json(&item)
 }
@@ -206,7 +216,7 @@ async fn stream_item(context: &Context, name: &StreamName) -> StreamItem {
     let (info, latest) = (catalogue.info(name), catalogue.latest(name));
     let state = match &latest {
         _ if info.waiting => StreamState::Idle,
-        Some(recording) => context.pulses.state(recording.id, tail(context, recording.id)),
+        Some(recording) => context.pulses.state(recording.id, tail(context, recording.id)).heard(info),
         // It has just been deleted.
         None => StreamState::Ended,
     };
@@ -222,6 +232,7 @@ async fn stream_item(context: &Context, name: &StreamName) -> StreamItem {
         title: latest.map_or_else(String::new, |recording| recording.title.to_string()),
         record: info.mode,
         state,
+        listeners: context.audience.of(name),
         recording,
         playing,
         renditions,
@@ -293,12 +304,14 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
         locked: recording.locked,
         notes: None,
         gaps: None,
+        loudness: None,
         renditions: context.renditions.of(spec, &format!("/recordings/{id}/audio")),
         urls: RecordingUrls {
             wav: format!("/recordings/{id}/audio.wav"),
             pcm: format!("/recordings/{id}/audio.pcm"),
             rf64: format!("/recordings/{id}/audio.rf64"),
             peaks: format!("/recordings/{id}/peaks"),
+            loudness: format!("/recordings/{id}/loudness"),
             timeline: format!("/recordings/{id}/timeline"),
         },
     }

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::library::Library;
 use crate::listing::title;
 use livetape_audio::{Frame, RecordingId, StreamName, Tail, WallTime};
-use livetape_store::Recording;
+use livetape_store::{Recording, StreamInfo};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -22,12 +22,24 @@ const TICK: Duration = Duration::from_millis(250);
 pub(crate) enum StreamState {
     /// Frames come.
     Live,
+    /// Frames come, and for 10 s at least all of them have been silence: below -60 dBFS.
+    Silent,
     /// The recording is open; its source is away.
     Waiting,
     /// The recording is sealed.
     Ended,
     /// A source is there, and nothing is recorded until somebody begins.
     Idle,
+}
+
+impl StreamState {
+    /// The same, where one knows what is heard of it.
+    pub(crate) const fn heard(self, info: StreamInfo) -> Self {
+        match self {
+            Self::Live if info.silent => Self::Silent,
+            state => state,
+        }
+    }
 }
 
 /// The newest about one stream.
@@ -116,7 +128,7 @@ async fn look(context: &Context) {
     for stream in library.catalogue().streams() {
         let Some(recording) = library.catalogue().latest(&stream) else { continue };
         let tail = library.tail(recording.id).map(|mut watch| watch.current());
-        let state = pulses.state(recording.id, tail);
+        let state = pulses.state(recording.id, tail).heard(library.catalogue().info(&stream));
         if listened_to {
             let status = status(context, &stream, recording, tail, state).await;
             news.insert(stream, status);

@@ -9,7 +9,7 @@ use http::request::Parts;
 use livetape_audio::time::parse_seconds;
 use livetape_audio::{Moment, RecordingId, StreamName, ViewAddress, WallTime};
 use livetape_codec::encode::Pick;
-use livetape_store::Peaks;
+use livetape_store::{Measured, Peaks};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -173,6 +173,22 @@ pub(crate) const PEAKS: &[Parameter] = &[
     FRESH,
 ];
 
+/// Minutes of which the loudness is told each by itself, if nothing is said.
+const DEFAULT_MINUTES: u32 = 60;
+const MAX_MINUTES: usize = Measured::MAX_MINUTES as usize;
+
+/// Of loudness.
+pub(crate) const LOUDNESS: &[Parameter] = &[
+    parameter("from", Shape::Moment, "Where to start: recorded seconds from the first frame, or a time of day."),
+    parameter("to", Shape::Moment, "Where to end, behind the start; what lies ahead of the tail is left out."),
+    parameter(
+        "minutes",
+        Shape::Number { min: 0, max: MAX_MINUTES, default: DEFAULT_MINUTES as usize },
+        "Of so many minutes, from the start on, each by itself.",
+    ),
+    FRESH,
+];
+
 /// What a request's query says, as a handler takes it.
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -243,6 +259,13 @@ pub(crate) struct StreamsAddress {
 pub(crate) struct PeaksAddress {
     pub(crate) view: ViewAddress,
     pub(crate) width: u32,
+}
+
+/// Which part of a recording, and how many of its minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoudnessAddress {
+    pub(crate) view: ViewAddress,
+    pub(crate) minutes: u32,
 }
 
 /// Which part of a recording, as it is now.
@@ -362,6 +385,18 @@ impl FromStr for PeaksAddress {
         let width = |s: &str| number(s, 1, MAX_WIDTH);
         let width = q.take("width", width)?.and_then(|width| u32::try_from(width).ok());
         Ok(Self { view, width: width.unwrap_or(DEFAULT_WIDTH) })
+    }
+}
+
+/// `from`, `to`, `minutes` of `/recordings/{id}/loudness`.
+impl FromStr for LoudnessAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(query, LOUDNESS, |_| "loudness takes from, to and minutes")?;
+        let view = ViewAddress { from: q.take("from", Moment::from_str)?, to: q.take("to", Moment::from_str)? };
+        let minutes = |s: &str| number(s, 0, MAX_MINUTES);
+        let minutes = q.take("minutes", minutes)?.and_then(|minutes| u32::try_from(minutes).ok());
+        Ok(Self { view, minutes: minutes.unwrap_or(DEFAULT_MINUTES) })
     }
 }
 

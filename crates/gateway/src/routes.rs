@@ -6,8 +6,8 @@ use crate::query::decode;
 use crate::reached::{self, Reached};
 use crate::reply::{Reply, empty};
 use crate::{
-    events, gate, health, listing, live, marks, openapi, operations, page, peaks, plain, playlist, recording, session,
-    trace,
+    events, gate, health, listing, live, loudness, marks, openapi, operations, page, peaks, plain, playlist, recording,
+    session, trace,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -66,6 +66,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/recordings/{id}/marks.csv", get(marks::as_csv))
         .route("/recordings/{id}/marks.txt", get(marks::as_labels))
         .route("/recordings/{id}/clip.wav", get(recording::clip))
+        .route("/recordings/{id}/loudness", get(loudness::loudness))
         .route("/recordings/{id}/peaks", get(peaks::either))
         .route("/recordings/{id}/peaks.json", get(peaks::as_json))
         .route("/recordings/{id}/peaks.dat", get(peaks::dat))

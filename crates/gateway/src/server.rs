@@ -1,5 +1,6 @@
 //! The server: takes connections, gives each its own task, cuts off who stalls, and ends in good order.
 
+use crate::audience::Audience;
 use crate::blocks::Blocks;
 use crate::body::discard;
 use crate::config::{GatewayConfig, GatewayError, NAMES};
@@ -109,6 +110,7 @@ impl Gateway {
             renditions: config.renditions,
             pulses: Pulses::new(limits.away),
             levels: Levels::default(),
+            audience: Audience::default(),
             origins,
             proxies: config.proxies,
             limits,

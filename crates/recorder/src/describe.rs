@@ -12,6 +12,7 @@ pub(crate) fn stream(name: &StreamName, info: StreamInfo, latest: Option<&Record
         latest: latest.map(recording),
         mode: v1::RecordingMode::from(info.mode).into(),
         waiting: info.waiting,
+        silent: info.silent,
     }
 }
 

@@ -59,6 +59,16 @@ pub(crate) struct OnAir {
     pub(crate) silence: Duration,
 }
 
+impl OnAir {
+    /// Whether a source sends, and for long nothing but silence.
+    pub(crate) fn is_dead_air(self) -> bool {
+        self.connected && self.silence >= DEAD_AIR
+    }
+}
+
+/// So much silence is more than a pause.
+const DEAD_AIR: Duration = Duration::from_secs(10);
+
 impl Instruments {
     pub(crate) fn new() -> Result<Self, MetricsError> {
         let m = Metrics::default();

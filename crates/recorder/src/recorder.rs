@@ -234,7 +234,7 @@ fn recover(shared: &Shared, recordings: Vec<Recording>) -> (Vec<OpenTape>, Vec<U
         ids.entry(recording.stream.clone()).or_default().insert(recording.id, recording.spec);
     }
     for stream in ids.keys() {
-        shared.archive.inform(stream, StreamInfo { mode: shared.rules.mode(stream), waiting: false });
+        shared.archive.inform(stream, StreamInfo { mode: shared.rules.mode(stream), ..StreamInfo::default() });
     }
     let (mut open, mut unsealed) = (Vec::new(), Vec::new());
     for recording in recordings {

@@ -138,7 +138,11 @@ impl Stream {
         let now = self.open.as_ref().map(OpenTape::on_air);
         if now != self.shown {
             self.shared.instruments.on_air(&self.name, now);
+            let was_silent = self.shown.is_some_and(OnAir::is_dead_air);
             self.shown = now;
+            if was_silent != now.is_some_and(OnAir::is_dead_air) {
+                self.inform();
+            }
         }
     }
 

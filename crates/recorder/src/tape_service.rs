@@ -93,6 +93,17 @@ impl v1::tape_service_server::TapeService for Tapes {
         peaks::get(&self.shared, recording, tail, &request).await.map(Response::new)
     }
 
+    async fn get_loudness(
+        &self,
+        request: Request<v1::GetLoudnessRequest>,
+    ) -> Result<Response<v1::GetLoudnessResponse>, Status> {
+        let caller = gate::caller(request.extensions())?;
+        let request = request.into_inner();
+        let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
+        let tail = lookup::tail(&self.shared, recording.id)?;
+        peaks::loudness(&self.shared, recording, tail, &request).await.map(Response::new)
+    }
+
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let (caller, actor) = (gate::caller(&extensions)?, audit::actor(&metadata, &extensions)?);

@@ -83,6 +83,55 @@ async fn they_follow_what_is_recorded_and_are_whole_at_its_end() {
     recorder.stop().await;
 }
 
+async fn loudness(recorder: &Running, id: &str, minutes: u32) -> Result<v1::GetLoudnessResponse, Code> {
+    let request = v1::GetLoudnessRequest { recording_id: id.into(), first_frame: 0, end_frame: u64::MAX, minutes };
+    let answer = recorder.tapes.clone().get_loudness(request).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| status.code())
+}
+
+async fn measured(recorder: &Running, id: &str, end: u64) -> v1::GetLoudnessResponse {
+    for _ in 0..1_000 {
+        if let Ok(told) = loudness(recorder, id, 60).await
+            && told.end_frame >= end
+        {
+            return told;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never measured: {:?}", loudness(recorder, id, 60).await);
+}
+
+#[tokio::test]
+async fn loudness_follows_too_and_what_lacks_it_gets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let call = recorder.push("a", 60_000).await;
+    let id = call.opened.recording_id.clone();
+    let growing = measured(&recorder, &id, 60_000).await;
+    // The left channel counts up to full scale and begins anew below.
+    assert!(growing.integrated_lufs.is_some_and(|lufs| (-20.0..0.0).contains(&lufs)), "{growing:?}");
+    call.end(Frame::new(60_000)).await.unwrap();
+    let whole = measured(&recorder, &id, 60_000).await;
+    assert_eq!((whole.minutes.len(), whole.minutes[0].integrated_lufs), (1, whole.integrated_lufs));
+    assert_eq!(loudness(&recorder, &id, 1_441).await, Err(Code::InvalidArgument));
+    let file = folder_of(folder.path(), "a", &id).join("minutes.loudness");
+    std::fs::remove_file(&file).unwrap();
+    // Asking for it is enough.
+    assert_eq!(measured(&recorder, &id, 60_000).await, whole);
+    // As a recording of before it was measured.
+    recorder.stop().await;
+    std::fs::remove_file(&file).unwrap();
+    let recorder = start(config(folder.path())).await;
+    for _ in 0..500 {
+        if file.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(file.exists(), "nobody has asked");
+    recorder.stop().await;
+}
+
 #[tokio::test]
 async fn what_lacks_them_gets_them() {
     let folder = tempfile::tempdir().unwrap();

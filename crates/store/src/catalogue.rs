@@ -44,6 +44,8 @@ pub struct StreamInfo {
     pub mode: RecordingMode,
     /// A source is there that waits until somebody begins a recording.
     pub waiting: bool,
+    /// For some time nothing but silence has come.
+    pub silent: bool,
 }
 
 #[derive(Debug, Default)]
@@ -369,7 +371,7 @@ mod tests {
         assert_eq!((after(None, 9), after(None, 1)), (vec!["s0".into(), "s1".into()], vec!["s0".into()]));
         assert_eq!((after(Some(s0), 9), after(Some(s1), 9)), (vec!["s1".into()], vec![]));
         // A stream that has no recording is there for as long as a source waits on it.
-        let info = |waiting| StreamInfo { mode: RecordingMode::OnDemand, waiting };
+        let info = |waiting| StreamInfo { mode: RecordingMode::OnDemand, waiting, silent: false };
         assert!(
             catalogue.inform(idle, info(true))
                 && !catalogue.inform(idle, info(true))

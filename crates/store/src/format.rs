@@ -1,7 +1,9 @@
 //! The bytes on disk: names of files, index blocks, timeline records, the two JSON files. Nothing else knows them.
 //!
-//! The bytes of peaks are in `peaks`. All numbers are little-endian. Format 1; a file that says a later one is refused and never overwritten.
+//! Those of what is made from the audio are in `derived`, `peaks` and `loudness`. All numbers are little-endian. Format 1; a file that says a later one is refused and never overwritten.
 
+pub(crate) mod derived;
+pub(crate) mod loudness;
 pub(crate) mod peaks;
 
 use crate::error::StoreError;

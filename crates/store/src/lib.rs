@@ -12,6 +12,7 @@
 //!     00000000000000000000.idx           blocks: which frames, when, and the checksum that proves them
 //!     timeline.log                       anchors, gaps, titles, marks, events
 //!     256.peaks, 1024.peaks, …           waveform data, made from the audio: one point for so many frames
+//!     minutes.loudness                   how loud each minute is, made from the audio
 //! ```
 //! Only `format` knows the bytes. The length of a file proves nothing, for files are allocated ahead: the index does.
 
@@ -26,6 +27,8 @@ mod growing;
 mod index;
 mod keeping;
 mod kept;
+mod loudness;
+mod loudness_writer;
 mod peaks;
 mod peaks_writer;
 mod pool;
@@ -48,6 +51,8 @@ pub use flush::{Flush, Flushed};
 pub use follower::TimelineFollower;
 pub use keeping::{Deleted, Edit};
 pub use kept::Kept;
+pub use loudness::{Measured, Minute};
+pub use loudness_writer::LoudnessWriter;
 pub use peaks::{Peaks, PeaksReader};
 pub use peaks_writer::PeaksWriter;
 pub use proof::durable_end;

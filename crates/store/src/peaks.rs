@@ -6,7 +6,8 @@
 use crate::data_dir::DataDir;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
-use crate::format::peaks::{HEAD, LEVELS, Layout, peaks_name, record_frames};
+use crate::format::derived::HEAD;
+use crate::format::peaks::{LEVELS, Layout, peaks_name, record_frames};
 use crate::reader::TapeReader;
 use crate::recording::Recording;
 use livetape_audio::peaks::{Gathered, Point, hear};

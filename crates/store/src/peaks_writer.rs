@@ -7,7 +7,8 @@
 use crate::data_dir::DataDir;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
-use crate::format::peaks::{FACTOR, HEAD, LEVELS, Layout, peaks_name, record_frames};
+use crate::format::derived::HEAD;
+use crate::format::peaks::{FACTOR, LEVELS, Layout, peaks_name, record_frames};
 use crate::reader::TapeReader;
 use crate::recording::Recording;
 use livetape_audio::peaks::{Gathered, hear};

@@ -4,6 +4,7 @@
 
 use crate::data_dir::DataDir;
 use crate::error::StoreError;
+use crate::format::loudness::{self, Counted, LOUDNESS};
 use crate::format::peaks::{LEVELS, Layout, peaks_name, record_frames};
 use crate::format::{self, Block, Part, RECORDING, TIMELINE, encode_entry};
 use crate::recording::{Recording, Seal};
@@ -38,6 +39,7 @@ pub fn sparse_sealed_or_open(
         first = first + recording.segment_frames;
     }
     peaks(dir, &recording, frames, sealed)?;
+    loudness(dir, &recording, frames, sealed)?;
     timeline(dir, &recording, &[Entry::Anchor(Anchor { frame: Frame::ZERO, time: recording.started })])?;
     if sealed {
         let ended = recording.started.after_frames(frames, spec);
@@ -80,6 +82,20 @@ fn peaks(dir: &DataDir, recording: &Recording, frames: FrameCount, sealed: bool)
                 bytes.clear();
             }
         }
+    }
+    Ok(())
+}
+
+/// Silence has no loudness, which is counted for each minute.
+fn loudness(dir: &DataDir, recording: &Recording, frames: FrameCount, sealed: bool) -> Result<(), StoreError> {
+    let (layout, length) = (loudness::Layout::new(recording), loudness::minute(recording.spec).get());
+    let count = if sealed { frames.get().div_ceil(length) } else { frames.get() / length };
+    let file = dir.disk().create(&dir.folder(recording).join(LOUDNESS))?;
+    file.write_all_at(&layout.head, 0)?;
+    let mut counted = Counted::default();
+    for record in 0..count {
+        counted.end = Frame::new(((record + 1) * length).min(frames.get()));
+        file.write_all_at(&layout.encode(record, &counted), loudness::Layout::offset(record))?;
     }
     Ok(())
 }

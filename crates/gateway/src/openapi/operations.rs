@@ -5,6 +5,7 @@ use super::schemas::{AN_ID, Schemas};
 use crate::events::Told;
 use crate::levels::Level;
 use crate::listing::{RecordingItem, RecordingsPage, StreamItem, StreamsPage, TimelinePage};
+use crate::loudness::LoudnessItem;
 use crate::marks::Marks;
 use crate::operations::{Deleted, NewMark, PutMark, Update};
 use crate::page;
@@ -264,6 +265,14 @@ fn waveforms(schemas: &mut Schemas) -> Vec<Operation> {
     let mut either = as_json.clone();
     either["application/octet-stream"] = json!({});
     let says = "In at most `width` points, at a cost that does not depend on how long the part is.";
+    let loudness = json!({
+        "recording": AN_ID, "first_frame": 0, "end_frame": 4_320_000, "integrated": -23.1,
+        "minutes": [
+            { "first_frame": 0, "end_frame": 2_880_000, "integrated": -22.8 },
+            { "first_frame": 2_880_000, "end_frame": 4_320_000, "integrated": null },
+        ],
+        "next_frame": null,
+    });
     let heads = &[
         "Cache-Control",
         "Content-Disposition",
@@ -273,6 +282,10 @@ fn waveforms(schemas: &mut Schemas) -> Vec<Operation> {
     ];
     let marks = json!({ "recording": AN_ID, "marks": [{ "frame": 72_000, "seconds": 1.5, "time": "2026-11-20T14:30:01.5Z", "text": "there" }] });
     vec![
+        Operation { also: AHEAD, ..op("/recordings/{id}/loudness", "getLoudness", "How loud a part of a recording is") }
+            .says("Integrated loudness after EBU R 128, of the whole part and of each of its minutes, at a cost that does not depend on how long the part is.")
+            .query(query::LOUDNESS)
+            .sends::<LoudnessItem>(schemas, 200, "As far as it is measured.", &loudness),
         Operation {
             request_headers: ACCEPT,
             also: AHEAD,
@@ -479,6 +492,7 @@ fn a_recording() -> Value {
             "pcm": format!("/recordings/{AN_ID}/audio.pcm"),
             "rf64": format!("/recordings/{AN_ID}/audio.rf64"),
             "peaks": format!("/recordings/{AN_ID}/peaks"),
+            "loudness": format!("/recordings/{AN_ID}/loudness"),
             "timeline": format!("/recordings/{AN_ID}/timeline"),
         },
     })
@@ -503,6 +517,7 @@ fn a_stream() -> Value {
         "title": "Evensong",
         "record": "always",
         "state": "live",
+        "listeners": 3,
         "recording": a_recording(),
         "playing": "Herbert Howells: Like as the hart",
         "renditions": renditions("/streams/studio-a/live"),

@@ -13,7 +13,7 @@ use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, v1};
 use livetape_proto::{RecorderAddress, RecorderChannel};
-use livetape_store::{Catalogue, Peaks, Recording};
+use livetape_store::{Catalogue, Measured, Minute, Peaks, Recording};
 use livetape_tail::{TailWatch, Watch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -112,6 +112,19 @@ impl Library for RecorderLibrary {
         async move {
             let _reading = self.reads.acquire().await;
             peaks(self.tapes.clone(), &recording, frames, width).await
+        }
+        .boxed()
+    }
+
+    fn loudness(
+        &self,
+        recording: Arc<Recording>,
+        frames: Range<Frame>,
+        minutes: u32,
+    ) -> BoxFuture<'_, Result<Measured, ReadError>> {
+        async move {
+            let _reading = self.reads.acquire().await;
+            loudness(self.tapes.clone(), &recording, frames, minutes).await
         }
         .boxed()
     }
@@ -243,6 +256,39 @@ pub(super) async fn peaks(
     let points = points.ok_or_else(|| read_error("peaks", Status::data_loss(what)))?;
     let (first, end) = (Frame::new(told.first_frame), Frame::new(told.end_frame));
     Ok(Peaks { first, end, frames_per_point: FrameCount::new(told.frames_per_point), points })
+}
+
+/// Asks for loudness.
+pub(super) async fn loudness(
+    mut tapes: TapeServiceClient<RecorderChannel>,
+    recording: &Recording,
+    frames: Range<Frame>,
+    minutes: u32,
+) -> Result<Measured, ReadError> {
+    let request = v1::GetLoudnessRequest {
+        recording_id: recording.id.into(),
+        first_frame: frames.start.get(),
+        end_frame: frames.end.get(),
+        minutes,
+    };
+    let answer = within(PATIENCE, tapes.get_loudness(limited(PATIENCE, request))).await;
+    let told = answer.map_err(|status| read_error("loudness", status))?.into_inner();
+    let most = usize::try_from(minutes).unwrap_or(usize::MAX);
+    if told.minutes.len() > most || told.end_frame < told.first_frame {
+        let what = "the recorder gave minutes that do not fit the frames that it named";
+        return Err(read_error("loudness", Status::data_loss(what)));
+    }
+    let minute = |minute: &v1::LoudnessMinute| Minute {
+        first: Frame::new(minute.first_frame),
+        end: Frame::new(minute.end_frame),
+        integrated: minute.integrated_lufs,
+    };
+    Ok(Measured {
+        first: Frame::new(told.first_frame),
+        end: Frame::new(told.end_frame),
+        integrated: told.integrated_lufs,
+        minutes: told.minutes.iter().map(minute).collect(),
+    })
 }
 
 fn most_points(recording: &Recording, width: u32) -> usize {

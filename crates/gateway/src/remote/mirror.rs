@@ -91,7 +91,7 @@ impl CatalogueMirror {
     }
 
     fn stream(&self, said: &v1::Stream) {
-        let info = StreamInfo { mode: said.mode().into(), waiting: said.waiting };
+        let info = StreamInfo { mode: said.mode().into(), waiting: said.waiting, silent: said.silent };
         match said.name.parse() {
             Ok(name) => {
                 self.known().unsaid_streams.remove(&name);

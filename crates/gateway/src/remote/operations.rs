@@ -8,7 +8,7 @@ use livetape_audio::Frame;
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_proto::{RecorderAddress, RecorderChannel};
-use livetape_store::{Peaks, Recording};
+use livetape_store::{Measured, Peaks, Recording};
 use std::ops::Range;
 use std::time::Duration;
 use tonic::metadata::MetadataValue;
@@ -36,6 +36,16 @@ impl Operations {
         width: u32,
     ) -> Result<Peaks, ReadError> {
         super::library::peaks(self.1.clone(), recording, frames, width).await
+    }
+
+    /// How loud the recorder finds a recording. What is missing of a finished one it measures then.
+    pub(crate) async fn loudness(
+        &self,
+        recording: &Recording,
+        frames: Range<Frame>,
+        minutes: u32,
+    ) -> Result<Measured, ReadError> {
+        super::library::loudness(self.1.clone(), recording, frames, minutes).await
     }
 
     /// Has `operation` carried out for somebody. When it is given up, it may have happened all the same.

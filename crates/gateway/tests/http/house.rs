@@ -6,7 +6,7 @@ use livetape_audio::{
     Spec, StreamName, Tail, TitleChange, WallTime,
 };
 use livetape_gateway::{DirLibrary, Gateway, GatewayConfig};
-use livetape_store::{Catalogue, DataDir, Disk, PeaksWriter, Recording, TapeWriter};
+use livetape_store::{Catalogue, DataDir, Disk, LoudnessWriter, PeaksWriter, Recording, TapeWriter};
 use livetape_tail::{MemoryTails, Publisher, Watch};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -219,11 +219,12 @@ impl Deck {
         self.writer.note(Entry::Title(TitleChange { frame, title: title.parse().unwrap() })).unwrap();
     }
 
-    /// Makes the peaks of what is recorded, as the recorder does beside it.
+    /// Makes the peaks of what is recorded and measures it, as the recorder does beside it.
     pub fn draw(&self) {
         let recording = self.catalogue.get(self.id).unwrap();
         let end = self.writer.durable().end();
-        PeaksWriter::open(&self.data, recording, end).unwrap().advance(end, u64::MAX).unwrap();
+        PeaksWriter::open(&self.data, recording.clone(), end).unwrap().advance(end, u64::MAX).unwrap();
+        LoudnessWriter::open(&self.data, recording, end).unwrap().advance(end, u64::MAX).unwrap();
     }
 
     fn publish(&self) {

@@ -20,6 +20,7 @@ mod icy;
 mod limits;
 mod listings;
 mod live;
+mod loudness;
 mod marks;
 mod metrics;
 mod peaks;

@@ -5,7 +5,7 @@ use livetape_audio::{Entry, Frame, Mark, RecordingId, Tail};
 use livetape_gateway::{Library, ReadError, Reading, Remote, RemoteConfig};
 use livetape_proto::v1;
 use livetape_proto::v1::ReadFramesResponse;
-use livetape_store::{Peaks, PeaksReader, Query};
+use livetape_store::{Measured, Peaks, PeaksReader, Query};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,16 @@ async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec
     }
     assert_eq!(at, frames.end, "never more than was asked for");
     all
+}
+
+async fn loudness(
+    library: &dyn Library,
+    id: RecordingId,
+    frames: Range<u64>,
+    minutes: u32,
+) -> Result<Measured, ReadError> {
+    let recording = library.catalogue().get(id).unwrap();
+    library.loudness(recording, Frame::new(frames.start)..Frame::new(frames.end), minutes).await
 }
 
 async fn peaks(library: &dyn Library, id: RecordingId, frames: Range<u64>, width: u32) -> Result<Peaks, ReadError> {
@@ -105,6 +115,16 @@ async fn conforms(mut recorder: Recorder, reading: Reading) {
     assert_eq!(numbers, [(4_464, 4_464, 4_464), (1, 1, 1), (4_465, 4_465, 4_465), (1, 1, 1)]);
     desk.draw(old);
     assert_eq!(peaks(library, old, 0..200, 1).await.unwrap().end, Frame::new(200));
+
+    // How loud it is: what the folder holds of it. The left channel is a saw from lowest to highest sample.
+    for (frames, minutes) in [(0..120_000, 60), (0..120_000, 0), (7..8, 1)] {
+        let told = loudness(library, open, frames.clone(), minutes).await.unwrap();
+        let frames = Frame::new(frames.start)..Frame::new(frames.end);
+        let due = Measured::read(&desk.data, &desk.catalogue.get(open).unwrap(), frames, minutes).unwrap();
+        assert_eq!(told, due);
+        assert!(told.integrated.is_some_and(|lufs| (-20.0..0.0).contains(&lufs)), "{told:?}");
+        assert_eq!((told.end, told.minutes.len()), (Frame::new(120_000), minutes.min(1) as usize));
+    }
 
     // It grows: tail, audio, timeline.
     assert_eq!(entries(library, open, tail.current()).await, 2);
@@ -230,6 +250,14 @@ async fn what_was_not_asked_for_is_not_passed_on() {
         assert!(error.contains("do not fit"), "{error}");
     }
     *desk.peaks_lie.lock().unwrap() = None;
+    let lies: [fn(&mut v1::GetLoudnessResponse); 2] =
+        [|told| told.minutes = vec![v1::LoudnessMinute::default(); 9], |told| told.first_frame = told.end_frame + 1];
+    for lie in lies {
+        *desk.loudness_lie.lock().unwrap() = Some(lie);
+        let error = loudness(&*library, id, 0..5_000, 8).await.unwrap_err().to_string();
+        assert!(error.contains("do not fit"), "{error}");
+    }
+    *desk.loudness_lie.lock().unwrap() = None;
     assert_eq!(peaks(&*library, id, 0..5_000, 100).await.unwrap().points.len(), 200);
     following.abort();
 }

@@ -10,7 +10,7 @@ use livetape_proto::v1::catalogue_service_server::CatalogueServiceServer;
 use livetape_proto::v1::operation_service_server::OperationServiceServer;
 use livetape_proto::v1::tape_service_server::TapeServiceServer;
 use livetape_proto::v1::watch_catalogue_response::Change;
-use livetape_store::{Catalogue, DataDir, Disk, PeaksWriter, Recording, TapeWriter};
+use livetape_store::{Catalogue, DataDir, Disk, LoudnessWriter, PeaksWriter, Recording, TapeWriter};
 use livetape_tail::{MemoryTails, Publisher};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -41,6 +41,8 @@ pub struct Desk {
     ids: Mutex<u64>,
     /// What is done to frames before they are given.
     pub lie: Mutex<Option<Lie>>,
+    /// What is done to loudness before it is given.
+    pub loudness_lie: Mutex<Option<fn(&mut v1::GetLoudnessResponse)>>,
     /// What is done to peaks before they are given.
     pub peaks_lie: Mutex<Option<fn(&mut v1::GetPeaksResponse)>>,
 }
@@ -108,12 +110,13 @@ impl Desk {
         self.tails.publish(id, Tail::open(durable, self.data.generation()));
     }
 
-    /// Makes the peaks of what there is.
+    /// Makes the peaks of what there is, and measures it.
     pub fn draw(&self, id: RecordingId) {
         let recording = self.catalogue.get(id).unwrap();
         let open = self.writers().get(&id).map(|writer| writer.durable().end());
         let end = open.or(recording.seal.map(|seal| seal.end)).unwrap();
-        PeaksWriter::open(&self.data, recording, end).unwrap().advance(end, u64::MAX).unwrap();
+        PeaksWriter::open(&self.data, recording.clone(), end).unwrap().advance(end, u64::MAX).unwrap();
+        LoudnessWriter::open(&self.data, recording, end).unwrap().advance(end, u64::MAX).unwrap();
     }
 
     /// Seals; `tells` whether those who watch tails hear of it, too.
@@ -149,6 +152,7 @@ impl Recorder {
             count: watch::Sender::new(0),
             ids: Mutex::default(),
             lie: Mutex::default(),
+            loudness_lie: Mutex::default(),
             peaks_lie: Mutex::default(),
         };
         let mut recorder = Self { desk: Arc::new(desk), addr: "127.0.0.1:0".parse().unwrap(), server: None, folder };

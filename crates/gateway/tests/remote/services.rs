@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use livetape_audio::{Entry, Frame, Generation, Mark, RecordingId, Tail};
 use livetape_proto::v1;
 use livetape_proto::v1::watch_catalogue_response::Change;
-use livetape_store::{PeaksReader, Query, Recording, TapeReader, TimelineFollower};
+use livetape_store::{Measured, Minute, PeaksReader, Query, Recording, TapeReader, TimelineFollower};
 use livetape_tail::Watch;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -162,6 +162,29 @@ impl v1::tape_service_server::TapeService for Tapes {
         let peaks = peaks.map_err(|e| Status::data_loss(e.to_string()))?;
         let mut told = v1::GetPeaksResponse::new(peaks.first, peaks.end, peaks.frames_per_point, &peaks.points);
         if let Some(lie) = *self.0.peaks_lie.lock().unwrap() {
+            lie(&mut told);
+        }
+        Ok(Response::new(told))
+    }
+
+    async fn get_loudness(&self, request: Request<v1::GetLoudnessRequest>) -> Answer<v1::GetLoudnessResponse> {
+        let request = request.into_inner();
+        let recording = self.0.find(&request.recording_id)?;
+        let frames = Frame::new(request.first_frame)..Frame::new(request.end_frame);
+        let told = Measured::read(&self.0.data, &recording, frames, request.minutes);
+        let told = told.map_err(|e| Status::data_loss(e.to_string()))?;
+        let minute = |minute: &Minute| v1::LoudnessMinute {
+            first_frame: minute.first.get(),
+            end_frame: minute.end.get(),
+            integrated_lufs: minute.integrated,
+        };
+        let mut told = v1::GetLoudnessResponse {
+            first_frame: told.first.get(),
+            end_frame: told.end.get(),
+            integrated_lufs: told.integrated,
+            minutes: told.minutes.iter().map(minute).collect(),
+        };
+        if let Some(lie) = *self.0.loudness_lie.lock().unwrap() {
             lie(&mut told);
         }
         Ok(Response::new(told))

@@ -1,16 +1,15 @@
 //! Waveform data on disk: a file for each zoom, with records of equal length, one after the other.
 //!
 //! ```text
-//! head:   0 "LIVETPKS" | 8 format u32 | 12 frames of a record u32 | 16 channels u32 | 20 rate u32 | 24 recording id, text
-//!         60 CRC-32 of bytes 0 to 59 u32
+//! head:   "LIVETPKS", as `derived` says
 //! record: for each channel lowest i16, highest i16, root mean square u16 | CRC-32 u32 of head, number of the record, points
 //! ```
 //! A record proves by itself that it belongs to this recording, this zoom and this place: files need no end mark, and what
 //! a crash or a foreign hand has left is found where it is read.
 
+use super::derived::{self, HEAD};
 use super::{le32, le64};
 use crate::recording::Recording;
-use crc32fast::Hasher;
 use livetape_audio::peaks::Point;
 
 /// Frames of a record of the finest zoom, and how many records make one of the next.
@@ -19,7 +18,6 @@ pub(crate) const FACTOR: u64 = 4;
 /// The coarsest zoom has records of 2^24 frames: no recording has more than some ten thousand of them.
 pub(crate) const LEVELS: usize = 9;
 
-pub(crate) const HEAD: usize = 64;
 const MAGIC: &[u8; 8] = b"LIVETPKS";
 const FORMAT: u32 = 1;
 
@@ -41,16 +39,8 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(recording: &Recording, level: usize) -> Self {
-        let (spec, id) = (recording.spec, recording.id.to_string());
-        let mut head = [0; HEAD];
-        let numbers = [FORMAT, record_frames(level) as u32, u32::from(spec.channels()), spec.rate()];
-        let text = MAGIC.iter().copied().chain(numbers.into_iter().flat_map(u32::to_le_bytes)).chain(id.bytes());
-        for (place, byte) in head.iter_mut().zip(text) {
-            *place = byte;
-        }
-        let (said, check) = head.split_at_mut(HEAD - 4);
-        check.copy_from_slice(&crc32fast::hash(said).to_le_bytes());
-        Self { head, channels: usize::from(spec.channels()) }
+        let head = derived::head(MAGIC, FORMAT, record_frames(level), recording);
+        Self { head, channels: usize::from(recording.spec.channels()) }
     }
 
     /// What every file begins with.
@@ -72,13 +62,6 @@ impl Layout {
         len.saturating_sub(HEAD as u64) / self.record_bytes() as u64
     }
 
-    fn check(&self, record: u64, points: &[u8]) -> u32 {
-        let mut hasher = Hasher::new_with_initial(le32(&self.head, HEAD - 4));
-        hasher.update(&record.to_le_bytes());
-        hasher.update(points);
-        hasher.finalize()
-    }
-
     /// Adds record number `record` to `bytes`: a point for each channel.
     pub(crate) fn encode(&self, record: u64, points: impl Iterator<Item = Point>, bytes: &mut Vec<u8>) {
         let start = bytes.len();
@@ -87,14 +70,14 @@ impl Layout {
             bytes.extend_from_slice(&point.max.to_le_bytes());
             bytes.extend_from_slice(&point.rms.to_le_bytes());
         }
-        let check = self.check(record, bytes.get(start..).unwrap_or_default());
+        let check = derived::check(&self.head, record, bytes.get(start..).unwrap_or_default());
         bytes.extend_from_slice(&check.to_le_bytes());
     }
 
     /// The points of a record, if it is that record.
     pub(crate) fn decode<'a>(&self, record: u64, bytes: &'a [u8]) -> Option<impl Iterator<Item = Point> + use<'a>> {
         let (points, check) = bytes.split_at_checked(self.record_bytes() - 4)?;
-        (check.len() == 4 && le32(check, 0) == self.check(record, points)).then(|| {
+        (check.len() == 4 && le32(check, 0) == derived::check(&self.head, record, points)).then(|| {
             points.as_chunks::<6>().0.iter().map(|bytes| {
                 let word = |at| (le64(bytes, 0) >> (16 * at)) as u16;
                 Point { min: word(0) as i16, max: word(1) as i16, rms: word(2) }
