@@ -162,7 +162,8 @@ impl Distribution {
     /// `None` if there is only silence.
     pub fn integrated(&self) -> Option<f64> {
         let all = self.loudness_of(f64::NEG_INFINITY)?;
-        self.loudness_of(all - RELATIVE)
+        // More digits would say more than is known.
+        self.loudness_of(all - RELATIVE).map(|lufs| (lufs * 100.0).round() / 100.0)
     }
 
     /// Loudness of the mean power of those blocks that are at least so loud.

@@ -40,7 +40,7 @@ impl Stream {
 
     /// Makes known what is true of the stream besides its recordings.
     pub(super) fn inform(&self) {
-        let silent = self.shown.is_some_and(OnAir::is_dead_air);
+        let silent = self.shown.is_some_and(super::OnAir::is_dead_air);
         let info = StreamInfo { mode: self.mode(), waiting: self.standby.is_some(), silent };
         self.shared.archive.inform(&self.name, info);
     }
