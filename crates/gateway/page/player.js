@@ -176,7 +176,7 @@ export class Player extends HTMLElement {
     if (!recording || document.hidden) return;
     const place = monitor.on ? monitor.position : deck.playing ? deck.position : null;
     const levels = place === null ? null : this.feed.levelAt(recording, place) ?? wave.levelAt(place);
-    const integrated = recording.loudness?.integrated ?? null;
+    const integrated = recording.loudness ?? null;
     const whole = integrated === null ? '' : `${signed(integrated, 1)} LUFS`;
     const peak = this.meter.show(levels, whole);
     const now = place === null ? '' : peak <= -60 ? 'silence' : `${signed(peak)} dB`;

@@ -14,8 +14,8 @@ export function row(recording, day, may, changed) {
   item.length = h('span', { class: 'length' });
   item.trouble = h('p', { class: 'trouble', role: 'alert' });
   const when = began < day ? h('time', { dateTime: started, title: 'It began on a day before' }, '‹ 00:00') : h('time', { dateTime: started }, timeOfDay(began, false));
-  const loud = Number.isFinite(loudness?.integrated) ? h('span', { class: 'sign', title: 'Integrated loudness (EBU R 128)' },
-    `${loudness.integrated.toFixed(1).replace('-', '−')} LUFS`) : null;
+  const loud = Number.isFinite(loudness) ? h('span', { class: 'sign', title: 'Integrated loudness (EBU R 128)' },
+    `${loudness.toFixed(1).replace('-', '−')} LUFS`) : null;
   item.append(when, h('a', { class: 'name', href: `#/recordings/${id}` }, h('bdi', {}, title || stream)),
     title ? h('span', { class: 'quiet' }, stream) : h('span'), item.length,
     h('span', { class: 'signs' }, loud, locked ? h('span', { title: 'locked: nobody deletes it', class: 'sign' }, 'locked') : null,
