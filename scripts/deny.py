@@ -4,7 +4,7 @@
     scripts/deny.py [deny.toml]
 
 Asks `cargo metadata` alone, so it needs no network once the packages are there. It knows of cargo-deny's file what stands in ours and
-refuses what it does not know (docs/adr/0015-who-checks-licences.md). Its own rules are checked by `python3 -m doctest scripts/deny.py`. Not here: advisories, which need a network (cargo deny check advisories).
+refuses what it does not know (docs/adr/0018-who-checks-licences.md). Its own rules are checked by `python3 -m doctest scripts/deny.py`. Not here: advisories, which need a network (cargo deny check advisories).
 Exit code: 0 all is allowed, 1 something is not, 2 the file or the graph cannot be read.
 """
 

@@ -58,6 +58,7 @@ http GET /recordings/{id}/marks listen
 http GET /recordings/{id}/marks.csv listen
 http GET /recordings/{id}/marks.txt listen
 http GET /recordings/{id}/clip.wav export
+http GET /recordings/{id}/loudness listen
 http GET /recordings/{id}/peaks listen
 http GET /recordings/{id}/peaks.json listen
 http GET /recordings/{id}/peaks.dat listen
@@ -70,6 +71,7 @@ grpc call /livetape.v1.CatalogueService/ListTimeline listen
 grpc call /livetape.v1.CatalogueService/WatchCatalogue listen
 grpc call /livetape.v1.TapeService/WatchTail listen
 grpc call /livetape.v1.TapeService/ReadFrames listen
+grpc call /livetape.v1.TapeService/GetLoudness listen
 grpc call /livetape.v1.TapeService/GetPeaks listen
 grpc call /livetape.v1.TapeService/Export export
 grpc call /livetape.v1.TapeService/WatchTraces listen
