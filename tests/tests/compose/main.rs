@@ -17,11 +17,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Telegrams that follow each other second by second, sent not long ago.
-fn is_the_time_signal(heard: &[Telegram]) -> Result<()> {
+/// Telegrams of a recording, sent not long ago. All of them, or, as a busy machine takes samples from a browser, some.
+fn is_the_time_signal(heard: &[Telegram], all: bool) -> Result<()> {
     ensure!(heard.len() >= 2, "{} telegrams", heard.len());
     for pair in heard.windows(2) {
-        ensure!(pair[1].second == pair[0].second + 1, "{pair:?}");
+        let seconds = i64::from(pair[1].second) - i64::from(pair[0].second);
+        let apart = i64::from(pair[1].time_of_day_ms) - i64::from(pair[0].time_of_day_ms);
+        ensure!(seconds == 1 || (!all && seconds > 0), "{pair:?}");
+        ensure!((apart.rem_euclid(DAY_MS) - seconds * 1000).abs() <= 20, "{pair:?}");
     }
     let now = i64::try_from(UNIX_EPOCH.elapsed()?.as_millis())?;
     let ago = heard.last().map_or(0, |last| (now - i64::from(last.time_of_day_ms)).rem_euclid(DAY_MS));
@@ -36,7 +39,7 @@ fn a_clean_clone_is_heard_as_the_time_signal_by_programs_and_in_a_browser() -> R
     compose.up()?;
     let live = |ending: &str| http::get(compose.address, &format!("/streams/live/live.{ending}")).send();
     let heard = live("pcm")?.at_least(5 * SECOND, PATIENCE)?;
-    is_the_time_signal(&decode_pcm(&heard, stereo())).context("as PCM")?;
+    is_the_time_signal(&decode_pcm(&heard, stereo()), true).context("as PCM")?;
     // The codecs that the image was built with.
     for (ending, begin) in [("mp3", &[0xff, 0xfb][..]), ("opus", b"OggS"), ("flac", b"fLaC")] {
         let heard = live(ending)?.at_least(20_000, PATIENCE).with_context(|| ending.to_owned())?;
@@ -51,7 +54,7 @@ fn a_clean_clone_is_heard_as_the_time_signal_by_programs_and_in_a_browser() -> R
         (seen.len() >= 2).then_some(())
     });
     plays.with_context(|| format!("{:?}", player.state()))?;
-    is_the_time_signal(&seen).context("in Chromium")?;
+    is_the_time_signal(&seen, false).context("in Chromium")?;
     ensure!(player.state()?.error.is_none(), "{:?}", player.state());
 
     // As little as a container needs.
