@@ -94,7 +94,7 @@ fn compare(count: usize, spec: Spec, table: &mut Table) -> Result<()> {
     for Server { name, cores, memory, noted, .. } in &mut servers {
         let ratio = |to| format!("{:.2}", cores.ratio(to));
         let cells = [
-            format!("{count} of {spec}"),
+            sources.clone(),
             (*name).to_owned(),
             cores.to_string(),
             ratio(&grpc),
