@@ -93,14 +93,8 @@ fn compare(count: usize, spec: Spec, table: &mut Table) -> Result<()> {
     let sources = format!("{count} of {} kHz {shape}", spec.rate() / 1000);
     for Server { name, cores, memory, noted, .. } in &mut servers {
         let ratio = |to| format!("{:.2}", cores.ratio(to));
-        let cells = [
-            sources.clone(),
-            (*name).to_owned(),
-            cores.to_string(),
-            ratio(&grpc),
-            ratio(&socket),
-            memory.to_string(),
-        ];
+        let cells =
+            [sources.clone(), (*name).to_owned(), cores.to_string(), ratio(&grpc), ratio(&socket), memory.to_string()];
         table.row(cells.into_iter().chain(quantiles(&mut noted.acknowledged)).chain(quantiles(&mut noted.lag)));
     }
     Ok(())

@@ -109,10 +109,11 @@ fn every_part_is_as_loud_as_ffmpeg_finds_it() {
         let told = room.read(from + 1, to - 1).unwrap();
         assert_eq!((told.first.get(), told.end.get()), (from, to));
         assert_eq!(told.minutes.len() as u64, minutes.end - minutes.start);
-        match minutes {
+        if from == 2 * MINUTE && to == 3 * MINUTE {
             // What sounds before it is still heard by its first blocks, and that is all.
-            minutes if minutes == (2..3) => assert!(told.integrated.is_none_or(|lufs| lufs < -20.0), "{told:?}"),
-            _ => near(told.integrated, ffmpeg(from, to)),
+            assert!(told.integrated.is_none_or(|lufs| lufs < -20.0), "{told:?}");
+        } else {
+            near(told.integrated, ffmpeg(from, to));
         }
     }
     let all = room.read(0, 250 * RATE).unwrap().minutes;
