@@ -106,7 +106,7 @@ fn search(row: &Row, found: &Mutex<Found>) {
                 "{name}: block {number} is not made of what it is said to be made of"
             );
             if needed > 1 {
-                println!("{name}: block {number} needs {}", if needed == ALL { "all" } else { "two" });
+                eprintln!("{name}: block {number} needs {}", if needed == ALL { "all" } else { "two" });
             }
             *found.lock().unwrap().entry(needed).or_default() += 1;
         }
@@ -155,7 +155,7 @@ fn prove(codec: Codec) -> Found {
         }
     });
     let found = found.into_inner().unwrap();
-    println!(
+    eprintln!(
         "{}: {found:?} blocks equal those of an encoder that runs on, by what was heard before the pre-roll",
         codec.name()
     );
