@@ -1,5 +1,5 @@
 //! A disk that is full is a state, not a disaster: what was recorded stays and is served, what comes is refused until
-//! there is room, and then it goes on without a hole.
+//! there is room, and then it goes on without a hole. With `keep_free` it does not come to that: the oldest recordings go before.
 //!
 //! The disk is a small tmpfs in a mount namespace of its own. That needs root or unprivileged user namespaces; where
 //! neither is allowed (some containers), the test says so and does not run.
@@ -53,16 +53,20 @@ fn fill(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The same, or says that there is no such test here.
+fn small_disk(disk: &Path) -> Option<Vec<String>> {
+    let wrapper = wrapper(disk);
+    if wrapper.is_none() {
+        let text = "full_disk: NOT RUN: nothing can be mounted here (needs root or user namespaces)";
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    wrapper
+}
+
 #[test]
 fn recording_goes_on_when_there_is_room_again() -> Result<()> {
     let disk = tempfile::tempdir()?;
-    let Some(wrapper) = wrapper(disk.path()) else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "full_disk: NOT RUN: nothing can be mounted here (needs root or user namespaces)"
-        );
-        return Ok(());
-    };
+    let Some(wrapper) = small_disk(disk.path()) else { return Ok(()) };
     let mut livetape = Start::new(disk.path().join("data")).source("none").through(wrapper).spawn()?;
     // Nearly as much as is preallocated at once, so that the end of the room comes soon.
     let backlog = Duration::from_secs(26);
@@ -104,5 +108,92 @@ fn recording_goes_on_when_there_is_room_again() -> Result<()> {
     assert!(heard == expected(end), "every frame, in order");
     let timeline = http::json(livetape.http(), &format!("/recordings/{id}/timeline"))?;
     assert!(!timeline.to_string().contains("\"gap\""), "the source kept what was refused: {timeline}");
+    livetape.stop()
+}
+
+/// A source of the stream `live` that has captured some time already.
+fn push(livetape: &Livetape, backlog: u64) -> Pusher {
+    let backlog = Duration::from_secs(backlog);
+    Pusher::start(Push { to: livetape.grpc(), stream: "live".into(), spec: stereo(), content: counting, backlog })
+}
+
+/// What an ordinary user may still write, in bytes.
+fn free(place: &Path) -> Result<u64> {
+    let mut df = spawn::command("df");
+    df.args(["--block-size=1", "--output=avail"]).arg(place);
+    let said = spawn::run(df, SOON)?.ok()?.text();
+    said.lines().nth(1).with_context(|| said.clone())?.trim().parse().context("bytes")
+}
+
+/// The ids of all recordings, oldest first.
+fn recordings(livetape: &Livetape) -> Result<Vec<String>> {
+    let list = http::json(livetape.http(), "/recordings?stream=live")?;
+    let all = list["recordings"].as_array().context("recordings")?;
+    Ok(all.iter().filter_map(|recording| Some(recording["id"].as_str()?.to_owned())).collect())
+}
+
+fn removed_for_space(livetape: &Livetape) -> Result<u64> {
+    let text = String::from_utf8(http::get(livetape.http(), "/metrics").send()?.body()?)?;
+    let series = "livetape_recorder_retention_removed_total{why=\"space\"} ";
+    text.lines().find_map(|line| line.strip_prefix(series)).with_context(|| text.clone())?.parse().context("a number")
+}
+
+#[test]
+fn with_keep_free_the_oldest_go_before_anything_is_refused() -> Result<()> {
+    let disk = tempfile::tempdir()?;
+    let Some(wrapper) = small_disk(disk.path()) else { return Ok(()) };
+    // More than a recording of this test takes, with what is allocated ahead.
+    let keep = 9 << 20;
+    let start = Start::new(disk.path().join("data")).source("none").args(["--keep-free", "9MiB"]);
+    let livetape = start.through(wrapper).spawn()?;
+    let place = inside(&livetape, disk.path());
+    let mut all = Vec::new();
+    // Twice what the disk holds.
+    for n in 0..12 {
+        wait::until("room", SOON, || free(&place).is_ok_and(|free| free >= keep).then_some(()))?;
+        let pusher = push(&livetape, 20);
+        all.push(pusher.recording(SOON)?);
+        pusher.end(SOON).with_context(|| format!("recording {n}: {}", livetape.log()))?;
+        let errors = pusher.progress().errors;
+        ensure!(errors.is_empty(), "recording {n}: {errors:?}");
+    }
+    wait::until("room", SOON, || free(&place).is_ok_and(|free| free >= keep).then_some(()))?;
+    let kept = recordings(&livetape)?;
+    ensure!(!kept.is_empty() && all.ends_with(&kept), "the newest are kept: {kept:?} of {all:?}");
+    let gone = (all.len() - kept.len()) as u64;
+    ensure!(removed_for_space(&livetape)? == gone, "{gone} went");
+    ensure!(!livetape.log().contains("not written"), "{}", livetape.log());
+    livetape.stop()
+}
+
+#[test]
+fn with_keep_free_somebody_elses_files_stop_no_recording() -> Result<()> {
+    let disk = tempfile::tempdir()?;
+    let Some(wrapper) = small_disk(disk.path()) else { return Ok(()) };
+    let start = Start::new(disk.path().join("data")).source("none").args(["--keep-free", "1MiB"]);
+    let livetape = start.through(wrapper).spawn()?;
+    let mut old = Vec::new();
+    for _ in 0..2 {
+        let pusher = push(&livetape, 20);
+        old.push(pusher.recording(SOON)?);
+        pusher.end(SOON)?;
+    }
+    // All that was allocated ahead is in use soon.
+    let pusher = push(&livetape, 26);
+    let id = pusher.recording(SOON)?;
+    pusher.acknowledged(pusher.captured(), SOON)?;
+    fill(&inside(&livetape, disk.path()).join("filler"))?;
+    wait::until("the oldest to go", SOON, || (removed_for_space(&livetape).ok()? >= 1).then_some(()))?;
+    ensure!(recordings(&livetape)? == [old[1].clone(), id.clone()], "{:?}", recordings(&livetape)?);
+    // Past what was allocated; refused for a moment at most.
+    let later = pusher.captured() + stereo().frames(Duration::from_secs(6));
+    pusher.acknowledged(later, SOON).with_context(|| livetape.log())?;
+    let end = pusher.end(SOON)?;
+    let timeline = http::json(livetape.http(), &format!("/recordings/{id}/timeline"))?.to_string();
+    ensure!(timeline.contains("\"retention\"") && timeline.contains(&old[0]), "{timeline}");
+    ensure!(!timeline.contains("\"gap\""), "the source kept what was refused: {timeline}");
+    let audio = http::get(livetape.http(), &format!("/recordings/{id}/audio.pcm")).send()?.body()?;
+    let zero = livetape_audio::Frame::ZERO;
+    ensure!(audio == counting(zero, end.since(zero), stereo()), "every frame, in order");
     livetape.stop()
 }

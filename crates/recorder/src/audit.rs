@@ -1,5 +1,5 @@
 //! Who published, sealed, described, locked, marked, exported and deleted what: in the log under one target, and on the timeline of
-//! the recording; of a deleted one, on that of its stream's newest one, if it is open. Never what somebody showed to prove it.
+//! the recording; of a deleted one, on that of its stream's newest one, or of the next. Never what somebody showed to prove it.
 //!
 //! What was done is done: that it could not be written on the timeline is only said in the log, where it stands first.
 
@@ -7,7 +7,7 @@ use crate::call::Progress;
 use crate::gate;
 use crate::incoming::Client;
 use crate::keeper::{Keeper, Removed};
-use crate::wish::{Refused, Wish};
+use crate::wish::Refused;
 use livetape_access::{Actor, Way};
 use livetape_audio::{EventKind, RecordingId, StreamName};
 use livetape_store::Recording;
@@ -60,14 +60,15 @@ impl Book {
     pub(crate) async fn deleted(&self, actor: &Actor, recording: &Recording) {
         log!(actor, recording.stream, Some(recording.id), "deleted");
         let detail = format!("recording {} of {} deleted by {actor}", recording.id, recording.started);
-        let wish = Wish::Note { kind: EventKind::Operated, detail };
-        // Where nothing is being recorded, there is no timeline to say it on.
-        drop(self.0.ask(&recording.stream, None, wish).await);
+        self.0.tell(&recording.stream, EventKind::Operated, detail).await;
     }
 
     /// Somebody deleted what there was of a stream.
-    pub(crate) fn deleted_all(&self, actor: &Actor, stream: &StreamName, count: Removed) {
+    pub(crate) async fn deleted_all(&self, actor: &Actor, stream: &StreamName, count: Removed) {
         log!(actor, stream, None, "deleted the stream", removed = count.removed, kept = count.kept);
+        let Removed { removed, kept } = count;
+        let detail = format!("the stream deleted by {actor}: {removed} recordings went, {kept} are kept");
+        self.0.tell(stream, EventKind::Operated, detail).await;
     }
 
     /// Writes down who pushes, on each recording of the stream that a call writes to. Never ends by itself.

@@ -130,6 +130,21 @@ impl Keeper {
         .await
     }
 
+    /// Says what happened to a stream: on the timeline of its newest recording, and if there is none, on that of the next.
+    pub(crate) async fn tell(&self, stream: &StreamName, kind: EventKind, detail: String) {
+        if let Some(newest) = self.latest(stream) {
+            match self.note(newest.id, kind, detail.clone()).await {
+                Ok(()) => return,
+                Err(Refused::Gone(_)) => {}
+                Err(error) => {
+                    tracing::warn!(%stream, recording = %newest.id, %error, "{detail}: this stands in the log alone");
+                    return;
+                }
+            }
+        }
+        self.shared.unsaid.keep(stream, kind, detail, tape::now());
+    }
+
     /// Seals a recording, if it is open. One that was sealed because its source was lost is ended for good from then on: a
     /// source that comes back does not go on with it.
     pub(crate) async fn seal(&self, id: RecordingId, idle: bool) -> Result<Arc<Recording>, Refused> {

@@ -45,6 +45,7 @@ mod streams;
 mod tape;
 mod tape_service;
 mod trace;
+mod unsaid;
 mod waveforms;
 mod wish;
 

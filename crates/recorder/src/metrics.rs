@@ -3,12 +3,14 @@
 use crate::call::Verdict;
 use crate::ingest::Refusal;
 use crate::limits::OF_ALL;
+use crate::retention::Why;
 use crate::tape::OpenError;
 use livetape_audio::{Entry, FrameCount, SealReason, Spec, StreamName};
 use livetape_service::Rejections;
 use livetape_service::metrics::{Counters, Gauge, Gauges, Histogram, Metrics, MetricsError, SECONDS};
 use livetape_store::Space;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Why opens and calls are refused. All are shown from the start, so that the first one of a kind is seen as an increase.
 const REFUSALS: [&str; 12] = [
@@ -26,6 +28,9 @@ const REFUSALS: [&str; 12] = [
     "storage_failed",
 ];
 
+/// What is given up because nobody reads it.
+const UNREAD: [&str; 2] = ["call", "connection"];
+
 /// The instruments of one recorder.
 pub(crate) struct Instruments {
     pub(crate) metrics: Metrics,
@@ -41,6 +46,10 @@ pub(crate) struct Instruments {
     refusals: Counters<1>,
     /// What was refused because of a limit.
     pub(crate) rejections: Rejections,
+    unread: Counters<1>,
+    removed: Counters<1>,
+    /// Told when the disk takes no more.
+    short: Notify,
     storage_full: Gauge,
     gaps: Counters<1>,
     seals: Counters<1>,
@@ -76,6 +85,12 @@ impl Instruments {
         let seals =
             m.counters("livetape_recorder_sealed_recordings_total", "Sealed recordings, by reason.", ["reason"])?;
         let rejections = Rejections::new(&m, "livetape_recorder_limit_rejections_total")?;
+        let unread = "Calls that were given up because nobody read them, and connections that were closed because of such a call.";
+        let unread = m.counters("livetape_recorder_unread_total", unread, ["what"])?;
+        UNREAD.iter().for_each(|what| drop(unread.with([what])));
+        let removed =
+            m.counters("livetape_recorder_retention_removed_total", "Recordings that retention removed.", ["why"])?;
+        Why::ALL.iter().for_each(|why| drop(removed.with([why.word()])));
         OF_ALL.iter().for_each(|limit| drop(rejections.of(limit)));
         REFUSALS.iter().for_each(|kind| drop(refusals.with([kind])));
         SealReason::ALL.iter().for_each(|reason| drop(seals.with([reason.as_str()])));
@@ -101,6 +116,9 @@ impl Instruments {
             bytes: m.counters("livetape_recorder_durable_bytes_total", "Audio that became durable.", ["stream"])?,
             refusals,
             rejections,
+            unread,
+            removed,
+            short: Notify::new(),
             seals,
             gaps: m.counters("livetape_recorder_gaps_total", "Gaps on timelines.", ["stream"])?,
             connected: m.gauges("livetape_recorder_source_connected", connected, ["stream"])?,
@@ -167,6 +185,11 @@ impl Instruments {
         self.gaps.forget([stream.as_str()]);
     }
 
+    /// A call, or a connection, is given up because nobody reads it.
+    pub(crate) fn unread(&self, what: &str) {
+        self.unread.with([what]).inc();
+    }
+
     /// A source was refused.
     pub(crate) fn refused(&self, kind: &str) {
         self.refusals.with([kind]).inc();
@@ -214,5 +237,16 @@ impl Instruments {
     fn full(&self) {
         self.refused("storage_full");
         self.storage_full.set(1);
+        self.short.notify_one();
+    }
+
+    /// Waits until the disk takes no more, or for nothing, if it has taken no more since this was last waited for.
+    pub(crate) async fn short(&self) {
+        self.short.notified().await;
+    }
+
+    /// Retention has removed a recording.
+    pub(crate) fn removed(&self, why: Why) {
+        self.removed.with([why.word()]).inc();
     }
 }

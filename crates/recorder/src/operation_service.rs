@@ -179,7 +179,7 @@ impl v1::operation_service_server::OperationService for Operations {
         let actor = audit::actor(request.metadata(), request.extensions())?;
         let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
         let count = self.keeper.delete_stream(&stream).await.map_err(answer)?;
-        self.book.deleted_all(&actor, &stream, count);
+        self.book.deleted_all(&actor, &stream, count).await;
         Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
     }
 }

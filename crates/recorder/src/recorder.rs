@@ -140,6 +140,7 @@ impl Recorder {
             limits: config.limits,
             instruments,
             waveforms: Waveforms::default(),
+            unsaid: Default::default(),
         });
         let recovering = Arc::clone(&shared);
         let (open, unsealed) = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;

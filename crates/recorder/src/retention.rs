@@ -1,20 +1,23 @@
 //! Which finished recordings go, so that there is room for those to come: whole ones, never locked ones, oldest first.
 //!
-//! The decision is a pure function of what there is; a task looks again and again and carries it out.
+//! The decision is a pure function of what there is; a task looks again and again, and at once when the disk has taken no more,
+//! and carries it out. What it did is an event on the stream's timeline, a line of the log, and a count.
 
 use crate::keeper::Keeper;
 use crate::stream::Shared;
 use crate::tape;
-use crate::wish::{Refused, Wish};
+use crate::wish::Refused;
 use livetape_audio::{EventKind, Frame, RecordingId, StreamName, WallTime};
 use livetape_store::{Query, Recording, Space};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often it is looked.
+/// How often everything is looked at; also, how soon again where nothing could be removed.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// How often the free space alone is. In that time no more may come than there is to be free.
+const GLANCE: Duration = Duration::from_secs(1);
 /// Recordings that are looked at together.
 const PAGE: usize = 1024;
 
@@ -25,19 +28,31 @@ pub struct Retention {
     pub max_age: Option<Duration>,
     /// While all audio together has more bytes, the oldest goes.
     pub max_bytes: Option<u64>,
-    /// While the file system has fewer free bytes, the oldest goes. Has to be more than what comes in a minute.
+    /// While the file system has fewer free bytes, the oldest goes; also when it takes no more although it has more. Has to be
+    /// more than what comes in a few seconds, with what is allocated ahead for each stream, or sources are refused for as long.
     pub min_free_bytes: Option<u64>,
 }
 
 /// Why a recording goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+pub(crate) enum Why {
     Age,
     Bytes,
     Space,
 }
 
 impl Why {
+    pub(crate) const ALL: [Self; 3] = [Self::Age, Self::Bytes, Self::Space];
+
+    /// In metrics.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::Bytes => "bytes",
+            Self::Space => "space",
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Age => "it is older than recordings are kept",
@@ -59,6 +74,20 @@ struct Candidate {
 impl Retention {
     const fn limits_nothing(&self) -> bool {
         self.max_age.is_none() && self.max_bytes.is_none() && self.min_free_bytes.is_none()
+    }
+
+    const fn is_short_of(&self, free: u64) -> bool {
+        matches!(self.min_free_bytes, Some(least) if free < least)
+    }
+
+    /// The disk takes no more: whatever is free is too little.
+    const fn when_full(mut self, free: u64) -> Self {
+        if let Some(least) = self.min_free_bytes
+            && least <= free
+        {
+            self.min_free_bytes = Some(free.saturating_add(1));
+        }
+        self
     }
 
     /// Which go, and why. `all` is everything that there is, oldest first; `free` what the file system has left.
@@ -94,14 +123,25 @@ fn ended(recording: &Recording) -> Option<WallTime> {
 
 /// Looks, for as long as the recorder runs. How much room there is it tells in any case.
 pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
-    let mut looks = tokio::time::interval(INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut glances = tokio::time::interval(GLANCE);
+    glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // When everything is looked at again, and before when it is not worth it because the disk is short of space.
+    let (mut due, mut worth) = (Instant::now(), Instant::now());
     loop {
-        looks.tick().await;
+        let is_full = tokio::select! {
+            _ = glances.tick() => false,
+            () = shared.instruments.short() => true,
+        };
         let Some(space) = space(&shared).await else { continue };
         shared.instruments.space(space);
-        if !keep.limits_nothing() {
-            look(keep, space.free, &shared, &keeper).await;
+        let keep = if is_full { keep.when_full(space.free) } else { keep };
+        let (now, is_short) = (Instant::now(), keep.is_short_of(space.free));
+        if keep.limits_nothing() || !(now >= due || is_short && now >= worth) {
+            continue;
+        }
+        due = now + INTERVAL;
+        if look(keep, space.free, &shared, &keeper).await == 0 {
+            worth = due;
         }
     }
 }
@@ -118,13 +158,15 @@ async fn space(shared: &Shared) -> Option<Space> {
     }
 }
 
-async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper) {
+/// Removes what has to go. How many went.
+async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper) -> usize {
     let mut removed: BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>> = BTreeMap::new();
     for (id, why) in keep.choose(&everything(shared), free, tape::now()) {
         let Some(recording) = shared.archive.get(id) else { continue };
         match keeper.delete(id).await {
             Ok(()) => {
                 tracing::info!(stream = %recording.stream, recording = %id, why = why.as_str(), "removed by retention");
+                shared.instruments.removed(why);
                 removed.entry(recording.stream.clone()).or_default().push((recording, why));
             }
             // Locked or deleted since the decision.
@@ -132,10 +174,10 @@ async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper)
             Err(error) => tracing::error!(recording = %id, %error, "could not be removed"),
         }
     }
-    for (stream, removed) in removed {
-        // Where nothing is being recorded, there is no timeline to say it on.
-        let _ = keeper.ask(&stream, None, Wish::Note { kind: EventKind::Retention, detail: told(&removed) }).await;
+    for (stream, removed) in &removed {
+        keeper.tell(stream, EventKind::Retention, told(removed)).await;
     }
+    removed.values().map(Vec::len).sum()
 }
 
 /// All recordings, oldest first.
@@ -179,6 +221,8 @@ fn told(removed: &[(Arc<Recording>, Why)]) -> String {
 mod tests {
     use super::*;
     use Why::{Age, Bytes, Space};
+    use livetape_audio::{Epoch, FrameCount, Instance, SampleFormat, SealReason, Spec, Title};
+    use livetape_store::Seal;
 
     fn id(n: u8) -> RecordingId {
         RecordingId::new(u64::from(n), &[n; 10])
@@ -225,6 +269,51 @@ mod tests {
         assert_eq!(chosen(space(1000), 1000, &[]), []);
         assert_eq!(chosen(space(1000), 900, &[]), [(1, Space)]);
         assert_eq!(chosen(space(1000), 899, &[2]), [(1, Space), (3, Space)]);
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_too_much_whatever_is_free() {
+        let keep = Retention { min_free_bytes: Some(1000), ..Retention::default() };
+        assert!(keep.is_short_of(999) && !keep.is_short_of(1000));
+        assert_eq!(chosen(keep.when_full(2000), 2000, &[]), [(1, Space)], "one, and then it is looked again");
+        assert_eq!(chosen(keep.when_full(850), 850, &[]), [(1, Space), (2, Space)]);
+        assert_eq!(chosen(Retention::default().when_full(0), 0, &[]), [], "nobody has asked for it");
+    }
+
+    #[test]
+    fn the_end_is_the_later_one_of_both_clocks_and_never_that_of_what_may_not_go() {
+        let spec = Spec::new(SampleFormat::S16, 8_000, 1).unwrap();
+        let recording = |started, ended| Recording {
+            id: id(1),
+            stream: "a".parse().unwrap(),
+            spec,
+            source: "test".parse().unwrap(),
+            title: Title::default(),
+            started,
+            epoch: Epoch(1),
+            instance: Instance::default(),
+            segment_frames: FrameCount::new(1),
+            seal: Some(Seal {
+                end: Frame::ZERO + spec.frames(Duration::from_secs(3600)),
+                reason: SealReason::SourceEnded,
+                next: None,
+                earliest: None,
+                ended,
+            }),
+            notes: Default::default(),
+            locked: false,
+            titled: false,
+        };
+        // It plays for an hour. By the recorder's clock it ended at 3; the source's says something else.
+        assert_eq!(ended(&recording(at(2), at(3))), Some(at(3)));
+        assert_eq!(ended(&recording(at(2), at(1))), Some(at(3)), "the source's clock is behind");
+        assert_eq!(
+            ended(&recording(at(2), at(7))),
+            Some(at(7)),
+            "the source's clock is ahead, or the recorder's was behind"
+        );
+        assert_eq!(ended(&Recording { locked: true, ..recording(at(2), at(3)) }), None);
+        assert_eq!(ended(&Recording { seal: None, ..recording(at(2), at(3)) }), None);
     }
 
     #[test]

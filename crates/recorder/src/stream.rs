@@ -18,10 +18,11 @@ use crate::limits::Limits;
 use crate::metrics::{Instruments, OnAir};
 use crate::open_tape::{Next, OpenTape, Sealing};
 use crate::tape::{self, OpenError};
+use crate::unsaid::Unsaid;
 use crate::waveforms::Waveforms;
 use bytes::Bytes;
 use livetape_access::Access;
-use livetape_audio::{Epoch, Instance, SealReason, StreamName, StreamRules, Tail};
+use livetape_audio::{Entry, Epoch, Frame, Instance, SealReason, StreamName, StreamRules, Tail};
 use livetape_proto::Opening;
 use livetape_store::{DataDir, StoreError, TapeWriter};
 use standby::Standby;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) waveforms: Waveforms,
+    pub(crate) unsaid: Unsaid,
 }
 
 impl Shared {
@@ -320,7 +322,11 @@ impl Stream {
         match tape::create(&self.shared, opening.clone(), epoch).await? {
             Ok(tape) => {
                 tape::introduce(&self.shared, tape.recording());
-                self.open = Some(self.shared.open_tape(tape));
+                let open = self.shared.open_tape(tape);
+                if let Some(event) = self.shared.unsaid.take(&self.name) {
+                    open.pending.note(Entry::Event(event));
+                }
+                self.open = Some(open);
                 Ok(Ok(()))
             }
             Err(error) => Ok(Err(error.into())),
@@ -387,6 +393,7 @@ impl Stream {
         }
         ingest.rolled();
         if let Some(open) = &mut self.open {
+            call.rolled(open.recording.id, ingest.in_call(Frame::ZERO));
             (open.ingest, open.call, open.deadline, open.silence) = (ingest, Some(call), None, silence);
         }
         Ok(true)

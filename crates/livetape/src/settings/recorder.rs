@@ -1,7 +1,7 @@
 //! Flags of the recorder.
 
 use super::access::Policy;
-use super::{DataFlag, File, Span, local, span};
+use super::{DataFlag, File, Span, bytes, local, span};
 use anyhow::ensure;
 use bytesize::ByteSize;
 use livetape_audio::{RecordingMode, StreamPattern, StreamRules};
@@ -9,6 +9,7 @@ use livetape_recorder::{RecorderConfig, Retention};
 use livetape_store::Disk;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Where sources connect, unless told otherwise.
@@ -53,12 +54,20 @@ pub(crate) struct FileStream {
     record: RecordingMode,
 }
 
+/// Sizes that retention may have.
+const KEPT: RangeInclusive<u64> = 1 << 20..=1 << 60;
+
 /// Most patterns: each is looked at when a source connects.
 const MOST: usize = 10_000;
 
 /// When streams are recorded, as the file says.
 pub(crate) fn modes(file: &File) -> Vec<(StreamPattern, RecordingMode)> {
     file.stream.iter().map(|stream| (stream.name.clone(), stream.record)).collect()
+}
+
+/// What is to be kept of something, if anybody has said: no less than a second's audio, no more than there are disks.
+fn kept(name: &str, flag: Option<ByteSize>, file: Option<ByteSize>) -> anyhow::Result<Option<u64>> {
+    flag.or(file).map(|_| bytes(name, flag, file, 0, KEPT)).transpose()
 }
 
 impl RecorderFlags {
@@ -75,7 +84,6 @@ impl RecorderFlags {
     pub(crate) fn config(&self, data: &DataFlag, policy: &Policy, file: &File) -> anyhow::Result<RecorderConfig> {
         let keep_for = self.keep_for.or(file.keep_for);
         let max_age = keep_for.map(|_| span("keep_for", self.keep_for, file.keep_for, DAY, MINUTE..=36_500 * DAY));
-        let size = |flag: Option<ByteSize>, file: Option<ByteSize>| flag.or(file).map(|size| size.as_u64());
         let rules = StreamRules { allowed: self.allowed(file), modes: modes(file) };
         let most = rules.modes.len().max(rules.allowed.as_ref().map_or(0, Vec::len));
         ensure!(most <= MOST, "{most} patterns of streams; at most {MOST} are possible");
@@ -91,8 +99,8 @@ impl RecorderFlags {
             rules,
             retention: Retention {
                 max_age: max_age.transpose()?,
-                max_bytes: size(self.keep_size, file.keep_size),
-                min_free_bytes: size(self.keep_free, file.keep_free),
+                max_bytes: kept("keep_size", self.keep_size, file.keep_size)?,
+                min_free_bytes: kept("keep_free", self.keep_free, file.keep_free)?,
             },
             limits: Default::default(),
             proxies: Default::default(),

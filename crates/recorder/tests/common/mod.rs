@@ -85,6 +85,19 @@ impl Running {
         panic!("a source is still there:\n{}", self.metrics.text());
     }
 
+    /// Waits until a figure of the metrics is at least this.
+    pub async fn counted(&self, series: &str, least: u64) {
+        for _ in 0..1000 {
+            let text = self.metrics.text();
+            let value = text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse::<u64>().ok());
+            if value.is_some_and(|value| value >= least) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{series} is not {least}:\n{}", self.metrics.text());
+    }
+
     /// A recording of `frames` frames that is open, with its source.
     pub async fn push(&self, stream: &str, frames: u64) -> Call {
         let mut call = open(self.addr, opening(stream, stereo())).await.unwrap();
