@@ -164,7 +164,8 @@ impl v1::catalogue_service_server::CatalogueService for Catalogues {
         let right = gate::right(&caller, None)?;
         let (archive, generation) = (Arc::clone(&self.shared.archive), self.shared.dir.generation());
         let sees = move |stream: &StreamName| caller.sees(stream);
-        self.outlets.answer(request.metadata(), right, |outlet| watch(archive, generation, sees, outlet))
+        let watch = |outlet| watch(archive, generation, sees, outlet);
+        self.outlets.answer(request.metadata(), request.extensions(), right, watch)
     }
 }
 
@@ -234,12 +235,15 @@ mod tests {
     use super::*;
     use crate::changes::Changes;
     use crate::gate::Right;
+    use crate::metrics::Instruments;
     use futures::StreamExt;
     use livetape_audio::{Epoch, FrameCount, Instance, RecordingId, SampleFormat, Spec};
     use livetape_store::Recording;
     use std::collections::BTreeMap;
+    use std::time::Duration;
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
+    use tonic::Extensions;
     use tonic::metadata::MetadataMap;
 
     fn recording(n: u64, title: &str) -> Recording {
@@ -270,7 +274,7 @@ mod tests {
     ) -> usize {
         let mut begun = 0;
         while !enough(known) {
-            let answer = tokio::time::timeout(std::time::Duration::from_secs(20), answers.next()).await;
+            let answer = tokio::time::timeout(Duration::from_secs(20), answers.next()).await;
             match answer.expect("in time").unwrap().unwrap().change.unwrap() {
                 Change::Begins(_) => {
                     begun += 1;
@@ -289,11 +293,11 @@ mod tests {
     async fn a_watcher_that_lags_knows_everything_all_the_same() {
         let archive = Arc::new(Archive { changes: Changes::keeping(4), ..Archive::default() });
         (0..600).for_each(|n| archive.insert(recording(n, "first")));
-        let full = livetape_service::Metrics::default().counter("livetape_test_total", "In a test.").unwrap();
-        let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new(), full);
+        let (instruments, stall) = (Arc::new(Instruments::new().unwrap()), Duration::from_secs(60));
+        let outlets = Outlets::new(TaskTracker::new(), CancellationToken::new(), stall, instruments);
         let (watched, mut known) = (Arc::clone(&archive), Known::new());
-        let answers = outlets
-            .answer(&MetadataMap::new(), Right::lasting(), |outlet| watch(watched, Generation(1), |_| true, outlet));
+        let watch = |outlet| watch(watched, Generation(1), |_| true, outlet);
+        let answers = outlets.answer(&MetadataMap::new(), &Extensions::new(), Right::lasting(), watch);
         let mut answers = answers.unwrap().into_inner();
         assert_eq!(read(&mut answers, &mut known, |known| known.len() == 600).await, 1);
         // Not too far behind: just the changes, and of each recording the last.

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 /// Most connections that have not spoken yet: an eighth of those that may have.
@@ -46,6 +47,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Connection {
     socket: Socket,
     client: Client,
+    /// Ends when somebody has closed it.
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
     _room: OwnedSemaphorePermit,
     _place: Option<Place>,
 }
@@ -63,6 +66,14 @@ pub(crate) struct Client {
     pub(crate) names: Vec<String>,
     /// Where it is, or its proxy.
     pub(crate) peer: Option<IpAddr>,
+    closing: CancellationToken,
+}
+
+impl Client {
+    /// Closes its connection, with all calls on it, and whatever waits for it to read.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
 }
 
 /// Who is let in, and how.
@@ -156,8 +167,9 @@ async fn greet(
     let Ok(Some((socket, names))) = introduction.await else { return };
     match timeout(PLACE_TIME, room.acquire_owned()).await {
         Ok(Ok(room)) => {
-            let client = Client { names, peer: Some(ip) };
-            drop(ready.send(Ok(Connection { socket, client, _room: room, _place: place })).await);
+            let client = Client { names, peer: Some(ip), closing: CancellationToken::new() };
+            let closed = Box::pin(client.closing.clone().cancelled_owned());
+            drop(ready.send(Ok(Connection { socket, client, closed, _room: room, _place: place })).await);
         }
         Ok(Err(_)) => {}
         Err(_) => {
@@ -229,6 +241,16 @@ async fn beginning(stream: &TcpStream) -> Beginning {
     }
 }
 
+impl Connection {
+    /// Fails once somebody has closed it; until then whoever polls is woken by that.
+    fn is_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.closed.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed: its calls are not read")),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
 impl Connected for Connection {
     type ConnectInfo = Client;
     fn connect_info(&self) -> Client {
@@ -238,6 +260,7 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.is_open(cx)?;
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Socket::Tls(_, said) if !said.is_empty() => {
@@ -253,12 +276,14 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.is_open(cx)?;
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Socket::Tls(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_open(cx)?;
         match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Socket::Tls(stream, _) => Pin::new(stream).poll_flush(cx),

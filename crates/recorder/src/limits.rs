@@ -2,6 +2,7 @@
 
 use livetape_service::limits::Names;
 use livetape_service::{ClientLimits, Networks};
+use std::time::Duration;
 
 /// Bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,9 @@ pub struct Limits {
     pub streams: usize,
     /// Recordings that are kept. At this number none is begun; what is open goes on, and rolls.
     pub recordings: usize,
+    /// How long a reader may take nothing: then its call is given up, and after as long again, if it has not even taken
+    /// leave, its connection.
+    pub stall: Duration,
     /// What each client may take.
     pub clients: ClientLimits,
 }
@@ -22,11 +26,13 @@ impl Default for Limits {
             connections: 2_048,
             streams: 4_096,
             recordings: 1_000_000,
-            // A gateway is one client, and calls for each of its listeners.
+            stall: Duration::from_secs(60),
+            // A gateway is one client, and calls for each of its listeners, for a moment. No address may have more than a
+            // quarter of the calls that all may have.
             clients: ClientLimits {
                 connections: 500,
-                lasting_per_address: 4_096,
-                lasting_per_identity: 8_192,
+                lasting_per_address: 1_024,
+                lasting_per_identity: 2_048,
                 rate_per_address: 2_000,
                 rate_per_identity: 4_000,
                 failed_proofs: 30,

@@ -2,29 +2,29 @@
 //!
 //! At most one message waits for the reader, and one is on its way. A reader that takes none for too long, a deadline
 //! that passes, and the end of the recorder end the call, and what waited is given up. What is on its way to a reader
-//! that is there and takes nothing cannot be taken back: it counts as a call until the reader leaves.
+//! that is there and takes nothing cannot be taken back from within its call: it counts as a call until the reader leaves,
+//! and when that takes too long, too, its connection is closed.
 
 use crate::deadline::Deadline;
 use crate::gate::Right;
+use crate::incoming::Client;
+use crate::metrics::Instruments;
 use crate::status;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use livetape_service::metrics::Counter;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
+use tonic::{Code, Extensions, Status};
 use tracing::{Instrument, Span};
 
-/// How long a reader may take nothing.
-const STALL: Duration = Duration::from_secs(60);
-/// Most such calls at once, with those that are over and were not read to their end.
+/// Most such calls at once, with those that are over and were not read to their end. One address may have a quarter.
 const MAX_CALLS: usize = 4096;
 /// How long the last word may wait for a reader that is slow.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -99,6 +99,25 @@ impl<T> Outlet<T> {
     }
 }
 
+/// Who reads a call.
+struct Reader {
+    client: Option<Client>,
+    instruments: Arc<Instruments>,
+}
+
+impl Reader {
+    /// It holds what it was sent, and its place, although the call is over: nothing but the end of its connection frees them.
+    fn close(self, stall: Duration) {
+        let Some(client) = self.client else { return };
+        tracing::warn!(
+            address = client.peer.map(tracing::field::display),
+            "a call was over, and of its last messages nothing was read for {stall:?}: the connection is closed"
+        );
+        self.instruments.unread("connection");
+        client.close();
+    }
+}
+
 /// What calls need from the recorder.
 #[derive(Clone)]
 pub(crate) struct Outlets {
@@ -106,22 +125,29 @@ pub(crate) struct Outlets {
     shutdown: CancellationToken,
     stall: Duration,
     rooms: Arc<Semaphore>,
-    full: Counter,
+    instruments: Arc<Instruments>,
 }
 
 impl Outlets {
-    /// Calls are tracked by `calls` and end with `shutdown`; those for which there is no room are counted by `full`.
-    pub(crate) fn new(calls: TaskTracker, shutdown: CancellationToken, full: Counter) -> Self {
-        Self { calls, shutdown, stall: STALL, rooms: Arc::new(Semaphore::new(MAX_CALLS)), full }
+    /// Calls are tracked by `calls` and end with `shutdown`. A reader may take nothing for `stall`.
+    pub(crate) fn new(
+        calls: TaskTracker,
+        shutdown: CancellationToken,
+        stall: Duration,
+        instruments: Arc<Instruments>,
+    ) -> Self {
+        Self { calls, shutdown, stall, rooms: Arc::new(Semaphore::new(MAX_CALLS)), instruments }
     }
 
     /// Answers a call by `work`, until the deadline that its `metadata` names, or the end of the right to it.
+    /// `extensions` are its own, too.
     ///
     /// # Errors
     /// When there are too many such calls already.
     pub(crate) fn answer<T, W>(
         &self,
         metadata: &MetadataMap,
+        extensions: &Extensions,
         right: Right,
         work: impl FnOnce(Outlet<T>) -> W,
     ) -> Result<tonic::Response<Answers<T>>, Status>
@@ -131,7 +157,7 @@ impl Outlets {
     {
         let room = Arc::clone(&self.rooms).try_acquire_owned();
         let full = |_| {
-            self.full.inc();
+            self.instruments.rejections.of("calls").inc();
             status::later(Code::ResourceExhausted, "TOO_MANY_CALLS", "too many calls read at once; ask again later")
         };
         let room = room.map_err(full)?;
@@ -140,6 +166,9 @@ impl Outlets {
         let ours = outlet(parcels.clone());
         let working = work(Outlet { last: Arc::clone(&ours.last), ..outlet(parcels) });
         let (shutdown, deadline) = (self.shutdown.clone(), Deadline::of(metadata));
+        let (held, let_go) = oneshot::channel::<()>();
+        let reader = Reader { client: extensions.get::<Client>().cloned(), instruments: Arc::clone(&self.instruments) };
+        let stall = self.stall;
         let answering = async move {
             let outcome = tokio::select! {
                 outcome = working => outcome,
@@ -149,13 +178,24 @@ impl Outlets {
                 () = ours.parcels.closed() => return,
             };
             if let Err(status) = outcome {
+                if status.code() == Code::Aborted {
+                    reader.instruments.unread("call");
+                }
                 ours.end(status).await;
+            } else {
+                drop(ours);
+            }
+            tokio::select! {
+                // Never anything but the end of who could send it.
+                _ = let_go => {}
+                () = shutdown.cancelled() => {}
+                () = sleep(stall) => reader.close(stall),
             }
         };
         self.calls.spawn(answering.instrument(Span::current()));
         let answers = ReceiverStream::new(outgoing).filter_map(move |parcel| {
             // Held for as long as the transport holds the answers, and with them a message.
-            let _ = &room;
+            let _ = (&room, &held);
             std::future::ready(take(&parcel))
         });
         Ok(tonic::Response::new(answers.boxed()))
@@ -167,8 +207,8 @@ mod tests {
     use super::*;
 
     fn outlets(stall: Duration) -> Outlets {
-        let full = livetape_service::Metrics::default().counter("livetape_test_total", "In a test.").unwrap();
-        Outlets { stall, ..Outlets::new(TaskTracker::new(), CancellationToken::new(), full) }
+        let instruments = Arc::new(Instruments::new().unwrap());
+        Outlets::new(TaskTracker::new(), CancellationToken::new(), stall, instruments)
     }
 
     fn counting(outlets: &Outlets, limit: Option<&'static str>) -> Answers<u32> {
@@ -176,7 +216,7 @@ mod tests {
         if let Some(limit) = limit {
             metadata.insert("grpc-timeout", limit.parse().unwrap());
         }
-        let answers = outlets.answer(&metadata, Right::lasting(), |outlet| async move {
+        let answers = outlets.answer(&metadata, &Extensions::new(), Right::lasting(), |outlet| async move {
             for n in 0.. {
                 outlet.send(n).await?;
             }
@@ -202,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn deadlines_stops_and_leaving_end_a_call() {
-        let outlets = outlets(STALL);
+        let outlets = outlets(Duration::from_secs(60));
         let late = counting(&outlets, Some("20m"));
         let left = counting(&outlets, Some("1H"));
         let mut stopped = counting(&outlets, None);
@@ -221,8 +261,9 @@ mod tests {
         let outlets = Outlets { rooms: Arc::new(Semaphore::new(1)), ..outlets(Duration::from_millis(50)) };
         let one = counting(&outlets, None);
         let more = |outlets: &Outlets| {
-            let more =
-                outlets.answer(&MetadataMap::new(), Right::lasting(), |_: Outlet<u32>| std::future::ready(Ok(())));
+            let (metadata, extensions) = (MetadataMap::new(), Extensions::new());
+            let done = |_: Outlet<u32>| std::future::ready(Ok(()));
+            let more = outlets.answer(&metadata, &extensions, Right::lasting(), done);
             more.err().map(|status| status.code())
         };
         assert_eq!(more(&outlets), Some(Code::ResourceExhausted));

@@ -41,7 +41,7 @@ pub(crate) async fn router(
 ) -> anyhow::Result<Router<Stack<GateLayer, Identity>>> {
     let book = Book::new(keeper.clone());
     let instruments = Arc::clone(&shared.instruments);
-    let outlets = Outlets::new(calls.clone(), shutdown.clone(), instruments.rejections.of("calls"));
+    let outlets = Outlets::new(calls.clone(), shutdown.clone(), shared.limits.stall, Arc::clone(&instruments));
     let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone(), book.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
     let tapes = Tapes::new(Arc::clone(shared), outlets, book.clone());

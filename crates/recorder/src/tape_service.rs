@@ -53,12 +53,12 @@ impl v1::tape_service_server::TapeService for Tapes {
         let shared = Arc::clone(&self.shared);
         if request.recording_id.is_empty() {
             let right = gate::right(&caller, None)?;
-            return self.outlets.answer(&metadata, right, |outlet| all_tails(shared, caller, outlet));
+            return self.outlets.answer(&metadata, &extensions, right, |outlet| all_tails(shared, caller, outlet));
         }
         let recording = lookup::recording(&self.shared, &caller, &request.recording_id)?;
         let (id, right) = (recording.id, gate::right(&caller, Some(&recording.stream))?);
         let watch = follow(&self.shared, id)?;
-        self.outlets.answer(&metadata, right, |outlet| one_tail(shared, id, watch, outlet))
+        self.outlets.answer(&metadata, &extensions, right, |outlet| one_tail(shared, id, watch, outlet))
     }
 
     async fn read_frames(
@@ -82,7 +82,7 @@ impl v1::tape_service_server::TapeService for Tapes {
             return Err(status::refused(Code::OutOfRange, "PAST_END", facts, text));
         }
         let read = Read { tape: Tape::new(Arc::clone(&self.shared), &recording), tail, follow: request.follow };
-        self.outlets.answer(&metadata, right, |outlet| read.frames(first..end, outlet))
+        self.outlets.answer(&metadata, &extensions, right, |outlet| read.frames(first..end, outlet))
     }
 
     async fn get_peaks(&self, request: Request<v1::GetPeaksRequest>) -> Result<Response<v1::GetPeaksResponse>, Status> {
@@ -112,7 +112,7 @@ impl v1::tape_service_server::TapeService for Tapes {
         let file = export::plan(&self.shared, &recording, &request).await?;
         self.book.operated(&actor, "exported", &recording).await;
         let tape = Tape::new(Arc::clone(&self.shared), &recording);
-        self.outlets.answer(&metadata, right, |outlet| file.send(tape, outlet))
+        self.outlets.answer(&metadata, &extensions, right, |outlet| file.send(tape, outlet))
     }
 
     async fn watch_traces(
@@ -122,7 +122,7 @@ impl v1::tape_service_server::TapeService for Tapes {
         let (metadata, extensions, _) = request.into_parts();
         let caller = gate::caller(&extensions)?;
         let (shared, right) = (Arc::clone(&self.shared), gate::right(&caller, None)?);
-        self.outlets.answer(&metadata, right, |outlet| all_traces(shared, caller, outlet))
+        self.outlets.answer(&metadata, &extensions, right, |outlet| all_traces(shared, caller, outlet))
     }
 }
 

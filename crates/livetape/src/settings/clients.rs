@@ -96,10 +96,10 @@ pub(crate) struct LimitFlags {
     /// Connections to the recorder at once [default: 2048]
     #[arg(long, env = "LIVETAPE_LIMIT_GRPC_CONNECTIONS", value_name = "N")]
     limit_grpc_connections: Option<u32>,
-    /// Calls of the recorder at once from one address: a gateway has one for each of its listeners [default: 4096]
+    /// Calls of the recorder at once from one address: a gateway has one for each of its listeners, now and then [default: 1024]
     #[arg(long, env = "LIVETAPE_LIMIT_CALLS_PER_ADDRESS", value_name = "N")]
     limit_calls_per_address: Option<u32>,
-    /// Calls of the recorder at once by one token, user or certificate [default: 8192]
+    /// Calls of the recorder at once by one token, user or certificate [default: 2048]
     #[arg(long, env = "LIVETAPE_LIMIT_CALLS_PER_IDENTITY", value_name = "N")]
     limit_calls_per_identity: Option<u32>,
     /// Calls of the recorder in a second from one address, ten times as many at once [default: 2000]
@@ -108,6 +108,9 @@ pub(crate) struct LimitFlags {
     /// Calls of the recorder in a second by one token, user or certificate, ten times as many at once [default: 4000]
     #[arg(long, env = "LIVETAPE_LIMIT_CALL_RATE_PER_IDENTITY", value_name = "N")]
     limit_call_rate_per_identity: Option<u32>,
+    /// How long a reader of the recorder may take nothing; after twice as long its connection is closed [default: 60s]
+    #[arg(long, env = "LIVETAPE_LIMIT_CALL_STALL", value_name = "TIME")]
+    limit_call_stall: Option<Span>,
     /// Streams that have a source, or had one a minute ago [default: 4096]
     #[arg(long, env = "LIVETAPE_LIMIT_STREAMS", value_name = "N")]
     limit_streams: Option<u32>,
@@ -142,6 +145,7 @@ pub(crate) struct FileLimits {
     calls_per_identity: Option<u32>,
     call_rate_per_address: Option<u32>,
     call_rate_per_identity: Option<u32>,
+    call_stall: Option<Span>,
     streams: Option<u32>,
     recordings: Option<u32>,
     pub(super) source_connections: Option<u32>,
@@ -200,6 +204,11 @@ fn size(
     Ok(size)
 }
 
+fn time(name: &str, flag: Option<Span>, file: Option<Span>, built_in: Duration) -> anyhow::Result<Duration> {
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
+    span(&format!("limit_{name}"), flag, file, built_in, least..=most)
+}
+
 impl LimitFlags {
     fn unlimited(&self, file: &File) -> Networks {
         let flags = self.unlimited.as_ref().map(|all| all.iter().filter_map(|one| one.0).collect());
@@ -215,10 +224,6 @@ impl LimitFlags {
         limits.event_streams = whole(number("event_streams", self.limit_event_streams, f.event_streams, 1_000)?);
         limits.head = size("head_size", self.limit_head_size, f.head_size, limits.head, 8 << 10..=1 << 20)?;
         limits.body = size("body_size", self.limit_body_size, f.body_size, limits.body, 1 << 10..=16 << 20)?;
-        let time = |name: &str, flag, file, built_in| {
-            let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
-            span(&format!("limit_{name}"), flag, file, built_in, least..=most)
-        };
         limits.body_time = time("body_time", self.limit_body_time, f.body_time, limits.body_time)?;
         let patience = &mut limits.patience;
         patience.idle = time("head_time", self.limit_head_time, f.head_time, patience.idle)?;
@@ -259,6 +264,7 @@ impl LimitFlags {
         let (mut limits, f) = (config.limits, &file.limits);
         limits.connections = whole(number("grpc_connections", self.limit_grpc_connections, f.grpc_connections, 2_048)?);
         limits.streams = whole(number("streams", self.limit_streams, f.streams, 4_096)?);
+        limits.stall = time("call_stall", self.limit_call_stall, f.call_stall, limits.stall)?;
         limits.recordings = whole(number("recordings", self.limit_recordings, f.recordings, 1_000_000)?);
         let built_in = limits.clients;
         limits.clients = ClientLimits {
