@@ -26,12 +26,27 @@ fn a_chunk_and_a_request_are_traced_to_their_ends() -> Result<()> {
     ensure!(chunk.parent().is_empty() && chunk.attribute("stream") == "live", "{chunk:?}");
     ensure!((durable.trace(), durable.parent()) == (chunk.trace(), chunk.id()), "{chunk:?} {durable:?}");
     ensure!(durable.attribute("first_frame") == chunk.attribute("first_frame"), "{chunk:?} {durable:?}");
+    ensure!(chunk.attribute("spooled") == "false", "{chunk:?}");
+    chunk.attribute("waited_ms").parse::<u64>().context("how long it waited")?;
     // Acknowledged after it was durable, and captured before that.
     let (outer, inner) = (&chunk.span, &durable.span);
     ensure!(outer.start_time_unix_nano <= inner.start_time_unix_nano, "{chunk:?} {durable:?}");
     ensure!(chunk.attribute("captured_at_unix_ns").parse::<u64>()? <= inner.end_time_unix_nano, "{chunk:?}");
 
-    live(livetape.http())?;
+    // What comes after the recording has ended by hand is of the next one, in the same call, and counted by that.
+    let first = live(livetape.http())?;
+    let begun = http::request(livetape.http(), "POST", "/streams/live/recordings", "1.1")
+        .header("Content-Length", "0")
+        .send()?;
+    ensure!(begun.status == 201, "{} {:?}", begun.status, begun.headers);
+    let next = wait::until("a chunk of the next recording", TRACED, || {
+        let spans = collector.spans().into_iter().filter(|s| s.span.name == "make durable");
+        spans.into_iter().find(|s| s.attribute("recording") != first)
+    })?;
+    let recordings = http::json(livetape.http(), "/recordings?stream=live")?;
+    ensure!(recordings["recordings"][1]["id"] == next.attribute("recording"), "{recordings} {next:?}");
+    let frames = 48_000 * 60;
+    ensure!(next.attribute("first_frame").parse::<u64>()? < frames, "{next:?}");
     livetape.stop()?;
     let spans = collector.spans();
     ensure!(spans.iter().any(|s| s.attribute("http.route") == "/streams/{stream}"), "the last flush: {spans:?}");

@@ -2,7 +2,7 @@
 
 use crate::session::{SessionError, Shared, Timing};
 use crate::trace::Chunks;
-use crate::uplink::{Outgoing, Uplink, UplinkError};
+use crate::uplink::{Outgoing, Uplink, UplinkError, Waited};
 use livetape_access::Actor;
 use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId};
 use livetape_proto::v1::ingest_request::Message as Request;
@@ -94,9 +94,9 @@ impl Link {
             overdue = waiting.then(|| overdue.unwrap_or_else(|| Instant::now() + self.timing.acknowledgement));
             tokio::select! {
                 permit = call.requests.reserve(), if more && sending => match permit {
-                    Ok(permit) => if let Some(message) = shared.with(Uplink::next_to_send) {
+                    Ok(permit) => if let Some((message, waited)) = shared.with(next_to_send) {
                         let mut request = request(message);
-                        self.chunks.send(&self.opening.stream, &mut request);
+                        self.chunks.send(&self.opening.stream, &mut request, waited);
                         permit.send(request);
                     },
                     // The call is over; why, comes as its last answer.
@@ -226,6 +226,11 @@ impl Link {
         let _ = timeout(FAREWELL, async { while let Ok(Some(_)) = answers.message().await {} }).await;
         Ok(())
     }
+}
+
+fn next_to_send(uplink: &mut Uplink) -> Option<(Outgoing, Waited)> {
+    let message = uplink.next_to_send()?;
+    Some((message, uplink.waited()))
 }
 
 fn acknowledge(shared: &Shared, durable: u64) -> Result<bool, Trouble> {

@@ -1,11 +1,13 @@
-//! Now and then a chunk in a trace: from the moment at which it is sent until it is acknowledged, across the recorder.
-//! One at a time, each ten seconds; none while nothing is exported.
+//! Now and then a chunk in a trace: from the moment at which it is sent until it is acknowledged, across the recorder; how long
+//! it has waited before, and where, it says itself. One at a time, each ten seconds; none while nothing is exported.
 
-use livetape_audio::StreamName;
+use crate::uplink::Waited;
+use livetape_audio::{StreamName, WallTime};
 use livetape_proto::v1::ingest_request::Message;
 use livetape_proto::v1::{Append, IngestRequest};
 use livetape_service::propagation;
 use livetape_service::traces::{Sparing, TARGET};
+use std::time::{Duration, Instant, SystemTime};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
@@ -19,12 +21,12 @@ pub(crate) struct Chunks {
 
 impl Chunks {
     /// A message is about to be sent: its audio may be the next to trace.
-    pub(crate) fn send(&mut self, stream: &StreamName, request: &mut IngestRequest) {
+    pub(crate) fn send(&mut self, stream: &StreamName, request: &mut IngestRequest, waited: Waited) {
         let Some(Message::Append(append)) = &mut request.message else { return };
         if self.chunk.is_some() || !self.sparing.is_due() {
             return;
         }
-        let span = begin(stream, append);
+        let span = begin(stream, append, waited);
         append.traceparent = propagation::to_text(&span).unwrap_or_default();
         self.chunk = Some((append.first_frame, span));
     }
@@ -42,7 +44,19 @@ impl Chunks {
     }
 }
 
-fn begin(stream: &StreamName, append: &Append) -> Span {
+/// From its capture until now. What comes out of the spool was captured by a clock that may have been set since.
+fn wait(waited: Waited, captured: WallTime) -> Duration {
+    match waited {
+        Waited::InMemory(since) => Instant::now().saturating_duration_since(since),
+        Waited::InStore => {
+            let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+            WallTime::from_unix_nanos(i64::try_from(now).unwrap_or(i64::MAX)).since(captured)
+        }
+    }
+}
+
+fn begin(stream: &StreamName, append: &Append, waited: Waited) -> Span {
+    let wait = wait(waited, WallTime::from_unix_nanos(append.captured_at_unix_ns));
     info_span!(
         target: TARGET,
         parent: None,
@@ -53,5 +67,7 @@ fn begin(stream: &StreamName, append: &Append) -> Span {
         first_frame = append.first_frame,
         bytes = append.pcm.len(),
         captured_at_unix_ns = append.captured_at_unix_ns,
+        waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        spooled = matches!(waited, Waited::InStore),
     )
 }

@@ -38,11 +38,34 @@ pub(crate) struct Granted {
     pub(crate) resume: Option<Frame>,
 }
 
+impl Granted {
+    const fn writes(self) -> Writes {
+        Writes { recording: self.recording, zero: Frame::ZERO }
+    }
+}
+
+/// Where the frames of a call go now: not what it was granted, once that has rolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Writes {
+    pub(crate) recording: RecordingId,
+    /// Its first frame, in the numbers of the call.
+    pub(crate) zero: Frame,
+}
+
+impl Writes {
+    /// A frame of the call in the numbers of the recording; none if it was of the one before.
+    pub(crate) fn frame(self, in_call: Frame) -> Option<Frame> {
+        (in_call >= self.zero).then(|| Frame::ZERO + in_call.since(self.zero))
+    }
+}
+
 /// What a source learns while its call lasts. The newest value says all.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     /// What the call may write to; nothing while it is on standby.
     pub(crate) granted: Option<Granted>,
+    /// Where its frames go now.
+    pub(crate) writes: Option<Writes>,
     /// Durable end in the numbers of the call.
     pub(crate) durable: Frame,
     /// Why the call ends, if it does.
@@ -100,7 +123,8 @@ impl Call {
         instruments: Arc<Instruments>,
     ) -> (Self, watch::Receiver<Progress>) {
         let durable = granted.map_or(Frame::ZERO, |granted| granted.next);
-        let (progress, other) = watch::channel(Progress { granted, durable, verdict: None });
+        let (progress, other) =
+            watch::channel(Progress { granted, writes: granted.map(Granted::writes), durable, verdict: None });
         let epochs = granted.map(|granted| granted.epoch..=granted.epoch);
         let connected = Held::new(&instruments.sources);
         (Self { id, epochs, progress, instruments, _connected: connected }, other)
@@ -108,20 +132,26 @@ impl Call {
 
     /// The other side of a call to which there is only one thing to say: everything before `end` is durable, and sealed.
     pub(crate) fn over(end: Frame) -> watch::Receiver<Progress> {
-        watch::channel(Progress { granted: None, durable: end, verdict: Some(Verdict::Ended) }).1
+        watch::channel(Progress { granted: None, writes: None, durable: end, verdict: Some(Verdict::Ended) }).1
     }
 
     /// It has been on standby, and may write to this from now on.
     pub(crate) fn granted(mut self, granted: Granted) -> Self {
         let first = self.epochs.as_ref().map_or(granted.epoch, |epochs| *epochs.start());
         self.epochs = Some(first..=granted.epoch);
-        self.progress.send_modify(|p| (p.granted, p.durable) = (Some(granted), granted.next));
+        let writes = Some(granted.writes());
+        self.progress.send_modify(|p| (p.granted, p.writes, p.durable) = (Some(granted), writes, granted.next));
         self
+    }
+
+    /// Its frames go to a next recording from the frame `zero` on, as it counts.
+    pub(crate) fn rolled(&self, recording: RecordingId, zero: Frame) {
+        self.progress.send_modify(|p| p.writes = Some(Writes { recording, zero }));
     }
 
     /// It may write to nothing from now on.
     pub(crate) fn standing_by(self) -> Self {
-        self.progress.send_modify(|p| p.granted = None);
+        self.progress.send_modify(|p| (p.granted, p.writes) = (None, None));
         self
     }
 
@@ -156,5 +186,26 @@ impl Call {
     /// Waits until the other side has hung up.
     pub(crate) async fn gone(&self) {
         self.progress.closed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_frames_go_after_a_roll() {
+        let id = |n| RecordingId::new(n, &[1; 10]);
+        let granted = Granted { recording: id(1), epoch: Epoch(1), next: Frame::new(500), resume: None };
+        let instruments = Arc::new(Instruments::new().unwrap());
+        let (call, progress) = Call::new(CallId(1), Some(granted), instruments);
+        let at = |frame| {
+            let writes = progress.borrow().writes.unwrap();
+            (writes.recording, writes.frame(Frame::new(frame)).map(Frame::get))
+        };
+        assert_eq!(at(500), (id(1), Some(500)));
+        call.rolled(id(2), Frame::new(700));
+        assert_eq!((at(699), at(700), at(710)), ((id(2), None), (id(2), Some(0)), (id(2), Some(10))));
+        assert!(call.standing_by().progress.borrow().writes.is_none());
     }
 }

@@ -122,8 +122,8 @@ async fn converse(
     let (chunk, state) = (Chunk::default(), progress.clone());
     let from_source = async {
         while let Some(request) = incoming.message().await.map_err(too_large)? {
-            if let Some(Granted { recording, .. }) = state.borrow().granted {
-                chunk.arrived(recording, &request).into_iter().for_each(|traced| streams.traced(traced));
+            if let Some(writes) = state.borrow().writes {
+                chunk.arrived(writes, &request).into_iter().for_each(|traced| streams.traced(traced));
             }
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
@@ -150,7 +150,7 @@ async fn to_source(
 ) -> Result<(), Status> {
     let (mut epoch, mut told, mut standing_by) = (None, Frame::ZERO, false);
     loop {
-        let Progress { granted, durable, verdict } = progress.borrow_and_update().clone();
+        let Progress { granted, durable, verdict, .. } = progress.borrow_and_update().clone();
         if let Some(granted) = granted.filter(|granted| epoch != Some(granted.epoch)) {
             // Sealed and begun since the last look: the source has to know of both.
             if epoch.is_some() && !standing_by {
@@ -303,12 +303,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_takes_no_acknowledgements_is_given_up() {
-        let (news, progress) = watch::channel(Progress { granted: None, durable: Frame::ZERO, verdict: None });
+        let (news, progress) =
+            watch::channel(Progress { granted: None, writes: None, durable: Frame::ZERO, verdict: None });
         let (responses, mut deaf) = mpsc::channel(1);
         let chunk = Chunk::default();
         let counting = async {
             for frame in 1.. {
-                news.send_replace(Progress { granted: None, durable: Frame::new(frame), verdict: None });
+                news.send_replace(Progress { granted: None, writes: None, durable: Frame::new(frame), verdict: None });
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };

@@ -1,5 +1,6 @@
 //! The recorder's part of the trace of a chunk: from its arrival until it is durable and acknowledged.
 
+use crate::call::Writes;
 use livetape_audio::{Frame, RecordingId};
 use livetape_proto::v1::Append;
 use livetape_proto::v1::IngestRequest;
@@ -15,8 +16,8 @@ use tracing::{Span, info_span};
 pub(crate) struct Chunk(Mutex<Option<(u64, Span)>>);
 
 impl Chunk {
-    /// A message has come. If it is one to trace, those who will read it may go on with its trace.
-    pub(crate) fn arrived(&self, recording: RecordingId, request: &IngestRequest) -> Option<TracedChunk> {
+    /// A message has come for the recording that its call writes to now. If it is one to trace, those who will read it may go on with its trace.
+    pub(crate) fn arrived(&self, writes: Writes, request: &IngestRequest) -> Option<TracedChunk> {
         let Some(Message::Append(append)) = &request.message else { return None };
         if append.traceparent.is_empty() || !traces::is_active() {
             return None;
@@ -25,9 +26,11 @@ impl Chunk {
         if chunk.is_some() {
             return None;
         }
-        let (_, span) = chunk.insert((append.first_frame, begin(recording, append)));
+        let Writes { recording, .. } = writes;
+        let first = writes.frame(Frame::new(append.first_frame))?;
+        let (_, span) = chunk.insert((append.first_frame, begin(recording, first, append)));
         let traceparent = propagation::to_text(span).filter(|text| TraceContext::from_text(text).is_sampled())?;
-        Some(TracedChunk { recording, first: Frame::new(append.first_frame), traceparent: traceparent.into() })
+        Some(TracedChunk { recording, first, traceparent: traceparent.into() })
     }
 
     /// All frames before `end` are durable, and the source has been told.
@@ -36,14 +39,14 @@ impl Chunk {
     }
 }
 
-fn begin(recording: RecordingId, append: &Append) -> Span {
+fn begin(recording: RecordingId, first: Frame, append: &Append) -> Span {
     let span = info_span!(
         target: TARGET,
         parent: None,
         "make durable",
         otel.kind = "consumer",
         %recording,
-        first_frame = append.first_frame,
+        first_frame = first.get(),
         bytes = append.pcm.len(),
     );
     TraceContext::from_text(&append.traceparent).adopt(&span);
