@@ -32,8 +32,11 @@ use tracing::Instrument as _;
 
 /// The connection is checked this often while nothing comes, and counts as dead after as long without an answer.
 const KEEPALIVE: Duration = Duration::from_secs(5);
-/// The bounds of [`CaptureConfig::queue_bytes`]: a second of the largest audio, and what a machine can spare.
-const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 1 << 23..=1 << 36;
+/// The bounds of [`CaptureConfig::queue_bytes`]: a while of small audio, and what a machine can spare.
+const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 36;
+
+/// How much of a source's audio memory holds in any case: what waits for less than a second goes to no spool.
+const LEAST_QUEUE: Duration = Duration::from_secs(2);
 
 /// What to capture and where to send it.
 #[derive(Clone, Debug)]
@@ -44,7 +47,7 @@ pub struct CaptureConfig {
     pub sources: Vec<SourceConfig>,
     /// Where sources of other programs connect; nowhere without.
     pub intake: Option<IntakeConfig>,
-    /// Most bytes of audio of each source that wait for the recorder in memory: 8 MiB to 64 GiB.
+    /// Most bytes of audio of each source that wait for the recorder in memory: 1 MiB to 64 GiB; two seconds of it in any case.
     pub queue_bytes: u64,
     /// Where audio goes that waits for longer than a second, and survives the process; without it memory has to do.
     pub spool: Option<SpoolConfig>,
@@ -55,13 +58,14 @@ pub struct CaptureConfig {
 }
 
 impl CaptureConfig {
-    /// With the usual limits: 16 MiB of waiting audio for each source, and no spool.
+    /// With the usual limits: 4 MiB of waiting audio for each source, so that a small board has 20 MiB for all of the process,
+    /// and no spool.
     pub fn new(recorder_url: impl Into<RecorderAddress>, sources: Vec<SourceConfig>) -> Self {
         Self {
             recorder_url: recorder_url.into(),
             sources,
             intake: None,
-            queue_bytes: 16 << 20,
+            queue_bytes: 4 << 20,
             spool: None,
             timing: Timing::default(),
             cards: Cards::default(),
@@ -99,10 +103,10 @@ pub enum CaptureError {
     #[error("{0} (LIVETAPE_RECORDER_URL)")]
     Url(#[from] AddressError),
     /// Out of range.
-    #[error("{0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
+    #[error("queue_size: {0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
     QueueBytes(u64),
     /// Out of range.
-    #[error("a spool of {0} bytes: {min} to {max} are possible", min = MAX_BYTES.start(), max = MAX_BYTES.end())]
+    #[error("spool_size: a spool of {0} bytes: {min} to {max} are possible", min = MAX_BYTES.start(), max = MAX_BYTES.end())]
     SpoolBytes(u64),
     /// A stream's spool cannot be had.
     #[error("stream {stream}: {error} (LIVETAPE_SPOOL_DIR)")]
@@ -184,12 +188,13 @@ pub(crate) struct Launcher {
 impl Launcher {
     fn session(&self, opening: Opening, ends: bool, folder: Option<Folder>, status: watch::Sender<Status>) -> Session {
         let max_bytes = self.spool.as_ref().map_or(0, |spool| spool.max_bytes);
+        let queue_bytes = self.queue_bytes.max(opening.spec.bytes(opening.spec.frames(LEAST_QUEUE)));
         Session {
             destination: self.destination.clone(),
             opening,
             ends,
             timing: self.timing.clone(),
-            queue_bytes: self.queue_bytes,
+            queue_bytes,
             spool: folder.map(|folder| (folder, max_bytes)),
             status,
             publisher: watch::channel(None).1,

@@ -47,9 +47,12 @@ pub struct SpoolConfig {
 }
 
 impl SpoolConfig {
-    /// With the usual bound of 1 GiB for each stream.
+    /// The usual bound for each stream: 1 GiB, an hour and a half of CD audio.
+    pub const USUAL_BYTES: u64 = 1 << 30;
+
+    /// With that.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), max_bytes: 1 << 30 }
+        Self { dir: dir.into(), max_bytes: Self::USUAL_BYTES }
     }
 }
 
@@ -311,6 +314,22 @@ impl Store for Spool {
             return;
         }
         while done(&self.segments) && self.remove_oldest().is_ok() {}
+    }
+
+    fn let_go(&mut self, numbers: &Numbers) {
+        self.release(numbers);
+        if self.notes.is_empty() {
+            return;
+        }
+        // Numbers do not tell these notes from wanted ones, so the files that hold them have to go.
+        self.notes.clear();
+        if let Err(error) = self.roll() {
+            tracing::warn!(
+                "{error}; what was said about audio that nobody wants may be said once more after a restart"
+            );
+            return;
+        }
+        while self.segments.len() > 1 && self.remove_oldest().is_ok() {}
     }
 
     fn clear(&mut self) -> Result<(), String> {

@@ -109,6 +109,15 @@ pub enum UplinkError {
     },
 }
 
+/// Where the audio that was sent last has waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// In memory, since it came.
+    InMemory(Instant),
+    /// In the store, which knows only when it was captured.
+    InStore,
+}
+
 /// An open stream, as the recorder answered.
 #[derive(Clone, Copy, Debug)]
 struct Line {
@@ -161,6 +170,8 @@ pub struct Uplink {
     unwanted: FrameCount,
     missed: FrameCount,
     opened: u64,
+    /// Of the audio that was sent last.
+    waited: Waited,
 }
 
 impl Uplink {
@@ -186,6 +197,7 @@ impl Uplink {
             unwanted: FrameCount::ZERO,
             missed: FrameCount::ZERO,
             opened: 0,
+            waited: Waited::InStore,
         }
     }
 
@@ -279,7 +291,7 @@ impl Uplink {
         self.numbers.until = None;
         self.numbers.settle(self.end);
         if let Some(shelf) = &mut self.shelf {
-            shelf.store.release(&self.numbers);
+            shelf.store.let_go(&self.numbers);
         }
         self.save_numbers(None);
         if self.ending {
@@ -364,9 +376,10 @@ impl Uplink {
             None => {}
         }
         if self.cursor < self.end {
-            let Some(held) = self.audio().filter(|held| held.at == self.cursor) else {
+            let Some((held, waited)) = self.audio().filter(|(held, _)| held.at == self.cursor) else {
                 return Some(self.jump(epoch, at));
             };
+            self.waited = waited;
             let bytes = usize::try_from(self.spec.bytes(line.most)).unwrap_or(usize::MAX);
             let mut chunk = held.chunk;
             chunk.pcm.truncate(bytes);
@@ -380,17 +393,23 @@ impl Uplink {
     }
 
     /// The audio at the cursor, or the first after it.
-    fn audio(&mut self) -> Option<Held> {
+    fn audio(&mut self) -> Option<(Held, Waited)> {
         let stored = self.shelf.as_mut().and_then(|shelf| shelf.store.read(self.cursor));
-        stored.or_else(|| {
+        stored.map(|held| (held, Waited::InStore)).or_else(|| {
             let first = self.memory.partition_point(|waiting| waiting.held.end(self.spec) <= self.cursor);
-            Some(self.memory.get(first)?.held.clone().from(self.cursor, self.spec))
+            let Waiting { held, since } = self.memory.get(first)?;
+            Some((held.clone().from(self.cursor, self.spec), Waited::InMemory(*since)))
         })
+    }
+
+    /// Where the audio that was sent last has waited.
+    pub const fn waited(&self) -> Waited {
+        self.waited
     }
 
     /// Over audio that was given up, to what is there.
     fn jump(&mut self, epoch: Epoch, at: Frame) -> Outgoing {
-        let to = self.audio().map_or(self.end, |held| held.at);
+        let to = self.audio().map_or(self.end, |(held, _)| held.at);
         let frames = Some(to.since(self.cursor));
         self.cursor = to;
         self.numbers.stretches.push(Stretch { from: to, number: at });

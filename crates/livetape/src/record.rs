@@ -53,8 +53,8 @@ pub(crate) async fn run(args: RecordArgs, stop: CancellationToken) -> anyhow::Re
     let timing = Timing { flush: FLUSH, ..Timing::default() };
     let recorder = args.recorder.address(&file)?;
     let url = recorder.url().to_owned();
-    let spool = args.how.spool(&file);
-    let capture = CaptureConfig { spool, timing, ..CaptureConfig::new(recorder, vec![source]) };
+    let capture = CaptureConfig { timing, ..CaptureConfig::new(recorder, vec![source]) };
+    let capture = args.how.keeping(capture, &file)?;
     let capture = Capture::bind(capture).await?;
     let (_, status) = capture.statuses().pop().context("one source has one status")?;
 

@@ -104,6 +104,10 @@ pub trait Store: Send + fmt::Debug {
     /// What is durable, as the newest numbers say, is not needed any more.
     fn release(&mut self, numbers: &Numbers);
 
+    /// Nothing of what is kept is wanted, as the newest numbers say: also no note at the very place up to which all is settled,
+    /// which otherwise belongs to the frame that follows.
+    fn let_go(&mut self, numbers: &Numbers);
+
     /// Forgets everything.
     ///
     /// # Errors

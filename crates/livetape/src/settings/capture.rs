@@ -2,8 +2,9 @@
 
 use super::access::Policy;
 use super::clients::LimitFlags;
-use super::{File, local};
+use super::{File, bytes, local};
 use anyhow::{Context, ensure};
+use bytesize::ByteSize;
 use livetape_audio::{SampleFormat, StreamName, StreamPattern, StreamRules, Title};
 use livetape_capture::sources::file::{Pace, Playing};
 use livetape_capture::{CaptureConfig, IntakeConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
@@ -56,6 +57,12 @@ pub(crate) struct SourceFlags {
     /// Where audio waits that the recorder cannot take, so that it survives this process [default: in memory only]
     #[arg(long, env = "LIVETAPE_SPOOL_DIR", value_name = "DIR")]
     spool_dir: Option<PathBuf>,
+    /// Most of it for each stream, 1MiB to 1TiB; beyond, the oldest is given up and becomes a gap [default: 1GiB]
+    #[arg(long, env = "LIVETAPE_SPOOL_SIZE", value_name = "SIZE")]
+    spool_size: Option<ByteSize>,
+    /// Most audio of each source that waits in memory, 1MiB to 64GiB; at least two seconds of it [default: 4MiB]
+    #[arg(long, env = "LIVETAPE_QUEUE_SIZE", value_name = "SIZE")]
+    queue_size: Option<ByteSize>,
 }
 
 /// How fast files are played.
@@ -123,8 +130,7 @@ impl IntakeFlags {
 impl CaptureFlags {
     /// Checked settings of sources that push to `recorder`.
     pub(crate) fn config(&self, recorder: RecorderAddress, file: &File) -> anyhow::Result<CaptureConfig> {
-        let spool = self.how.spool(file);
-        Ok(CaptureConfig { spool, ..CaptureConfig::new(recorder, self.sources(file)?) })
+        self.how.keeping(CaptureConfig::new(recorder, self.sources(file)?), file)
     }
 
     /// Sources of the flags; without any, those of the file; without any, the time signal.
@@ -167,9 +173,19 @@ impl CaptureFlags {
 }
 
 impl SourceFlags {
-    /// Where audio waits that the recorder cannot take, if anywhere on disk.
-    pub(crate) fn spool(&self, file: &File) -> Option<SpoolConfig> {
-        self.spool_dir.clone().or_else(|| file.spool_dir.clone()).map(SpoolConfig::new)
+    /// How much audio waits that the recorder cannot take, and where on disk, if anywhere.
+    pub(crate) fn keeping(&self, config: CaptureConfig, file: &File) -> anyhow::Result<CaptureConfig> {
+        let size = (self.spool_size, file.spool_size);
+        let max_bytes = bytes("spool_size", size.0, size.1, SpoolConfig::USUAL_BYTES, 1 << 20..=1 << 40)?;
+        let built_in = config.queue_bytes;
+        let queue_bytes = bytes("queue_size", self.queue_size, file.queue_size, built_in, 1 << 20..=1 << 36)?;
+        let dir = self.spool_dir.clone().or_else(|| file.spool_dir.clone());
+        ensure!(
+            dir.is_some() || size == (None, None),
+            "spool_size (LIVETAPE_SPOOL_SIZE) says how large a spool may become, and there is none: say where, with spool_dir \
+             (LIVETAPE_SPOOL_DIR)"
+        );
+        Ok(CaptureConfig { queue_bytes, spool: dir.map(|dir| SpoolConfig { dir, max_bytes }), ..config })
     }
 
     /// One source that these flags describe.

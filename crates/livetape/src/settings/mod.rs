@@ -63,6 +63,21 @@ fn span(
     Ok(value)
 }
 
+/// The same of sizes.
+fn bytes(
+    name: &str,
+    flag: Option<ByteSize>,
+    file: Option<ByteSize>,
+    built_in: u64,
+    possible: RangeInclusive<u64>,
+) -> anyhow::Result<u64> {
+    let size = flag.or(file).map_or(built_in, |size| size.as_u64());
+    let [given, least, most] = [size, *possible.start(), *possible.end()].map(|n| ByteSize(n).display().iec());
+    let variable = name.to_uppercase();
+    ensure!(possible.contains(&size), "{name} (LIVETAPE_{variable}) is {given}; {least} to {most} are possible");
+    Ok(size)
+}
+
 const fn local(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
@@ -108,6 +123,8 @@ pub(crate) struct File {
     keep_size: Option<ByteSize>,
     keep_free: Option<ByteSize>,
     spool_dir: Option<PathBuf>,
+    spool_size: Option<ByteSize>,
+    queue_size: Option<ByteSize>,
     pub(crate) allow_streams: Option<Vec<livetape_audio::StreamPattern>>,
     #[serde(default)]
     stream: Vec<recorder::FileStream>,

@@ -93,6 +93,24 @@ fn nothing_stays_in_the_spool() {
 }
 
 #[test]
+fn a_gap_at_the_very_end_is_let_go_with_all_that_was_before_it() {
+    let mut world = World::spooled(1_000);
+    let (uplink, now) = (&mut world.uplink, Instant::now());
+    opened(uplink, 1);
+    uplink.push(chunk(0, 200), now).unwrap();
+    uplink.disconnected();
+    // It stands before a frame that comes when nobody wants it.
+    uplink.gap(Lost { frames: frames(7), reason: GapReason::Xrun });
+    uplink.stand_by();
+    world.uplink = Uplink::new(spec(), 1); // lets go of its folder
+    world.start();
+    opened(&mut world.uplink, 2);
+    let said: Vec<_> = std::iter::from_fn(|| world.uplink.next_to_send()).collect();
+    let known = said.iter().any(|message| matches!(message, Outgoing::Gap { frames: Some(_), .. }));
+    assert!(!known, "a gap of a recording that is over: {said:?}");
+}
+
+#[test]
 fn a_source_that_ends_while_nobody_wants_it_is_done() {
     let mut uplink = Uplink::new(spec(), 1 << 20);
     uplink.stand_by();
