@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// For what takes a moment.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until something is there.
 pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
@@ -31,7 +31,7 @@ pub fn config(recorder: &Recorder, reading: Reading) -> RemoteConfig {
     RemoteConfig { recorder_url: recorder.url().into(), reading, redis: None }
 }
 
-async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec<u8> {
+pub async fn read(library: &dyn Library, id: RecordingId, frames: Range<u64>) -> Vec<u8> {
     let mut reader = library.reader(&library.catalogue().get(id).unwrap());
     let (mut at, mut all) = (frames.start, Vec::new());
     while at < frames.end {
@@ -54,12 +54,12 @@ async fn loudness(
     library.loudness(recording, Frame::new(frames.start)..Frame::new(frames.end), minutes).await
 }
 
-async fn peaks(library: &dyn Library, id: RecordingId, frames: Range<u64>, width: u32) -> Result<Peaks, ReadError> {
+pub async fn peaks(library: &dyn Library, id: RecordingId, frames: Range<u64>, width: u32) -> Result<Peaks, ReadError> {
     let recording = library.catalogue().get(id).unwrap();
     library.peaks(recording, Frame::new(frames.start)..Frame::new(frames.end), width).await
 }
 
-async fn entries(library: &dyn Library, id: RecordingId, tail: Tail) -> usize {
+pub async fn entries(library: &dyn Library, id: RecordingId, tail: Tail) -> usize {
     library.timeline(library.catalogue().get(id).unwrap(), tail).await.unwrap().entries().len()
 }
 

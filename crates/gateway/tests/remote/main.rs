@@ -1,6 +1,6 @@
 //! A gateway over a recorder elsewhere: both ways to read it, and what happens when the recorder comes and goes. The
 //! recorder of most of these tests keeps real tapes in a real folder and speaks real gRPC; it has no sources, so that
-//! they decide what happens when. That of `real` is the real one.
+//! they decide what happens when. Those of `real` and `real_library` are the real one.
 
 #![allow(unreachable_pub, reason = "modules of one test program")]
 #![allow(
@@ -19,6 +19,7 @@ mod gateway;
 mod operations;
 mod peer;
 mod real;
+mod real_library;
 mod recorder;
 mod redis;
 mod services;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 const SECOND: u64 = 48_000;
 
-async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+pub async fn record(folder: &Path, addr: SocketAddr) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let config = RecorderConfig {
         data_dir: folder.to_owned(),
         grpc_addr: addr,
