@@ -39,12 +39,21 @@ pub struct Listener {
 impl Listener {
     /// Starts to listen to `target` (PCM) at its first byte.
     pub fn start(to: SocketAddr, target: String) -> Self {
+        Self::looking(to, target, |piece, at| Ok(verify_at(piece, at)?))
+    }
+
+    /// The same, of audio in which numbers may jump: `look` gets each piece as it comes, with its first byte.
+    pub fn looking(
+        to: SocketAddr,
+        target: String,
+        mut look: impl FnMut(&[u8], u64) -> Result<()> + Send + 'static,
+    ) -> Self {
         let (stop, heard) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let thread = std::thread::spawn({
             let (stop, heard) = (Arc::clone(&stop), Arc::clone(&heard));
             move || {
                 while !stop.load(Ordering::Relaxed) {
-                    listen(to, &target, &stop, &heard)?;
+                    listen(to, &target, &stop, &heard, &mut look)?;
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Ok(heard.load(Ordering::Relaxed))
@@ -77,7 +86,13 @@ impl Listener {
 }
 
 /// One connection of a listener that has heard the first `heard` bytes. Only wrong audio is an error.
-fn listen(to: SocketAddr, target: &str, stop: &AtomicBool, heard: &AtomicU64) -> Result<()> {
+fn listen(
+    to: SocketAddr,
+    target: &str,
+    stop: &AtomicBool,
+    heard: &AtomicU64,
+    look: &mut impl FnMut(&[u8], u64) -> Result<()>,
+) -> Result<()> {
     let start = heard.load(Ordering::Relaxed);
     let Ok(mut reply) = http::get(to, target).range(&format!("{start}-")).send() else { return Ok(()) };
     if reply.status == 416 && reply.header("content-range") == Some(format!("bytes */{start}").as_str()) {
@@ -95,7 +110,7 @@ fn listen(to: SocketAddr, target: &str, stop: &AtomicBool, heard: &AtomicU64) ->
         if piece.is_empty() && reply.ending() != http::Ending::Open {
             return Ok(());
         }
-        verify_at(&piece, at).with_context(|| format!("a listener heard it from {at} on"))?;
+        look(&piece, at).with_context(|| format!("a listener heard it from {at} on"))?;
         at += piece.len() as u64;
         heard.fetch_max(at, Ordering::Relaxed);
     }

@@ -6,9 +6,12 @@ use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http;
 use livetape_testkit::process::{Start, command};
 use livetape_testkit::spawn::{self, Finished};
+use livetape_testkit::wait;
 use livetape_tests::clients::Wav;
 use livetape_tests::counting;
 use livetape_tests::growing::{Growing, SOON, WAV_HEADER};
+use serde_json::Value;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -185,4 +188,90 @@ fn an_empty_variable_is_as_good_as_none() -> Result<()> {
     let empty = names.map(|name| format!("{name}="));
     let recorder = Start::recorder(&data).through(["env"].into_iter().map(String::from).chain(empty)).spawn()?;
     recorder.stop()
+}
+
+/// Runs `livetape manage ARGS` at this recorder: what it says, or with what it refuses.
+fn manage(recorder: SocketAddr, args: &[&str]) -> Result<std::result::Result<String, String>> {
+    let mut command = command(["manage", "--recorder-url", &format!("http://{recorder}")])?;
+    command.args(args);
+    let done = spawn::run(command, Duration::from_secs(60))?;
+    let said = done.text().trim().to_owned();
+    Ok(if done.code == Some(0) { Ok(said) } else { Err(done.stderr) })
+}
+
+#[test]
+fn every_operation_and_what_it_says() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let recorder = Start::recorder(folder.path().join("data")).spawn()?;
+    let gateway = Start::gateway(recorder.grpc()).spawn()?;
+    let source = ["--stream", "live", "--source", "counting", "--rate", "8000"];
+    let capture = Start::capture(recorder.grpc()).args(source).spawn()?;
+    let (to, ask) = (gateway.http(), |args: &[&str]| manage(recorder.grpc(), args));
+    let done = |args: &[&str]| ask(args)?.map_err(|why| anyhow::anyhow!("{args:?}: {why}"));
+    let refused = |args: &[&str], why: &str| match ask(args)? {
+        Err(said) if said.contains(why) && !said.contains("panicked") => Ok(()),
+        other => Err(anyhow::anyhow!("{args:?}: {other:?}")),
+    };
+    // What the gateway says of a recording, once that is so.
+    let shown = |id: &str, what: &str, is: &dyn Fn(&Value) -> bool| {
+        wait::until(what, SOON, || http::json(to, &format!("/recordings/{id}")).ok().filter(|recording| is(recording)))
+    };
+    let first = wait::until("a recording", SOON, || {
+        let list = http::json(to, "/recordings?stream=live").ok()?;
+        Some(list["recordings"][0]["id"].as_str()?.to_owned())
+    })?;
+    shown(&first, "audio", &|recording| recording["bytes"].as_u64() > Some(8_000))?;
+
+    let begun = done(&["begin", "live"])?;
+    let lines: Vec<_> = begun.lines().collect();
+    let [sealed, begun] = lines[..] else { anyhow::bail!("{lines:?}") };
+    assert_eq!(sealed, format!("sealed {first}"));
+    let second = begun.strip_prefix("begun ").context("begun")?.to_owned();
+    shown(&first, "the seal", &|recording| recording["sealed"]["reason"] == "operator")?;
+
+    assert_eq!(done(&["title", &first, "Evensong, 20 November"])?, format!("changed {first}"));
+    assert_eq!(done(&["notes", &first, "two microphones"])?, format!("changed {first}"));
+    shown(&first, "title and notes", &|r| r["title"] == "Evensong, 20 November" && r["notes"] == "two microphones")?;
+
+    assert_eq!(done(&["lock", &first])?, format!("locked {first}"));
+    shown(&first, "the lock", &|recording| recording["locked"] == true)?;
+    refused(&["delete", &first], "is locked: unlock it first")?;
+    assert_eq!(done(&["unlock", &first])?, format!("unlocked {first}"));
+    shown(&first, "no lock", &|recording| recording["locked"] == false)?;
+
+    assert_eq!(done(&["mark", &first, "the beginning", "--frame", "7"])?, "marked frame 7");
+    refused(&["mark", &first, "too far", "--frame", "9999999999"], "is not recorded")?;
+    shown(&second, "audio", &|recording| recording["bytes"].as_u64() > Some(0))?;
+    let newest = done(&["mark", &second, "here"])?;
+    newest.strip_prefix("marked frame ").context("a frame")?.parse::<u64>()?;
+    let timeline = http::json(to, &format!("/recordings/{first}/timeline"))?;
+    assert!(timeline.to_string().contains("the beginning"), "{timeline}");
+
+    refused(&["delete", &second], "seal it first")?;
+    assert_eq!(done(&["seal", &second])?, format!("sealed {second}"));
+    shown(&second, "the seal", &|recording| recording["sealed"]["reason"] == "operator")?;
+    assert_eq!(done(&["lock", &second])?, format!("locked {second}"));
+    refused(&["delete-stream", "live"], "a source is pushing")?;
+    capture.stop()?;
+    let kept = || done(&["delete-stream", "live"]).ok();
+    let kept = wait::until("the source to be gone", SOON, kept)?;
+    assert_eq!(kept, "deleted 2 recordings, kept 1 that are locked");
+    done(&["unlock", &second])?;
+    assert_eq!(done(&["delete", &second])?, format!("deleted {second}"));
+    wait::until("no recording", SOON, || {
+        (http::get(to, &format!("/recordings/{second}")).send().ok()?.status == 404).then_some(())
+    })?;
+
+    for operation in ["seal", "lock", "unlock", "delete"] {
+        refused(&[operation, &second], "there is no recording")?;
+        refused(&[operation, "not-an-id"], "not-an-id")?;
+    }
+    refused(&["title", &second, "gone"], "there is no recording")?;
+    refused(&["begin", "live"], "no source is connected")?;
+    refused(&["delete-stream", "live"], "live")?;
+    let gone = recorder.grpc();
+    gateway.stop()?;
+    recorder.stop()?;
+    assert!(manage(gone, &["seal", &first])?.is_err_and(|why| why.contains("no recorder answers at")));
+    Ok(())
 }

@@ -7,9 +7,14 @@ use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long a connection stays silent before it is forgotten: longer than anybody waits.
+const SILENT: Duration = Duration::from_secs(120);
 
 /// How to end the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub enum Cut {
     Reset,
     /// As if the other side had closed; the client first reads what is on its way.
     Close,
+    /// Not at all: nothing passes any more, either way, and neither side is told, as when a cable is pulled.
+    Silence,
 }
 
 /// One connection through the proxy.
@@ -150,8 +157,11 @@ async fn pass(
     loop {
         let now = *orders.borrow_and_update();
         if now.cuts > born {
-            if now.how == Some(Cut::Reset) {
-                let _ = client.set_zero_linger();
+            match now.how {
+                Some(Cut::Reset) => _ = client.set_zero_linger(),
+                // Until the proxy ends.
+                Some(Cut::Silence) => _ = timeout(SILENT, orders.wait_for(|_| false)).await,
+                Some(Cut::Close) | None => {}
             }
             return;
         }
@@ -210,7 +220,6 @@ mod tests {
     use super::*;
     use crate::http::{self, Ending};
     use std::io::{Read, Write};
-    use std::time::Duration;
 
     /// Answers every connection with an endless chunked body.
     fn endless() -> SocketAddr {
@@ -247,8 +256,15 @@ mod tests {
             proxy.cut(how);
             assert_eq!(reply.to_end(Duration::from_secs(5)).unwrap().1, Ending::Cut);
         }
+        let mut silent = http::get(proxy.address(), "/y").send().unwrap();
+        silent.at_least(8, Duration::from_secs(5)).unwrap();
+        proxy.cut(Cut::Silence);
+        silent.for_a_while(Duration::from_millis(100)).unwrap();
+        assert!(silent.for_a_while(Duration::from_millis(200)).unwrap().is_empty());
+        assert_eq!(silent.ending(), Ending::Open, "nobody is told");
+        http::get(proxy.address(), "/z").send().unwrap().at_least(8, Duration::from_secs(5)).unwrap();
         let heads = proxy.heads();
-        assert_eq!(heads.len(), 2);
+        assert_eq!(heads.len(), 4);
         assert!(heads[0].starts_with("GET /x HTTP/1.1\r\n"), "{heads:?}");
         assert_eq!(range_start(&heads[0]), Some(7));
         assert!(proxy.connections()[0].to_client > 16);

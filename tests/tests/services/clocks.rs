@@ -18,8 +18,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Far more than a test takes, far less than the clocks are apart.
 const ABOUT: Duration = Duration::from_secs(15 * 60);
 
-/// Started on a machine whose clock is `off`, as `+1h` or `-1h`. Its monotonic clock runs as everybody's.
-fn elsewhere(start: Start, off: &str) -> Result<Start> {
+/// Started on a machine whose clock is `off`, as `+1h` or `-1h`, or right, if that is empty. Its monotonic clock runs as everybody's.
+pub(crate) fn elsewhere(start: Start, off: &str) -> Result<Start> {
+    if off.is_empty() {
+        return Ok(start);
+    }
     let library = std::fs::read_dir("/usr/lib")?
         .flatten()
         .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
@@ -50,10 +53,10 @@ fn one_second(to: SocketAddr, target: &str) -> Result<u64> {
     Ok(first)
 }
 
-/// A source whose clock is `source` off, a gateway whose clock is `gateway` off.
-fn records_and_plays(source: &str, gateway: &str, is: fn(WallTime) -> WallTime) -> Result<()> {
+/// A source, a recorder and a gateway whose clocks are so far off.
+fn records_and_plays([source, recorder, gateway]: [&str; 3], is: fn(WallTime) -> WallTime) -> Result<()> {
     let data = tempfile::tempdir()?;
-    let mut recorder = Process::start(&Start::recorder(data.path()))?;
+    let mut recorder = Process::start(&elsewhere(Start::recorder(data.path()), recorder)?)?;
     let grpc = recorder.running()?.grpc();
     let mut gateway = Process::start(&elsewhere(Start::gateway(grpc), gateway)?)?;
     let start = Start::capture(grpc).args(["--source", "counting", "--stream", "live"]);
@@ -107,10 +110,54 @@ fn records_and_plays(source: &str, gateway: &str, is: fn(WallTime) -> WallTime) 
 
 #[test]
 fn a_source_an_hour_ahead_and_a_gateway_an_hour_behind() -> Result<()> {
-    records_and_plays("+1h", "-1h", |now| now.later(HOUR))
+    records_and_plays(["+1h", "", "-1h"], |now| now.later(HOUR))
 }
 
 #[test]
 fn a_source_an_hour_behind_and_a_gateway_an_hour_ahead() -> Result<()> {
-    records_and_plays("-1h", "+1h", |now| now.earlier(HOUR))
+    records_and_plays(["-1h", "", "+1h"], |now| now.earlier(HOUR))
+}
+
+#[test]
+fn a_recorder_an_hour_ahead() -> Result<()> {
+    records_and_plays(["", "+1h", ""], |now| now)
+}
+
+#[test]
+fn a_recorder_an_hour_behind_and_a_source_an_hour_ahead() -> Result<()> {
+    records_and_plays(["+1h", "-1h", ""], |now| now.later(HOUR))
+}
+
+#[test]
+fn a_recorder_whose_clock_is_set_back_goes_on_and_lists_in_order() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let start = Start::recorder(data.path());
+    let ahead = elsewhere(start.clone(), "+1h")?.spawn()?;
+    let capture = Start::capture(ahead.grpc()).args(["--source", "counting", "--stream", "live"]);
+    let gateway = Start::gateway(ahead.grpc()).spawn()?;
+    let (capture, to) = (capture.spawn()?, gateway.http());
+    let id = wait::until("the recording", SOON, || {
+        Some(http::json(to, "/recordings?stream=live").ok()?["recordings"][0]["id"].as_str()?.to_owned())
+    })?;
+    let grown =
+        |bytes: u64| wait::until("the recording to grow", SOON, || edge(to, &id).ok().filter(|edge| *edge >= bytes));
+    let before = grown(SECOND)?;
+    let start = start.on_ports_of(&ahead);
+    ahead.stop()?;
+    let right = start.spawn()?;
+    let end = grown(before + 2 * SECOND)?;
+    let audio =
+        http::get(to, &format!("/recordings/{id}/audio.pcm")).range(&format!("0-{}", end - 1)).send()?.body()?;
+    verify_at(&audio, 0)?;
+    ensure!(gaps(to, &id)?.is_empty(), "{:?}", gaps(to, &id)?);
+    // The next one begins before the first, by this clock, and comes after it all the same.
+    let begin = http::request(to, "POST", "/streams/live/recordings", "1.1").header("Content-Length", "0").send()?;
+    ensure!(begin.status == 201, "{}", begin.status);
+    let list = http::json(to, "/recordings?stream=live")?;
+    let ids: Vec<_> = list["recordings"].as_array().context("recordings")?.iter().map(|r| r["id"].clone()).collect();
+    ensure!(ids.len() == 2 && ids[0] == id.as_str() && ids[1].as_str() > Some(id.as_str()), "{list}");
+    capture.stop()?;
+    gateway.stop()?;
+    right.stop()?;
+    verified(data.path())
 }
