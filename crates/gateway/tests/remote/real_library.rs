@@ -113,7 +113,7 @@ async fn conforms(reading: impl Fn(&Path) -> Reading) {
     let mut operations = OperationServiceClient::connect(format!("http://{recorder}")).await.unwrap();
     let begun = operations.begin_recording(v1::BeginRecordingRequest { stream: "b".into() }).await.unwrap();
     let next: RecordingId = begun.into_inner().recording.unwrap().id.parse().unwrap();
-    let is_sealed = || library.tail(open).filter(|tail| tail.current().is_sealed());
+    let is_sealed = || library.tail(open).and_then(|mut tail| tail.current().is_sealed().then_some(()));
     until("the seal", is_sealed).await;
     until("the next one", || library.catalogue().get(next).and(library.tail(next))).await;
     assert_eq!(library.catalogue().latest(&"b".parse().unwrap()).unwrap().id, next);

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A length of time in words: `100ms`, `5m`, `24h`, `1h 30m`.
+/// A length of time in words: `100ms`, `5m`, `24h`, `1h 30m`, `90d`; a day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Span(pub(crate) Duration);
@@ -33,8 +33,10 @@ pub(crate) struct Span(pub(crate) Duration);
 impl FromStr for Span {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        let span = s.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
-        span.map(Self).ok_or_else(|| format!("{s:?} is not a length of time such as 100ms, 5m or 24h"))
+        let span = s.parse::<jiff::Span>().ok();
+        let duration = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+        let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
+        duration.map(Self).ok_or_else(|| format!("{s:?} is not a length of time such as 100ms, 5m, 24h or 90d"))
     }
 }
 

@@ -6,7 +6,7 @@ use super::gateway::GatewayFlags;
 use super::recorder::RecorderFlags;
 use super::*;
 use clap::Parser;
-use livetape_capture::{SourceConfig, SourceSpec};
+use livetape_capture::{CaptureConfig, SourceConfig, SourceSpec};
 use livetape_gateway::GatewayConfig;
 use livetape_recorder::RecorderConfig;
 
@@ -32,6 +32,7 @@ struct Line {
 
 struct Settings {
     sources: Vec<SourceConfig>,
+    capture: CaptureConfig,
     recorder: RecorderConfig,
     gateway: GatewayConfig,
 }
@@ -42,8 +43,10 @@ fn merged(line: &[&str], file: &str) -> Result<Settings, String> {
     let text = |e: anyhow::Error| format!("{e:#}");
     line.redis.config(&file).map_err(text)?;
     let policy = line.access.policy(&file).map_err(text)?;
+    let capture = line.capture.config(RecorderAddress::new("http://127.0.0.1:1"), &file).map_err(text)?;
     Ok(Settings {
-        sources: line.capture.sources(&file).map_err(text)?,
+        sources: capture.sources.clone(),
+        capture,
         recorder: line
             .recorder
             .config(&line.data, &policy, &file)
@@ -84,7 +87,7 @@ fn flags_come_before_the_file() {
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let cases: [(&[&str], &str, &str); 13] = [
+    let cases: [(&[&str], &str, &str); 20] = [
         (&["--rate", "1"], "", "1 Hz"),
         (&["--channels", "9"], "", "9 channels"),
         (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "1 times --stream and 2 times --source"),
@@ -92,6 +95,13 @@ fn what_cannot_be_is_refused_by_name() {
         (&["--sync-interval", "2s"], "", "sync_interval"),
         (&["--sync-interval", "1ms"], "", "sync_interval"),
         (&[], "[[source]]\nstream = \"a\"\nsource = \"gramophone\"", "stream a"),
+        (&["--keep-free", "1KB"], "", "keep_free (LIVETAPE_KEEP_FREE) is"),
+        (&[], "keep_size = \"0B\"", "keep_size (LIVETAPE_KEEP_SIZE) is"),
+        (&["--keep-for", "1s"], "", "keep_for"),
+        (&["--queue-size", "64KiB"], "", "queue_size (LIVETAPE_QUEUE_SIZE) is"),
+        (&["--spool-dir", "spool"], "spool_size = \"2TiB\"", "spool_size (LIVETAPE_SPOOL_SIZE) is"),
+        (&["--spool-size", "1GiB"], "", "LIVETAPE_SPOOL_DIR"),
+        (&["--limit-call-stall", "1ms"], "", "LIVETAPE_LIMIT_CALL_STALL"),
         (&["--limit-listeners", "0"], "", "limits.listeners (LIVETAPE_LIMIT_LISTENERS)"),
         (&[], "[limits]\nrecordings = 4000000000", "1 to 10000000 are possible"),
         (&["--limit-head-size", "1KB"], "", "LIVETAPE_LIMIT_HEAD_SIZE"),
@@ -107,6 +117,38 @@ fn what_cannot_be_is_refused_by_name() {
     {
         assert!(merged(&line, "").is_err(), "{line:?}");
     }
+}
+
+#[test]
+fn how_much_waits_for_the_recorder() {
+    let built_in = merged(&[], "").unwrap().capture;
+    assert_eq!((built_in.queue_bytes, built_in.spool.is_none()), (4 << 20, true));
+    let file = "spool_dir = \"/a\"\nspool_size = \"2GiB\"\nqueue_size = \"8MiB\"";
+    let kept = |line: &[&str]| {
+        let capture = merged(line, file).unwrap().capture;
+        let spool = capture.spool.unwrap();
+        (capture.queue_bytes, spool.dir.display().to_string(), spool.max_bytes)
+    };
+    assert_eq!(kept(&[]), (8 << 20, "/a".into(), 2 << 30));
+    let line = ["--spool-dir", "/b", "--spool-size", "1MiB", "--queue-size", "1MiB"];
+    assert_eq!(kept(&line), (1 << 20, "/b".into(), 1 << 20));
+    let usual = merged(&["--spool-dir", "/b"], "").unwrap().capture.spool.unwrap();
+    assert_eq!(usual.max_bytes, 1 << 30);
+}
+
+#[test]
+fn what_is_kept() {
+    let kept = |line: &[&str], file: &str| {
+        let retention = merged(line, file).unwrap().recorder.retention;
+        (retention.max_age.map(|age| age.as_secs()), retention.max_bytes, retention.min_free_bytes)
+    };
+    assert_eq!(kept(&[], ""), (None, None, None));
+    // As in docs/livetape.toml.
+    let file = "keep_for = \"90d\"\nkeep_size = \"500GB\"\nkeep_free = \"20GB\"";
+    let all = (Some(90 * 86_400), Some(500_000_000_000), Some(20_000_000_000));
+    assert_eq!(kept(&[], file), all);
+    let line = ["--keep-for", "36h", "--keep-size", "1MiB", "--keep-free", "1GiB"];
+    assert_eq!(kept(&line, file), (Some(36 * 3600), Some(1 << 20), Some(1 << 30)));
 }
 
 #[test]
