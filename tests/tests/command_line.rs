@@ -244,8 +244,11 @@ fn every_operation_and_what_it_says() -> Result<()> {
     shown(&second, "audio", &|recording| recording["bytes"].as_u64() > Some(0))?;
     let newest = done(&["mark", &second, "here"])?;
     newest.strip_prefix("marked frame ").context("a frame")?.parse::<u64>()?;
-    let timeline = http::json(to, &format!("/recordings/{first}/timeline"))?;
-    assert!(timeline.to_string().contains("the beginning"), "{timeline}");
+    // A gateway hears of it a moment later.
+    wait::until("the mark", SOON, || {
+        let timeline = http::json(to, &format!("/recordings/{first}/timeline")).ok()?.to_string();
+        timeline.contains("the beginning").then_some(())
+    })?;
 
     refused(&["delete", &second], "seal it first")?;
     assert_eq!(done(&["seal", &second])?, format!("sealed {second}"));
