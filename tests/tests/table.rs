@@ -180,8 +180,11 @@ impl House {
             };
             let jwt = issue(JwtAlgorithm::HS256, &Secret::new(SHARED), None, &claims)?;
             proofs.push(("JWT", right, Proof::Header(format!("Authorization: Bearer {}\r\n", jwt.reveal()))));
-            let signing = Proof::Url(Box::new(UrlKey::new("k", key.reveal())?), Rights::of([right]));
-            proofs.push(("signed address", right, signing));
+            // Nothing else can be signed.
+            if matches!(right, Right::Listen | Right::Export) {
+                let signing = Proof::Url(Box::new(UrlKey::new("k", key.reveal())?), Rights::of([right]));
+                proofs.push(("signed address", right, signing));
+            }
         }
         let access = dir.path().join("access.toml");
         std::fs::write(&access, file)?;
