@@ -90,7 +90,9 @@ need_players() {
     need openssl have openssl
     need rsync have rsync
     need icecast2 have icecast2
-    # Somebody who speaks.
+    # What radios send with, and somebody who speaks.
+    need ezstream have ezstream
+    need liquidsoap have liquidsoap
     need espeak-ng have espeak-ng
     need redis-server have redis-server
     need redis-tools have redis-cli

@@ -1,10 +1,11 @@
 //! Audio files as sources of the real program: what a listener gets is what was in the file.
 
 use anyhow::{Context, Result};
-use livetape_audio::{Frame, FrameCount};
+use livetape_audio::{Frame, FrameCount, SampleFormat, Spec};
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
+use livetape_tests::pushes;
 use std::path::{Path, PathBuf};
 
 fn wav(path: &Path, first: u64, frames: u64) -> Result<PathBuf> {
@@ -59,6 +60,47 @@ fn an_album_is_recorded_to_the_bit_with_its_titles() -> Result<()> {
     assert_eq!((titles.len(), entries.iter().any(|entry| entry["type"] == "gap")), (3, false), "{timeline}");
     assert!(livetape.log().contains("1b.flac"), "a broken file is said");
     livetape.stop()
+}
+
+/// A tone that goes on from one file into the next. Encoders add silence before and after each; what says how much is heeded.
+#[test]
+fn pieces_of_lossy_audio_follow_one_another_without_a_joint() -> Result<()> {
+    const RATE: u64 = 44_100;
+    /// No whole number of frames of any codec.
+    const EACH: u64 = 3 * RATE + 457;
+    let tone = |n: u64| 0.5 * (n as f64 * 441.0 / RATE as f64 * std::f64::consts::TAU).sin();
+    for (extension, codec) in [
+        ("mp3", &["-c:a", "libmp3lame", "-b:a", "192k"][..]),
+        ("m4a", &["-c:a", "aac", "-b:a", "192k"]),
+        ("opus", &["-c:a", "libopus", "-b:a", "128k", "-ar", "48000"]),
+    ] {
+        let (data, music) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let input = data.path().join("in.wav");
+        for part in 0..3 {
+            let samples = (part * EACH..(part + 1) * EACH).flat_map(|n| ((tone(n) * 32_767.0) as i16).to_le_bytes());
+            let spec = Spec::new(SampleFormat::S16, RATE as u32, 1)?;
+            std::fs::write(&input, pushes::wav(spec, &samples.collect::<Vec<_>>()))?;
+            pushes::encode(&input, codec, &music.path().join(format!("{part}.{extension}")))?;
+        }
+        let source = format!("file:{}", music.path().display());
+        let args = ["--stream", "a", "--pace", "fast", "--format", "f32", "--channels", "1", "--rate", "44100"];
+        let livetape = Start::new(data.path().join("tape")).source(&source).args(args).spawn()?;
+        let pcm = pushes::pcm(livetape.http(), &sealed(livetape.http())?)?;
+        livetape.stop()?;
+        let heard: Vec<f64> = pcm.as_chunks().0.iter().map(|sample| f32::from_le_bytes(*sample).into()).collect();
+        assert!((heard.len() as u64).abs_diff(3 * EACH) <= 3, "{extension}: {} frames", heard.len());
+        // How far what is wrong lies below the tone, in dB.
+        let clean = |range: std::ops::Range<u64>| {
+            let wrong = |n: u64| (heard[n as usize] - tone(n)).powi(2);
+            10.0 * (range.clone().map(|n| tone(n).powi(2)).sum::<f64>() / range.map(wrong).sum::<f64>()).log10()
+        };
+        let middle = clean(EACH / 3..EACH / 2);
+        for joint in [EACH, 2 * EACH] {
+            let joint = clean(joint - 1_000..joint + 1_000);
+            assert!(middle > 30.0 && joint > 12.0, "{extension}: {joint:.1} dB at a joint, {middle:.1} dB elsewhere");
+        }
+    }
+    Ok(())
 }
 
 #[test]

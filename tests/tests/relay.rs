@@ -2,12 +2,14 @@
 
 use anyhow::{Context, Result};
 use livetape_audio::Frame;
+use livetape_testkit::certificates::Authority;
 use livetape_testkit::process::{Livetape, Start};
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
 use livetape_tests::pushes::{Push, counting_wav, encode, entries, pcm, recording};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -108,6 +110,14 @@ fn what_cannot_be_relayed_is_said_and_tried_again() -> Result<()> {
             while stream.write_all(b"X-More: x\r\n").is_ok() {}
             Ok(())
         }
+        // Slowly, so that each line for itself is in time.
+        "/drip" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+            while stream.write_all(b"X-More: x\r\n").is_ok() {
+                thread::sleep(Duration::from_millis(500));
+            }
+            Ok(())
+        }
         "/hls" => stream.write_all(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n#EXTM3U\n#EXT-X-VERSION:3\n",
         ),
@@ -118,6 +128,7 @@ fn what_cannot_be_relayed_is_said_and_tried_again() -> Result<()> {
     for (path, why) in [
         ("round", "more than 8 redirects"),
         ("head", "longer than"),
+        ("drip", "10s"),
         ("hls", "HLS"),
         ("page", "cannot be relayed"),
         ("file", "redirects to what is no stream"),
@@ -130,6 +141,83 @@ fn what_cannot_be_relayed_is_said_and_tried_again() -> Result<()> {
         livetape.stop()?;
     }
     Ok(())
+}
+
+/// Some MP3 without end, of frames that stand alone.
+fn endless_mp3(dir: &Path) -> Result<Vec<u8>> {
+    let (input, mp3) = (dir.join("in.wav"), dir.join("x.mp3"));
+    std::fs::write(&input, counting_wav(44_100, 441_000)?)?;
+    encode(&input, &["-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0"], &mp3)?;
+    Ok(std::fs::read(mp3)?)
+}
+
+#[test]
+fn playlists_of_every_kind_are_followed() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let audio = endless_mp3(dir.path())?;
+    let to = server(move |path, stream| {
+        let list = |stream: &mut TcpStream, kind: &str, text: &str| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", text.len());
+            stream.write_all((head + text).as_bytes())
+        };
+        match path {
+            "/a.m3u" => list(stream, "audio/x-mpegurl", "#EXTM3U\n#EXTINF:-1,Radio\n/live\n"),
+            // A server that knows no types, and a list that names another one.
+            "/b.m3u" => list(stream, "text/plain", "\u{FEFF}# comment\r\n\r\nc.xspf\r\n"),
+            "/c.xspf" => list(
+                stream,
+                "application/xspf+xml",
+                "<?xml version=\"1.0\"?><playlist version=\"1\" xmlns=\"http://xspf.org/ns/0/\"><trackList><track>\
+                 <location>/live</location><title>Radio &amp; more</title></track></trackList></playlist>",
+            ),
+            _ => {
+                stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n")?;
+                for block in audio.chunks(1_600) {
+                    stream.write_all(block)?;
+                    thread::sleep(Duration::from_millis(90));
+                }
+                Ok(())
+            }
+        }
+    })?;
+    for list in ["a.m3u", "b.m3u", "c.xspf"] {
+        let data = tempfile::tempdir()?;
+        let livetape = relay(&data, &format!("http://{to}/{list}"))?;
+        recording(livetape.http(), "relay", |one| one["frames"].as_u64() > Some(44_100)).context(list)?;
+        livetape.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn over_tls_only_from_who_can_prove_a_name() -> Result<()> {
+    let (one, two, keys) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    let authority = Authority::new()?;
+    let (cert, key) = authority.sign("localhost")?.write(keys.path(), "server")?;
+    let roots = keys.path().join("roots.pem");
+    std::fs::write(&roots, &authority.pem)?;
+    let tls = ["--tls-cert".into(), cert.into_os_string(), "--tls-key".into(), key.into_os_string()];
+    let origin = Start::new(one.path()).source("counting").args(tls).spawn()?;
+    let port = origin.http().port();
+    let start = |data: &Path, host: &str| {
+        let source = format!("relay:https://{host}:{port}/streams/live/live.wav");
+        Start::new(data).args(["--stream", "relay"]).source(&source)
+    };
+    // Nobody has signed for the address, and to a machine that does not know the authority for the name neither.
+    for (host, roots) in [("127.0.0.1", Some(&roots)), ("localhost", None)] {
+        let data = tempfile::tempdir()?;
+        let start =
+            roots.map_or_else(|| start(data.path(), host), |r| start(data.path(), host).env("SSL_CERT_FILE", r));
+        let refused = start.spawn()?;
+        refused.logged("TLS: ", SOON).context(host)?;
+        refused.stop()?;
+    }
+    let relay = start(two.path(), "localhost").env("SSL_CERT_FILE", &roots).spawn()?;
+    let there = recording(relay.http(), "relay", |one| one["frames"].as_u64() > Some(2 * 48_000))?;
+    let runs = counting::runs(&pcm(relay.http(), &there)?);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    relay.stop()?;
+    origin.stop()
 }
 
 #[test]

@@ -40,6 +40,9 @@ http GET /streams listen
 http GET /streams/{stream} listen
 http DELETE /streams/{stream} manage
 http POST /streams/{stream}/recordings manage
+http GET /streams/{stream}/program listen
+http POST /streams/{stream}/skip manage
+http PUT /streams/{stream}/title manage
 http GET /streams/{stream}/events listen
 http GET /streams/{stream}/listen.m3u listen
 http GET /streams/{stream}/listen.pls listen
@@ -83,6 +86,9 @@ grpc call /livetape.v1.OperationService/LockRecording manage
 grpc call /livetape.v1.OperationService/UnlockRecording manage
 grpc call /livetape.v1.OperationService/AddMark manage
 grpc call /livetape.v1.OperationService/DeleteStream manage
+grpc call /livetape.v1.OperationService/SetTitle manage
+grpc call /livetape.v1.OperationService/GetProgram listen
+grpc call /livetape.v1.OperationService/SkipTitle manage
 grpc call /grpc.health.v1.Health/Check -
 grpc call /grpc.health.v1.Health/Watch -
 grpc call /grpc.health.v1.Health/List -

@@ -16,6 +16,7 @@
 mod backoff;
 mod capture;
 pub mod clock;
+mod desk;
 pub mod drift;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -1,5 +1,6 @@
 //! One call to the recorder after another: open, send, take acknowledgements, until it breaks.
 
+use crate::desk::{Desk, Program};
 use crate::session::{SessionError, Shared, Timing};
 use crate::trace::Chunks;
 use crate::uplink::{Outgoing, Uplink, UplinkError, Waited};
@@ -52,6 +53,11 @@ pub(crate) struct Link {
     first: Option<oneshot::Sender<Frame>>,
     /// For whom this is sent, if it is for others.
     publisher: Publisher,
+    /// Where the source is told to skip, and what it shows there.
+    desk: Option<(Desk, watch::Receiver<Program>)>,
+    /// The recorder understands that, and does not know it yet.
+    tells: bool,
+    untold: bool,
     chunks: Chunks,
 }
 
@@ -70,8 +76,11 @@ impl Link {
         timing: Timing,
         first: Option<oneshot::Sender<Frame>>,
         publisher: Publisher,
+        desk: Option<Desk>,
     ) -> Self {
-        Self { destination, opening, timing, first, publisher, chunks: Chunks::default() }
+        let desk = desk.map(|desk| (desk.clone(), desk.program()));
+        let chunks = Chunks::default();
+        Self { destination, opening, timing, first, publisher, desk, tells: false, untold: false, chunks }
     }
 
     /// Opens the stream and delivers. `Ok` when the recorder has sealed the recording at the source's end, or when
@@ -93,8 +102,10 @@ impl Link {
             let (more, waiting) = shared.with(|uplink| (uplink.has_to_send(), uplink.awaits_answer()));
             overdue = waiting.then(|| overdue.unwrap_or_else(|| Instant::now() + self.timing.acknowledgement));
             tokio::select! {
-                permit = call.requests.reserve(), if more && sending => match permit {
-                    Ok(permit) => if let Some((message, waited)) = shared.with(next_to_send) {
+                permit = call.requests.reserve(), if (more || self.untold) && sending => match permit {
+                    Ok(permit) => if let Some(program) = self.news() {
+                        permit.send(wrap(Request::Program(program)));
+                    } else if let Some((message, waited)) = shared.with(next_to_send) {
                         let mut request = request(message);
                         self.chunks.send(&self.opening.stream, &mut request, waited);
                         permit.send(request);
@@ -124,11 +135,13 @@ impl Link {
                             self.opened(shared, &opened)?;
                         }
                         Some(Answer::Opened(_)) => return Err(passing("the recorder answered the open twice")),
+                        Some(Answer::Control(v1::Control { what })) => self.control(what),
                         None => return Err(passing("the recorder has closed the call")),
                     }
                 }
                 () = shared.changed.notified() => {}
                 Ok(()) = self.publisher.changed() => return Err(Trouble::OtherSender),
+                () = changed(&mut self.desk), if self.tells && !self.untold => self.untold = true,
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if waiting => {
                     let limit = self.timing.acknowledgement;
                     return Err(passing(format!("the recorder has acknowledged nothing for {limit:?}")));
@@ -190,6 +203,8 @@ impl Link {
         };
         let upcoming = shared.with(opens).map_err(|error: UplinkError| Trouble::Final(error.into()))?;
         tracing::info!(%recording, epoch = opened.epoch, %next, "the stream is open");
+        self.tells = opened.takes_program;
+        self.untold = self.tells && self.desk.is_some();
         self.opening.resume = Some(recording);
         self.begin(upcoming);
         Ok(())
@@ -212,6 +227,21 @@ impl Link {
         self.begin(upcoming);
     }
 
+    /// What the recorder is to be told of what plays, if it does not know.
+    fn news(&mut self) -> Option<v1::Program> {
+        let (_, shown) = self.desk.as_mut().filter(|_| std::mem::take(&mut self.untold))?;
+        let Program { playing, upcoming } = shown.borrow_and_update().clone();
+        Some(v1::Program { playing: playing.into(), upcoming: upcoming.into_iter().map(Into::into).collect() })
+    }
+
+    /// What an operator wants. What this version does not know it does not do.
+    fn control(&self, what: Option<v1::control::What>) {
+        if let (Some(v1::control::What::Skip(v1::Skip {})), Some((desk, _))) = (what, &self.desk) {
+            tracing::info!("somebody has skipped what was playing");
+            desk.skip();
+        }
+    }
+
     fn begin(&mut self, upcoming: Frame) {
         if let Some(first) = self.first.take() {
             // Nobody waits any more if the source was stopped meanwhile.
@@ -231,6 +261,15 @@ impl Link {
 fn next_to_send(uplink: &mut Uplink) -> Option<(Outgoing, Waited)> {
     let message = uplink.next_to_send()?;
     Some((message, uplink.waited()))
+}
+
+/// Waits until a source shows something else.
+async fn changed(desk: &mut Option<(Desk, watch::Receiver<Program>)>) {
+    match desk {
+        // The sender is beside it.
+        Some((_, shown)) => _ = shown.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn acknowledge(shared: &Shared, durable: u64) -> Result<bool, Trouble> {

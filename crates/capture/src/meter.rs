@@ -1,5 +1,6 @@
 //! How loud a source is, for people who watch it. Measuring costs a source only when somebody asked for it.
 
+use crate::desk::Desk;
 use crate::sources::{Piece, Source, SourceError};
 use livetape_audio::{Frame, FrameCount, Spec};
 use livetape_codec::convert;
@@ -73,6 +74,10 @@ impl<S: Source> Source for Metered<S> {
 
     fn begin(&mut self, next: Frame) {
         self.source.begin(next);
+    }
+
+    fn desk(&self) -> Option<Desk> {
+        self.source.desk()
     }
 
     fn can_wait(&self) -> bool {

@@ -245,7 +245,8 @@ impl Session {
         if !ended {
             shared.drain();
         }
-        let mut link = Link::new(self.destination.clone(), opening, self.timing.clone(), None, watch::channel(None).1);
+        let nobody = watch::channel(None).1;
+        let mut link = Link::new(self.destination.clone(), opening, self.timing.clone(), None, nobody, None);
         tokio::select! {
             delivered = keep_delivering(&mut link, &shared, &self.timing) => delivered?,
             () = shutdown.cancelled() => return Ok(Delivered::Stopped),
@@ -268,7 +269,8 @@ impl Session {
         let known = self.opening.resume.map(|_| uplink.upcoming());
         let shared = Shared::new(uplink, self.status);
         let (opened, first) = oneshot::channel();
-        let mut link = Link::new(self.destination, self.opening, self.timing.clone(), Some(opened), self.publisher);
+        let (timing, desk) = (self.timing.clone(), source.desk());
+        let mut link = Link::new(self.destination, self.opening, timing, Some(opened), self.publisher, desk);
         let mut deliver = pin!(keep_delivering(&mut link, &shared, &self.timing));
 
         let captured = tokio::select! {

@@ -22,6 +22,7 @@ pub use stdin::{Stdin, process_stdin};
 pub use time_signal::TimeSignal;
 pub use voice::{Counting, Mono, Noise, Silence, Tone, Voice, Waveform, voice};
 
+use crate::desk::Desk;
 use crate::source_spec::SourceSpecError;
 use bytes::Bytes;
 use device::CardError;
@@ -77,6 +78,12 @@ pub trait Source: Send + 'static {
 
     /// Called once, before the first piece: the recorder has opened the stream and this is its next frame.
     fn begin(&mut self, next: Frame);
+
+    /// Where it shows what it plays and is told to skip, if it has a list of it.
+    #[doc(hidden)]
+    fn desk(&self) -> Option<Desk> {
+        None
+    }
 
     /// Whether it can wait: then it is asked for nothing while the recorder is behind, and nothing of it is given up.
     fn can_wait(&self) -> bool {

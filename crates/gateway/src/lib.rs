@@ -39,6 +39,7 @@ mod peaks;
 mod plain;
 mod playlist;
 mod problem;
+mod program;
 mod pulse;
 mod query;
 mod range;

@@ -105,7 +105,7 @@ impl FromRequestParts<Arc<Context>> for Operator {
 }
 
 impl Operator {
-    async fn ask<Q, A>(
+    pub(crate) async fn ask<Q, A>(
         &self,
         message: Q,
         operation: impl AsyncFnOnce(
@@ -294,7 +294,7 @@ fn is_limit(status: &Status) -> bool {
 }
 
 /// What the recorder said, as HTTP says it.
-fn refused(status: Status) -> Problem {
+pub(crate) fn refused(status: Status) -> Problem {
     let said = match status.message() {
         "" => "the recorder gave no reason",
         text => text,

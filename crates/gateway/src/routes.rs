@@ -6,8 +6,8 @@ use crate::query::decode;
 use crate::reached::{self, Reached};
 use crate::reply::{Reply, empty};
 use crate::{
-    events, gate, health, listing, live, loudness, marks, openapi, operations, page, peaks, plain, playlist, recording,
-    session, trace,
+    events, gate, health, listing, live, loudness, marks, openapi, operations, page, peaks, plain, playlist, program,
+    recording, session, trace,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -52,6 +52,9 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/streams", get(listing::streams))
         .route("/streams/{stream}", get(listing::stream).delete(operations::delete_stream))
         .route("/streams/{stream}/recordings", post(operations::begin))
+        .route("/streams/{stream}/program", get(program::program))
+        .route("/streams/{stream}/skip", post(program::skip))
+        .route("/streams/{stream}/title", put(program::entitle))
         .route("/streams/{stream}/events", get(events::of_stream))
         .route("/streams/{stream}/listen.m3u", get(playlist::one))
         .route("/streams/{stream}/listen.pls", get(playlist::one))

@@ -353,6 +353,11 @@ impl Ingest {
         }
     }
 
+    /// Somebody says what is playing from the next frame on, until the source says something else.
+    pub fn entitle(&mut self, title: Title) {
+        self.titles.say(title);
+    }
+
     fn check_epoch(&self, got: Epoch) -> Result<(), Refusal> {
         let current = self.epoch;
         match got.cmp(&current) {

@@ -22,6 +22,7 @@ mod committer;
 mod deadline;
 mod demand;
 mod describe;
+mod desks;
 mod export;
 mod gate;
 mod incoming;

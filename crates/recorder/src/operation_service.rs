@@ -2,12 +2,14 @@
 
 use crate::audit::{self, Book};
 use crate::describe;
+use crate::desks::Program;
 use crate::gate;
 use crate::keeper::Keeper;
 use crate::lookup;
 use crate::status;
 use crate::stream::Shared;
 use crate::wish::{Done, Refused, Wish};
+use livetape_access::Actor;
 use livetape_audio::{Frame, NameError, RecordingId, StreamName};
 use livetape_proto::v1;
 use livetape_store::Edit;
@@ -34,12 +36,19 @@ impl Operations {
         Ok(Some(describe::recording(&edited)))
     }
 
+    /// Somebody has done something to what is being recorded of a stream.
+    async fn noted(&self, actor: &Actor, what: &str, stream: &StreamName) {
+        if let Some(recording) = self.shared.archive.latest(stream) {
+            self.book.operated(actor, what, &recording).await;
+        }
+    }
+
     /// The recording that a request names, if its caller may manage it.
     fn named(&self, extensions: &Extensions, id: &str) -> Result<RecordingId, Status> {
         Ok(lookup::recording(&self.shared, &gate::caller(extensions)?, id)?.id)
     }
 
-    /// A stream that has recordings, or a source that waits, if the caller may manage it.
+    /// A stream that has recordings, or a source that waits, if the caller may do to it what was asked.
     fn stream(&self, extensions: &Extensions, name: &str) -> Result<StreamName, Status> {
         let name = parse("stream", name)?;
         gate::may(&gate::caller(extensions)?, &name)?;
@@ -67,6 +76,7 @@ fn answer(refused: Refused) -> Status {
         Refused::NotOpen => status::refused(Code::FailedPrecondition, "NOT_OPEN", [], text),
         Refused::Open(_) => status::refused(Code::FailedPrecondition, "OPEN", [], text),
         Refused::Locked(_) => status::refused(Code::FailedPrecondition, "LOCKED", [], text),
+        Refused::NoProgram => status::refused(Code::FailedPrecondition, "NO_PROGRAM", [], text),
         Refused::Busy => status::refused(Code::FailedPrecondition, "SOURCE_PUSHING", [], text),
         Refused::Ahead { end, .. } => {
             status::refused(Code::OutOfRange, "PAST_END", [("end_frame", end.to_string())], text)
@@ -181,5 +191,36 @@ impl v1::operation_service_server::OperationService for Operations {
         let count = self.keeper.delete_stream(&stream).await.map_err(answer)?;
         self.book.deleted_all(&actor, &stream, count).await;
         Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
+    }
+
+    async fn set_title(&self, request: Request<v1::SetTitleRequest>) -> Result<Response<v1::SetTitleResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let actor = audit::actor(&metadata, &extensions)?;
+        let (stream, title) = (self.stream(&extensions, &request.stream)?, parse("title", &request.title)?);
+        self.keeper.ask(&stream, None, Wish::Title(title)).await.map_err(answer)?;
+        self.noted(&actor, "said what is playing", &stream).await;
+        Ok(Response::new(v1::SetTitleResponse {}))
+    }
+
+    async fn get_program(
+        &self,
+        request: Request<v1::GetProgramRequest>,
+    ) -> Result<Response<v1::GetProgramResponse>, Status> {
+        let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
+        let Program { playing, upcoming } = self.shared.desks.program(&stream).map_err(answer)?;
+        let upcoming = upcoming.into_iter().map(Into::into).collect();
+        Ok(Response::new(v1::GetProgramResponse { playing: playing.into(), upcoming }))
+    }
+
+    async fn skip_title(
+        &self,
+        request: Request<v1::SkipTitleRequest>,
+    ) -> Result<Response<v1::SkipTitleResponse>, Status> {
+        let actor = audit::actor(request.metadata(), request.extensions())?;
+        let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
+        let Program { playing, upcoming } = self.shared.desks.skip(&stream).await.map_err(answer)?;
+        self.noted(&actor, "skipped what was playing", &stream).await;
+        let upcoming = upcoming.into_iter().map(Into::into).collect();
+        Ok(Response::new(v1::SkipTitleResponse { playing: playing.into(), upcoming }))
     }
 }

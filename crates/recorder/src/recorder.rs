@@ -141,6 +141,7 @@ impl Recorder {
             instruments,
             waveforms: Waveforms::default(),
             unsaid: Default::default(),
+            desks: Arc::default(),
         });
         let recovering = Arc::clone(&shared);
         let (open, unsealed) = tokio::task::spawn_blocking(move || recover(&recovering, recordings)).await?;

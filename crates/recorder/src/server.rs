@@ -42,7 +42,8 @@ pub(crate) async fn router(
     let book = Book::new(keeper.clone());
     let instruments = Arc::clone(&shared.instruments);
     let outlets = Outlets::new(calls.clone(), shutdown.clone(), shared.limits.stall, Arc::clone(&instruments));
-    let ingest = Ingest::new(Arc::clone(streams), calls.clone(), instruments, shutdown.clone(), book.clone());
+    let desks = Arc::clone(&shared.desks);
+    let ingest = Ingest::new(Arc::clone(streams), desks, calls.clone(), instruments, shutdown.clone(), book.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
     let tapes = Tapes::new(Arc::clone(shared), outlets, book.clone());
     let operations = Operations::new(Arc::clone(shared), keeper.clone(), book);

@@ -6,6 +6,7 @@
 use crate::audit::{self, Book};
 use crate::call::{Command, Granted, Progress, Verdict};
 use crate::deadline::Deadline;
+use crate::desks::{Desks, Place, Program, UPCOMING};
 use crate::gate;
 use crate::ingest::{Message, Refusal};
 use crate::metrics::Instruments;
@@ -37,6 +38,7 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Ingest {
     streams: Arc<Streams>,
+    desks: Arc<Desks>,
     calls: TaskTracker,
     instruments: Arc<Instruments>,
     shutdown: CancellationToken,
@@ -46,12 +48,13 @@ pub(crate) struct Ingest {
 impl Ingest {
     pub(crate) const fn new(
         streams: Arc<Streams>,
+        desks: Arc<Desks>,
         calls: TaskTracker,
         instruments: Arc<Instruments>,
         shutdown: CancellationToken,
         book: Book,
     ) -> Self {
-        Self { streams, calls, instruments, shutdown, book }
+        Self { streams, desks, calls, instruments, shutdown, book }
     }
 }
 
@@ -75,12 +78,13 @@ impl v1::ingest_service_server::IngestService for Ingest {
         let stream = opening.stream.clone();
         let opened = self.streams.open(opening).await;
         let session = opened.inspect_err(|why| self.instruments.not_opened(why)).map_err(open_status)?;
+        let desk = self.desks.place(stream.clone(), session.call);
         let signed = self.book.clone().publishing(actor, stream, session.progress.clone());
         let (responses, outgoing) = mpsc::channel(4);
         let (instruments, shutdown) = (Arc::clone(&self.instruments), self.shutdown.clone());
         let streams = Arc::clone(&self.streams);
         self.calls.spawn(async move {
-            let conversation = converse(session, incoming, &responses, &instruments, &streams, shutdown);
+            let conversation = converse(session, desk, incoming, &responses, &instruments, &streams, shutdown);
             let outcome = tokio::select! {
                 outcome = conversation => outcome,
                 late = deadline.passed() => Err(late),
@@ -112,6 +116,7 @@ async fn first_message(incoming: &mut Streaming<IngestRequest>) -> Result<Openin
 /// Both directions of a call, until one of them ends it.
 async fn converse(
     session: Session,
+    (place, mut wanted): (Place, mpsc::Receiver<v1::Control>),
     mut incoming: Streaming<IngestRequest>,
     responses: &Responses,
     instruments: &Instruments,
@@ -125,6 +130,10 @@ async fn converse(
             if let Some(writes) = state.borrow().writes {
                 chunk.arrived(writes, &request).into_iter().for_each(|traced| streams.traced(traced));
             }
+            if let Some(Request::Program(program)) = request.message {
+                place.show(read(program).inspect_err(|_| instruments.refused("invalid"))?);
+                continue;
+            }
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(status::stopping());
@@ -134,8 +143,15 @@ async fn converse(
         drop(commands.send(Command::Closed { call }).await);
         std::future::pending().await
     };
+    let wishes = async {
+        while let Some(control) = wanted.recv().await {
+            send(responses, Response::Control(control)).await?;
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         outcome = from_source => outcome,
+        outcome = wishes => outcome,
         outcome = to_source(progress, responses, &chunk) => outcome,
         () = responses.closed() => Ok(()),
         () = shutdown.cancelled() => Err(status::stopping()),
@@ -188,6 +204,7 @@ fn opened(Granted { recording, epoch, next, resume }: Granted) -> Response {
         next_frame: next.get(),
         resume_frame: resume.map(Frame::get),
         max_append_bytes: MAX_APPEND_BYTES,
+        takes_program: true,
     })
 }
 
@@ -200,6 +217,17 @@ async fn send(responses: &Responses, message: Response) -> Result<(), Status> {
             status::refused(Code::Unavailable, "NOT_READ", [], text)
         }
     })
+}
+
+/// What a source plays, if it is short enough.
+fn read(v1::Program { playing, upcoming }: v1::Program) -> Result<Program, Status> {
+    let title = |field: &str, text: &str| text.parse().map_err(|e: NameError| status::invalid(field, e.to_string()));
+    if upcoming.len() > UPCOMING {
+        let text = format!("{} titles to come: at most {UPCOMING} are told", upcoming.len());
+        return Err(status::invalid("program.upcoming", text));
+    }
+    let upcoming = upcoming.iter().map(|text| title("program.upcoming", text)).collect::<Result<_, _>>()?;
+    Ok(Program { playing: title("program.playing", &playing)?, upcoming })
 }
 
 pub(crate) fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {
@@ -229,6 +257,7 @@ pub(crate) fn translate(request: IngestRequest) -> Result<(Message, Bytes), Stat
             Ok((Message::Title { epoch: Epoch(t.epoch), at: Frame::new(t.at_frame), title }, Bytes::new()))
         }
         Some(Request::End(e)) => Ok((Message::End { epoch: Epoch(e.epoch), at: Frame::new(e.at_frame) }, Bytes::new())),
+        Some(Request::Program(_)) => Err(status::invalid("message", "Program is no part of a recording")),
         Some(Request::Open(_)) => Err(status::invalid("message", "Open comes once, as the first message")),
         None => Err(status::invalid("message", "an empty message: send Append, Gap, Title or End")),
     }

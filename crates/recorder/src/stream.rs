@@ -13,6 +13,7 @@ use crate::archive::Archive;
 use crate::board::Board;
 use crate::call::{Call, CallId, Command, Granted, Progress, Verdict};
 use crate::committer::{Committed, Committer};
+use crate::desks::Desks;
 use crate::ingest::{Decision, Message, Position, Refusal};
 use crate::limits::Limits;
 use crate::metrics::{Instruments, OnAir};
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) waveforms: Waveforms,
     pub(crate) unsaid: Unsaid,
+    /// What sources play.
+    pub(crate) desks: Arc<Desks>,
 }
 
 impl Shared {

@@ -23,6 +23,8 @@ pub(crate) enum Wish {
     Edit(Edit),
     /// It gets a mark; at the newest frame, if none is given.
     Mark { frame: Option<Frame>, text: Title },
+    /// This is playing from its next frame on.
+    Title(Title),
     /// Its timeline says what happened.
     Note { kind: EventKind, detail: String },
 }
@@ -57,6 +59,9 @@ pub(crate) enum Refused {
     /// It is locked.
     #[error("recording {0} is locked: unlock it first")]
     Locked(RecordingId),
+    /// No source that has a list.
+    #[error("no source is connected there that has a list of what it plays, as one of files has")]
+    NoProgram,
     /// A source is pushing.
     #[error("a source is pushing: stop it first, or it would begin anew at once")]
     Busy,

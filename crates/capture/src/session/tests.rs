@@ -80,6 +80,7 @@ impl Recorder {
             next_frame: next,
             resume_frame: resume,
             max_append_bytes: 1 << 20,
+            takes_program: false,
         };
         (tape.moods.pop_front().unwrap_or(Mood::Good), opened)
     }
@@ -140,6 +141,7 @@ impl Recorder {
                     assert_eq!((title.epoch, title.at_frame), (epoch, tape.frames()));
                     tape.titles.push((title.at_frame, title.title));
                 }
+                Request::Program(_) => return Err(Refusal::invalid_argument("nobody has asked for it")),
                 Request::Gap(gap) => pending += gap.lost_frames.unwrap_or(UNKNOWN),
                 Request::End(_) if matches!(mood, Mood::Silent) => {}
                 Request::End(end) => {

@@ -1,7 +1,7 @@
 //! Audio files: one, those of a folder, or those that a playlist names, one after another.
 //!
 //! ```text
-//! list: which files -> decoding: a thread for each, which may panic or hang -> 20 ms pieces, at the pace that was asked for
+//! list: which files -> queue: in which order -> decoding: a thread for each, which may panic or hang -> 20 ms pieces, at the pace that was asked for
 //! ```
 //!
 //! A file that cannot be played, or not to its end, is said and left; what was decoded before stays. If it was the only one,
@@ -11,6 +11,7 @@
 mod error;
 mod list;
 pub(crate) mod playlist;
+mod queue;
 
 pub use error::FileError;
 
@@ -18,13 +19,15 @@ use super::decoding::{Decoding, Material, Outcome, Said, Target};
 use super::pieces::Pieces;
 use super::{Chunk, Piece, Source, SourceError};
 use crate::clock::{CaptureClock, Reading};
+use crate::desk::Desk;
 use crate::shape::Shape;
 use bytes::{Bytes, BytesMut};
 use livetape_audio::{Frame, FrameCount, Spec, Title};
 use livetape_codec::decode::Input;
-use std::collections::VecDeque;
+use queue::Queue;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
 /// A decoder that gives nothing for so long hangs.
@@ -51,6 +54,8 @@ pub struct Playing {
     pub pace: Pace,
     /// From the beginning again after the last one.
     pub repeat: bool,
+    /// In an order that is another one each time.
+    pub shuffle: bool,
 }
 
 /// Files as a source.
@@ -60,11 +65,10 @@ pub struct Files {
     how: Playing,
     target: Target,
     spec: Spec,
-    queue: VecDeque<PathBuf>,
-    /// There is only this one file.
-    single: bool,
-    /// The file that is being played.
+    queue: Queue,
+    /// The file that is being played, and whether anything was heard of it yet.
     decoding: Option<(PathBuf, Decoding)>,
+    begun: bool,
     /// Audio before `title`.
     buffer: BytesMut,
     title: Option<Title>,
@@ -74,6 +78,10 @@ pub struct Files {
     played_any: bool,
     first_broken: Option<FileError>,
     hanging: u32,
+    /// Where it is told to skip, and how often it was.
+    desk: Desk,
+    skips: watch::Receiver<u64>,
+    skipped: u64,
     /// With a decoder that gives nothing.
     patience: Duration,
     pieces: Pieces,
@@ -95,27 +103,30 @@ impl Files {
     async fn open_within(patience: Duration, path: &Path, how: Playing, shape: Shape) -> Result<Self, FileError> {
         let now = Reading::now();
         let spec = shape.spec().map_err(|error| FileError::other(path, &error))?;
+        let desk = Desk::default();
         let mut files = Self {
             path: path.to_owned(),
             how,
             target: Target::Shape(shape),
             spec,
-            queue: list::of(path.to_owned()).await?.into(),
-            single: false,
+            queue: Queue::of(path, how).await?,
             decoding: None,
+            begun: false,
             buffer: BytesMut::new(),
             title: None,
             ended: None,
             played_any: false,
             first_broken: None,
             hanging: 0,
+            skips: desk.skips(),
+            desk,
+            skipped: 0,
             patience,
             pieces: Pieces::new(spec),
             clock: CaptureClock::new(now),
             began: now,
             played: FrameCount::ZERO,
         };
-        files.single = files.queue.len() == 1;
         while files.buffer.is_empty() {
             match files.ended.take() {
                 Some(why) => return Err(why.unwrap_or(FileError::Empty(path.to_owned()))),
@@ -129,10 +140,15 @@ impl Files {
     /// Takes in what comes next: more audio, a title, another file, the end.
     async fn fill(&mut self) -> Result<(), FileError> {
         let Some((_, decoding)) = &mut self.decoding else { return self.next_file().await };
-        match timeout(self.patience, decoding.said.recv()).await {
+        let said = tokio::select! {
+            said = timeout(self.patience, decoding.said.recv()) => said,
+            // Whoever asks for the next piece sees to it; while nothing can be left, it waits.
+            _ = self.skips.changed(), if self.begun => return Ok(()),
+        };
+        match said {
             Ok(Some(Said::Begins { spec, title })) => {
                 (self.spec, self.target) = (spec, Target::Spec(spec));
-                self.title = title;
+                (self.title, self.begun) = (title, true);
             }
             Ok(Some(Said::Title(title))) => self.title = Some(title),
             Ok(Some(Said::Audio(audio))) => {
@@ -154,25 +170,45 @@ impl Files {
     }
 
     async fn next_file(&mut self) -> Result<(), FileError> {
-        if let Some(path) = self.queue.pop_front() {
+        if let Some(path) = self.queue.pop().await {
             let started = decode(&path, self.target).map_err(|error| FileError::other(&path, &error))?;
-            self.decoding = Some((path, started));
+            (self.decoding, self.begun) = (Some((path, started)), false);
             return Ok(());
         }
         if !self.played_any {
             let first = self.first_broken.take().map(Box::new);
             self.ended = Some(Some(match first {
-                Some(first) if self.single => *first,
+                Some(first) if self.queue.is_single() => *first,
                 Some(first) => FileError::Nothing { path: self.path.clone(), first },
                 None => FileError::Empty(self.path.clone()),
             }));
         } else if self.how.repeat {
-            self.queue = list::of(self.path.clone()).await?.into();
-            (self.single, self.played_any, self.first_broken) = (self.queue.len() == 1, false, None);
+            self.queue.begin_anew().await?;
+            (self.played_any, self.first_broken) = (false, None);
         } else {
             self.ended = Some(None);
         }
         Ok(())
+    }
+
+    /// Leaves what is heard, if somebody wants that. What has begun to be decoded after it goes on.
+    fn skip(&mut self) {
+        let is_next = self.title.is_some() || (self.decoding.is_some() && !self.begun);
+        if is_next && self.buffer.is_empty() {
+            // It is to be heard of before it can be left.
+            return;
+        }
+        self.skipped = self.skipped.saturating_add(1);
+        self.buffer.clear();
+        if !is_next && let Some((path, _)) = self.decoding.take() {
+            tracing::info!(file = %path.display(), "skipped");
+            self.played_any = true;
+        }
+    }
+
+    /// Says what plays from now on.
+    fn announce(&self, title: &Title) {
+        self.desk.show(self.queue.program(title.clone()));
     }
 
     fn file_ended(&mut self, outcome: Outcome) {
@@ -190,11 +226,11 @@ impl Files {
             true => FileError::Unplayable { path, byte, why },
             false => FileError::Broken { path, position, byte, why },
         };
-        if self.hanging > MAX_HANGING || (self.single && self.played_any && !self.how.repeat) {
+        if self.hanging > MAX_HANGING || (self.queue.is_single() && self.played_any && !self.how.repeat) {
             self.ended = Some(Some(broken));
             return;
         }
-        if !self.single {
+        if !self.queue.is_single() {
             tracing::error!("{broken}; going on with the next file");
         }
         self.first_broken.get_or_insert(broken);
@@ -234,11 +270,10 @@ impl Files {
 }
 
 fn decode(path: &Path, target: Target) -> std::io::Result<Decoding> {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let material = Material {
         name: path.display().to_string(),
         extension: path.extension().map(|extension| extension.to_string_lossy().into_owned()),
-        untitled: Some(crate::title::plain(&stem)),
+        untitled: Some(queue::name(path)),
         feeding: None,
     };
     let path = path.to_owned();
@@ -259,18 +294,27 @@ impl Source for Files {
         true
     }
 
+    fn desk(&self) -> Option<Desk> {
+        Some(self.desk.clone())
+    }
+
     async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
         // The first file has begun with its title, and audio that comes after that.
         if self.played.is_zero()
             && let Some(title) = self.title.take()
         {
+            self.announce(&title);
             return Ok(Some(Piece::Title(title)));
         }
         loop {
+            if *self.skips.borrow() > self.skipped {
+                self.skip();
+            }
             if let Some(bytes) = self.ready() {
                 return Ok(Some(Piece::Audio(self.take(bytes).await)));
             }
             if let Some(title) = self.title.take() {
+                self.announce(&title);
                 return Ok(Some(Piece::Title(title)));
             }
             match self.ended.take() {

@@ -11,6 +11,7 @@ use crate::operations::{Deleted, NewMark, PutMark, Update};
 use crate::page;
 use crate::peaks::Waveform;
 use crate::problem::Said;
+use crate::program::{Playing, Program};
 use crate::query::{self, Parameter};
 use crate::session::Known;
 use schemars::JsonSchema;
@@ -230,6 +231,13 @@ fn archive(schemas: &mut Schemas) -> Vec<Operation> {
         op("/streams/{stream}", "getStream", "One stream")
             .query(query::PLAIN)
             .sends::<StreamItem>(schemas, 200, "The stream.", &a_stream()),
+        Operation {
+            also: &[409, 500, 501, 502, 503],
+            ..op("/streams/{stream}/program", "getProgram", "What a stream plays and what comes next")
+        }
+        .says("Of a source that has a list of it, as one of files has; 409 for others.")
+        .query(query::PLAIN)
+        .sends::<Program>(schemas, 200, "What its source says.", &a_program()),
         op("/recordings", "listRecordings", "Recordings, oldest first")
             .query(query::LIST)
             .sends::<RecordingsPage>(schemas, 200, "A page.", &json!({ "recordings": [a_recording()], "next": AN_ID })),
@@ -443,6 +451,16 @@ fn changes(schemas: &mut Schemas) -> Vec<Operation> {
                 "For the same source, without losing a frame; on a stream that is recorded on demand, begin to record.",
             )
             .answers_with(201, "The new recording.", &["Cache-Control", "Location"], &one),
+        op("POST", "/streams/{stream}/skip", "skip", "Have the source go on with what comes next")
+            .says("Of a source that has a list of what it plays, as one of files has; 409 for others.")
+            .sends::<Program>(schemas, 200, "What it plays then, if it has said so within two seconds.", &a_program()),
+        op("PUT", "/streams/{stream}/title", "setTitle", "Say what is playing")
+            .says("From the next frame on, until the source says something else. Recorded on the timeline.")
+            .takes::<Playing>(
+                schemas,
+                &json!({ "a piece": { "title": "Byrd - Ave verum corpus" }, "nothing": { "title": "" } }),
+            )
+            .answers_with(204, "It is said.", &[], &json!({})),
         op("DELETE", "/streams/{stream}", "deleteStream", "Remove all recordings of a stream that are not locked")
             .sends::<Deleted>(schemas, 200, "How many went and stayed.", &json!({ "removed": 12, "kept": 1 })),
         whole(
@@ -469,6 +487,10 @@ fn changes(schemas: &mut Schemas) -> Vec<Operation> {
                 &json!({ "recording": AN_ID, "frame": 72_000, "seconds": 1.5, "text": "there" }),
             ),
     ]
+}
+
+fn a_program() -> Value {
+    json!({ "playing": "Byrd - Ave verum corpus", "upcoming": ["03 Gloria", "04 Credo"] })
 }
 
 fn a_recording() -> Value {

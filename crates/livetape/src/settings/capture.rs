@@ -48,6 +48,9 @@ pub(crate) struct SourceFlags {
     /// Play files from the beginning again after the last one
     #[arg(long = "loop")]
     repeat: bool,
+    /// Play files in another order each time
+    #[arg(long)]
+    shuffle: bool,
     /// What takes over while nothing comes of the source, and hands back: silence, tone, …, file:PATH [default: nothing]
     #[arg(long, value_name = "SPEC")]
     fallback: Option<SourceSpec>,
@@ -88,6 +91,7 @@ pub(crate) struct FileSource {
     pace: Option<FilePace>,
     #[serde(rename = "loop")]
     repeat: Option<bool>,
+    shuffle: Option<bool>,
     fallback: Option<String>,
     title: Option<Title>,
 }
@@ -164,7 +168,7 @@ impl CaptureFlags {
                 (None, Some(text)) => Some(text.parse().with_context(place)?),
                 (None, None) => None,
             },
-            playing: self.how.playing(source.pace, source.repeat),
+            playing: self.how.playing(source.pace, source.repeat, source.shuffle),
             meter: None,
             ends: false,
             title: source.title.clone().unwrap_or_default(),
@@ -196,19 +200,20 @@ impl SourceFlags {
             shape: self.shape(None, None, None)?,
             buffer: self.buffer_frames,
             fallback: self.fallback.clone(),
-            playing: self.playing(None, None),
+            playing: self.playing(None, None, None),
             meter: None,
             ends: false,
             title,
         })
     }
 
-    fn playing(&self, pace: Option<FilePace>, repeat: Option<bool>) -> Playing {
+    fn playing(&self, pace: Option<FilePace>, repeat: Option<bool>, shuffle: Option<bool>) -> Playing {
         let pace = match self.pace.or(pace) {
             Some(FilePace::Fast) => Pace::Fast,
             Some(FilePace::Realtime) | None => Pace::Realtime,
         };
-        Playing { pace, repeat: self.repeat || repeat.unwrap_or(false) }
+        let (repeat, shuffle) = (self.repeat || repeat.unwrap_or(false), self.shuffle || shuffle.unwrap_or(false));
+        Playing { pace, repeat, shuffle }
     }
 
     fn shape(&self, format: Option<SampleFormat>, rate: Option<u32>, channels: Option<u32>) -> anyhow::Result<Shape> {

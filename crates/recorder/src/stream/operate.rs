@@ -37,6 +37,12 @@ impl Stream {
             Wish::Seal { .. } | Wish::BeginAnew => self.cut(true).await,
             Wish::Edit(edit) => self.edit(edit).await,
             Wish::Mark { frame, text } => self.mark(frame, text).await,
+            Wish::Title(title) => {
+                if let Some(open) = &mut self.open {
+                    open.ingest.entitle(title);
+                }
+                Ok(Ok(Done::Noted))
+            }
             Wish::Note { kind, detail } => {
                 let event = Event { frame: open.ingest.next(), time: tape::now(), kind, detail };
                 if open.tape.as_ref().is_none_or(|tape| is_news(&event, tape.timeline().entries())) {

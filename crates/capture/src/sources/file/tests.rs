@@ -6,7 +6,7 @@ use livetape_testkit::counting;
 use std::fs;
 use std::io::Write;
 
-const FAST: Playing = Playing { pace: Pace::Fast, repeat: false };
+const FAST: Playing = Playing { pace: Pace::Fast, repeat: false, shuffle: false };
 
 /// A WAV file of counting PCM whose head says that there are `said` frames.
 fn lying(dir: &Path, name: &str, first: u64, frames: u64, said: u64) -> PathBuf {
