@@ -26,7 +26,8 @@ fn flac(dir: &Path, name: &str, first: u64, frames: u64) -> Result<PathBuf> {
 }
 
 fn sealed(address: std::net::SocketAddr) -> Result<serde_json::Value> {
-    wait::until("the recording is sealed", SOON, || {
+    // Minutes of audio are decoded without optimisation, and the machine may be busy.
+    wait::until("the recording is sealed", SOON * 3, || {
         let list = http::json(address, "/recordings").ok()?;
         let one = list["recordings"].as_array()?.first()?.clone();
         (one["state"] == "sealed").then_some(one)

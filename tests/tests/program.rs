@@ -66,7 +66,7 @@ fn a_folder_is_shuffled_played_for_ever_and_skipped() -> Result<()> {
     // Each from its first frame on, just where the title is, without a gap or a frame between.
     let audio = pcm(livetape.http(), &one)?;
     let runs = counting::runs(&audio);
-    let firsts: Vec<_> = runs.iter().map(|run| (run.at.get(), run.first)).collect();
+    let firsts: Vec<_> = runs.iter().map(|run| (run.at.get(), u64::from(run.first))).collect();
     let due: Vec<_> = titles.iter().zip(&heard).map(|(title, n)| (title["frame"].as_u64(), *n as u64 * EACH)).collect();
     assert_eq!(firsts.iter().map(|(at, first)| (Some(*at), *first)).collect::<Vec<_>>(), due);
     assert!(entries(livetape.http(), &one, "gap")?.is_empty());

@@ -136,12 +136,12 @@ fn garbage_in_the_middle_costs_what_it_hits() -> Result<()> {
     let livetape = Start::new(data.path()).source("none").spawn()?;
     let input = dir.path().join("in.wav");
     std::fs::write(&input, livetape_tests::pushes::time_signal_wav(counting::spec(48_000)?, 4)?)?;
+    // Not FLAC: a file says how long it is, and after that it is over.
     let all = [
         ("mp3", "libmp3lame", "audio/mpeg"),
         ("ogg", "libvorbis", "audio/ogg"),
         ("aac", "aac", "audio/aac"),
         ("opus", "libopus", "audio/ogg"),
-        ("flac", "flac", "audio/flac"),
     ];
     let through = |(stream, codec, kind): (&str, &str, &str)| -> Result<()> {
         let file = dir.path().join(format!("x.{stream}"));

@@ -97,6 +97,7 @@ source PUT /{mount} publish
 source SOURCE /{mount} publish
 source POST /{mount} publish
 source GET /admin/metadata publish
+source POST /admin/metadata publish
 ";
 
 /// Protocol, method, path, and the right that is needed.

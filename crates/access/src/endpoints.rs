@@ -135,6 +135,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     source("SOURCE", "/{mount}", On(Publish)),
     source("POST", "/{mount}", On(Publish)),
     source("GET", "/admin/metadata", On(Publish)),
+    source("POST", "/admin/metadata", On(Publish)),
 ];
 
 impl Endpoint {

@@ -8,7 +8,7 @@ use super::kind::Content;
 use super::limits::told;
 use super::ports::{Occupied, Outcome, Running, Seat, Sender};
 use super::reply::Reply;
-use super::request::{METADATA, MOUNT, Wish};
+use super::request::{METADATA, MOUNT, Wish, take_form};
 use crate::sources::decoding::{Decoding, Material, Said};
 use crate::sources::feed::{Feed, FeedReader, Feeding, feed};
 use crate::sources::pushed::Arrival;
@@ -138,9 +138,9 @@ impl Connection {
         }
     }
 
-    async fn answer(&self, mut stream: Box<dyn Stream>, buffer: BytesMut, head: Head) {
+    async fn answer(&self, mut stream: Box<dyn Stream>, buffer: BytesMut, mut head: Head) {
         let client = self.client(&head);
-        let reply = match self.wish(&head, client).await {
+        let reply = match self.wish(&mut head, &mut stream, &buffer, client).await {
             Ok(Some(admitted)) => return self.take(stream, buffer, &head, admitted, client).await,
             Ok(None) => Reply::new(204, ""),
             Err(reply) => reply,
@@ -155,12 +155,20 @@ impl Connection {
     }
 
     /// What is to be done; what is done already is said as an error.
-    async fn wish(&self, head: &Head, client: IpAddr) -> Result<Option<Admitted>, Reply> {
+    async fn wish(
+        &self,
+        head: &mut Head,
+        stream: &mut Box<dyn Stream>,
+        buffer: &BytesMut,
+        client: IpAddr,
+    ) -> Result<Option<Admitted>, Reply> {
         let context = &self.context;
         let limiter = &context.limited.clients;
         limiter.request(client).map_err(|exceeded| Reply::again(429, told(&exceeded), exceeded.again))?;
         let guesses = Guesses { limiter, client };
         context.guard.no_page(head)?;
+        take_form(head, stream, buffer.clone(), context.config.limits.head).await?;
+        let head = &*head;
         match Wish::of(head)? {
             Wish::Options => Ok(None),
             Wish::Title { stream, title } => {

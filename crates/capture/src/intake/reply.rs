@@ -87,6 +87,8 @@ const fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         409 => "Conflict",
+        411 => "Length Required",
+        413 => "Content Too Large",
         415 => "Unsupported Media Type",
         421 => "Misdirected Request",
         429 => "Too Many Requests",

@@ -1,14 +1,22 @@
 //! What a request is for, as Icecast's source clients ask: a path that names a stream, or the address at which titles are set.
 
+use super::body::{Body, Framing};
 use super::head::{Head, percent, unescaped};
 use super::kind;
 use super::reply::Reply;
 use crate::title;
+use bytes::BytesMut;
 use livetape_audio::{StreamName, Title};
+use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio::time::timeout;
 
 /// The route of a stream, and that of titles: as the table of endpoints has them.
 pub(crate) const MOUNT: &str = "/{mount}";
 pub(crate) const METADATA: &str = "/admin/metadata";
+
+/// Most bytes of a form: a title of which every byte is written as three, and what goes with it.
+const MAX_FORM: u64 = 8 << 10;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +37,55 @@ impl Wish {
     pub(crate) fn of(head: &Head) -> Result<Self, Reply> {
         let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
         match head.method.as_str() {
+            "GET" | "POST" if path == METADATA => update(query),
             "PUT" | "SOURCE" | "POST" => {
                 let (stream, extension) = mount(path)?;
                 Ok(Self::Push { stream, extension })
             }
-            "GET" if path == METADATA => update(query),
             "GET" => Err(Reply::new(404, "this address takes sources; listen at the gateway's")),
             "OPTIONS" => Ok(Self::Options),
             _ => Err(Reply::new(405, "sources are sent with PUT, SOURCE or POST to /STREAM")),
         }
     }
+}
+
+/// Reads the form in which titles are posted, as libshout does, into the address, where others have it.
+///
+/// # Errors
+/// The answer.
+pub(crate) async fn take_form<S: AsyncRead + Unpin>(
+    head: &mut Head,
+    stream: S,
+    buffer: BytesMut,
+    limit: Duration,
+) -> Result<(), Reply> {
+    if head.method != "POST" || head.target.split('?').next() != Some(METADATA) {
+        return Ok(());
+    }
+    let length = match Framing::of(head).map_err(|error| Reply::new(400, error))? {
+        Framing::Length(length) if length <= MAX_FORM => length,
+        Framing::Length(_) => return Err(Reply::new(413, format!("a form has at most {MAX_FORM} bytes"))),
+        // A POST that does not say that it has a body has none.
+        Framing::Close => 0,
+        Framing::Chunked => return Err(Reply::new(411, "a form is sent with Content-Length")),
+    };
+    let mut body = Body::new(stream, buffer, Framing::Length(length), limit);
+    let whole = async {
+        let mut form = Vec::new();
+        while let Some(part) = body.next().await? {
+            form.extend_from_slice(&part);
+        }
+        Ok::<_, std::io::Error>(form)
+    };
+    let form =
+        timeout(limit, whole).await.map_err(|_| Reply::new(408, format!("the form took more than {limit:?}")))?;
+    let form = String::from_utf8(form.map_err(|error| Reply::new(400, error))?);
+    let form = form.map_err(|_| Reply::new(400, "in a form, what is not ASCII is written as %XX"))?;
+    if !form.is_empty() {
+        head.target.push(if head.target.contains('?') { '&' } else { '?' });
+        head.target.push_str(&form);
+    }
+    Ok(())
 }
 
 /// The stream that a path names.
@@ -93,6 +140,32 @@ mod tests {
             assert_eq!(wish("PUT", bad), Err(400), "{bad}");
         }
         assert_eq!((wish("GET", "/studio-a"), wish("DELETE", "/studio-a")), (Err(404), Err(405)));
+    }
+
+    #[tokio::test]
+    async fn titles_in_forms() {
+        let posted = async |target: &str, headers: &str, body: &str| {
+            let text = format!("POST {target} HTTP/1.0\r\n{headers}\r\n{body}");
+            let (mut stream, mut buffer, limit) = (text.as_bytes(), BytesMut::new(), Duration::from_secs(1));
+            let read = crate::intake::head::read(&mut stream, &mut buffer, crate::intake::head::Kind::Request, limit);
+            let mut head = read.await.unwrap();
+            take_form(&mut head, stream, buffer, limit).await.map_err(|reply| reply.status)?;
+            Wish::of(&head).map_err(|reply| reply.status)
+        };
+        let title = Ok(Wish::Title { stream: "a".parse().unwrap(), title: "It's; <ä>".parse().unwrap() });
+        let form = "mode=updinfo&mount=%2Fa.mp3&song=It%27s%3B%20%3C%C3%A4%3E";
+        let length = format!("Content-Length: {}\r\n", form.len());
+        assert_eq!(posted(METADATA, &length, form).await, title);
+        assert_eq!(posted(&format!("{METADATA}?{form}"), "", "").await, title);
+        let (address, rest) = form.split_once('&').unwrap();
+        let length_of_rest = format!("Content-Length: {}\r\n", rest.len());
+        assert_eq!(posted(&format!("{METADATA}?{address}"), &length_of_rest, rest).await, title);
+        assert_eq!(posted(METADATA, "", form).await, Err(400), "it does not say that it has a body");
+        assert_eq!(posted(METADATA, "Content-Length: 8193\r\n", form).await, Err(413));
+        assert_eq!(posted(METADATA, "Content-Length: 500\r\n", form).await, Err(400), "cut");
+        assert_eq!(posted(METADATA, "Transfer-Encoding: chunked\r\n", "0\r\n\r\n").await, Err(411));
+        let push = Wish::Push { stream: "a".parse().unwrap(), extension: None };
+        assert_eq!(posted("/a", "Content-Length: 90000\r\n", "x").await, Ok(push), "no form");
     }
 
     #[test]

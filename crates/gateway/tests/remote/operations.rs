@@ -50,6 +50,32 @@ async fn managed(recorder: &Recorder) -> (SocketAddr, DropGuard) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_plays_is_asked_and_changed() {
+    let recorder = Recorder::new();
+    let (addr, _running) = managed(&recorder).await;
+    let program = ask(addr, "GET", "/streams/files/program", Value::Null).await;
+    assert_eq!((program.status, program.json), (200, object!({ "playing": "a", "upcoming": ["b"] })));
+    let skipped = ask(addr, "POST", "/streams/files/skip", object!({})).await;
+    assert_eq!((skipped.status, skipped.json), (200, object!({ "playing": "b", "upcoming": ["a"] })));
+    let said = ask(addr, "PUT", "/streams/files/title", object!({ "title": "x" })).await;
+    assert_eq!((said.status, said.json), (204, Value::Null));
+    for (method, target, body, status) in [
+        ("GET", "/streams/live/program", Value::Null, 409),
+        ("POST", "/streams/live/skip", object!({}), 409),
+        ("POST", "/streams/files/skip", object!({ "x": 1 }), 400),
+        ("PUT", "/streams/files/title", object!({ "title": "a\nb" }), 400),
+        ("PUT", "/streams/files/title", object!({}), 400),
+    ] {
+        assert_eq!(ask(addr, method, target, body.clone()).await.status, status, "{method} {target} {body}");
+    }
+    // A gateway that knows nobody to ask says so.
+    let (alone, _running) = gateway(&recorder, |_| {}).await;
+    ready(alone).await;
+    assert_eq!(ask(alone, "GET", "/streams/files/program", Value::Null).await.status, 501);
+    assert_eq!(ask(alone, "PUT", "/streams/files/title", object!({ "title": "x" })).await.status, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recording_from_its_beginning_to_its_end() {
     let recorder = Recorder::new();
     let desk = &recorder.desk;

@@ -296,4 +296,25 @@ impl v1::operation_service_server::OperationService for Operations {
         gone.iter().for_each(|recording| self.0.delete(recording.id));
         Ok(Response::new(v1::DeleteStreamResponse { removed: gone.len() as u32, kept: kept.len() as u32 }))
     }
+    async fn set_title(&self, request: Request<v1::SetTitleRequest>) -> Answer<v1::SetTitleResponse> {
+        let title: Result<livetape_audio::Title, _> = request.into_inner().title.parse();
+        title.map_err(|e| Status::invalid_argument(e.to_string()))?;
+        Ok(Response::new(v1::SetTitleResponse {}))
+    }
+    async fn get_program(&self, request: Request<v1::GetProgramRequest>) -> Answer<v1::GetProgramResponse> {
+        let (playing, upcoming) = program(&request.get_ref().stream)?;
+        Ok(Response::new(v1::GetProgramResponse { playing, upcoming }))
+    }
+    async fn skip_title(&self, request: Request<v1::SkipTitleRequest>) -> Answer<v1::SkipTitleResponse> {
+        let (playing, upcoming) = program(&request.get_ref().stream)?;
+        Ok(Response::new(v1::SkipTitleResponse { playing: upcoming[0].clone(), upcoming: vec![playing] }))
+    }
+}
+
+/// One stream is of files.
+fn program(stream: &str) -> Result<(String, Vec<String>), Status> {
+    match stream {
+        "files" => Ok(("a".into(), vec!["b".into()])),
+        _ => Err(Status::failed_precondition("no source is connected there that has a list")),
+    }
 }
