@@ -47,10 +47,10 @@ fn heard(livetape: &Livetape) -> Result<Vec<(bool, String)>> {
     // Titles keep a distance of a second: what is said is looked at in the middle of what is heard.
     let long = runs.iter().filter(|run| run.frames.get() > 48_000);
     let mut heard: Vec<(bool, String)> =
-        long.map(|run| (run.first >= FALLBACK.into(), title_at(run.at.get() + run.frames.get() / 2))).collect();
+        long.map(|run| (run.first >= FALLBACK, title_at(run.at.get() + run.frames.get() / 2))).collect();
     heard.dedup();
     // The fallback goes on where it was.
-    let of_fallback: Vec<_> = runs.iter().filter(|run| run.first >= FALLBACK.into()).collect();
+    let of_fallback: Vec<_> = runs.iter().filter(|run| run.first >= FALLBACK).collect();
     for pair in of_fallback.windows(2) {
         let ended = u64::from(pair[0].first) + pair[0].frames.get();
         assert!(u64::from(pair[1].first).abs_diff(ended) < 10_000, "{runs:?}");
