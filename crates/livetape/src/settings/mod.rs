@@ -242,13 +242,16 @@ impl RedisFlag {
     /// Where it is, if there is one.
     pub(crate) fn config(&self, file: &File) -> anyhow::Result<Option<RedisConfig>> {
         let url = self.redis_url.as_ref().or(file.redis_url.as_ref()).map(|Hidden(url)| url.as_str());
-        let config = url.filter(|url| !url.is_empty()).map(RedisConfig::parse).transpose();
-        let place = "redis_url (LIVETAPE_REDIS_URL, such as redis://127.0.0.1:6379)";
-        let Some(mut config) = config.context(place)? else { return Ok(None) };
-        if let Some(path) = self.redis_password_file.as_ref().or(file.redis_password_file.as_ref()) {
-            let password = livetape_service::config::read_secret(path).context("LIVETAPE_REDIS_PASSWORD_FILE")?;
-            config = config.with_password(password.trim().to_owned()).context(place)?;
-        }
+        let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(None) };
+        let password = match self.redis_password_file.as_ref().or(file.redis_password_file.as_ref()) {
+            Some(path) => {
+                let text = livetape_service::config::read_secret(path).context("LIVETAPE_REDIS_PASSWORD_FILE")?;
+                Some(text.trim().to_owned())
+            }
+            None => None,
+        };
+        let config = RedisConfig::parse_with(url, password);
+        let config = config.context("redis_url (LIVETAPE_REDIS_URL, such as redis://127.0.0.1:6379)")?;
         match self.redis_ca.as_ref().or(file.redis_ca.as_ref()) {
             Some(path) => {
                 let ca = livetape_service::config::read_secret(path).context("LIVETAPE_REDIS_CA")?;

@@ -65,17 +65,6 @@ impl RedisConfig {
         Self { ca: Some(pem), ..self }
     }
 
-    /// With this password, which stands in no address.
-    ///
-    /// # Errors
-    /// When the address has one, too.
-    pub fn with_password(self, password: String) -> Result<Self, RedisConfigError> {
-        match self.password {
-            Some(_) => Err(wrong("the password is said twice: in the address, and in the file")),
-            None => Ok(Self { password: Some(password), ..self }),
-        }
-    }
-
     /// How certificates are checked, if not as usual on this machine.
     pub(super) fn certificates(&self) -> Option<TlsCertificates> {
         self.ca.as_ref().map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.clone().into_bytes()) })
@@ -96,13 +85,28 @@ impl RedisConfig {
     /// # Errors
     /// What is wrong and what would be right. The message quotes neither user nor password.
     pub fn parse(url: &str) -> Result<Self, RedisConfigError> {
+        Self::parse_with(url, None)
+    }
+
+    /// The same, with a password that does not stand in the address, which may be `redis://user@host` then.
+    ///
+    /// # Errors
+    /// As [`RedisConfig::parse`], and when the address has a password, too.
+    pub fn parse_with(url: &str, secret: Option<String>) -> Result<Self, RedisConfigError> {
         if url.len() > MAX_URL {
             return Err(wrong(format!("longer than {MAX_URL} bytes")));
         }
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("no scheme; it begins as redis://"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (login, rest) = rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest));
-        let (user, password) = login.map_or(Ok((None, None)), parse_login)?;
+        let (user, password) = match (login, secret) {
+            (None, secret) => (None, secret),
+            (Some(login), None) => parse_login(login)?,
+            (Some(login), Some(_)) if login.contains(':') => {
+                return Err(wrong("the password is said twice: in the address, and in the file"));
+            }
+            (Some(user), secret) => (Some(decode(user)?).filter(|user| !user.is_empty()), secret),
+        };
         let mut query = Query::parse(query)?;
         let (servers, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         let (plain, tls) =
@@ -321,6 +325,17 @@ mod tests {
         assert_eq!(shown("rediss-cluster://a:1,b"), "rediss-cluster://a:1,b:6379");
         let config = RedisConfig::parse("redis://us%65r:p%40ss%2f%25@h").unwrap();
         assert_eq!(config.login(), (Some("user"), Some("p@ss/%"), 0));
+    }
+
+    #[test]
+    fn a_password_may_stand_elsewhere() {
+        let secret = || Some("from a file".to_owned());
+        for (url, user) in [("redis://tape@host", Some("tape")), ("redis://host", None), ("redis://@host", None)] {
+            let config = RedisConfig::parse_with(url, secret()).unwrap();
+            assert_eq!(config.login(), (user, Some("from a file"), 0), "{url}");
+        }
+        let twice = RedisConfig::parse_with("redis://tape:known@host", secret()).unwrap_err().to_string();
+        assert!(twice.contains("twice") && !twice.contains("known"), "{twice}");
     }
 
     #[test]
