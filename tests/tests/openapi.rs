@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Requests of random content for each operation; `make torture` asks more.
 fn cases() -> String {
-    std::env::var("LIVETAPE_CASES").unwrap_or_else(|_| "15".into())
+    std::env::var("LIVETAPE_CASES").unwrap_or_else(|_| "6".into())
 }
 
 const SOURCES: [&str; 8] = ["--stream", "studio-a", "--source", "counting", "--stream", "studio-b", "--source", "tone"];
