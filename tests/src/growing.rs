@@ -15,7 +15,7 @@ pub const SECOND: u64 = 192_000;
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// Patience with a backlog, which is made and stored as fast as it goes, on a busy machine.
-const BACKLOG: Duration = Duration::from_secs(120);
+const BACKLOG: Duration = Duration::from_secs(300);
 
 /// A growing recording and all that makes it grow.
 #[derive(Debug)]
