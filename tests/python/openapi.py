@@ -135,7 +135,7 @@ def before_call(context, case, kwargs):
             case.path_parameters["stream"] = choice.choice(there)["stream"]
     shown = choice.choice([*TOKENS[:1], *TOKENS, None]) if TOKENS else None
     if shown:
-        kwargs["headers"] = {**(kwargs.get("headers") or {}), "Authorization": f"Bearer {shown}"}
+        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {shown}"}
 
 
 SPANS = ("getAudio", "getClip", "getPeaks", "getPeaksAsJson", "getPeaksAsDat", "getLoudness", "listRecordings", "plainPage")

@@ -77,7 +77,7 @@ fn a_bad_variable_is_named_with_an_example() -> Result<()> {
         ("LIVETAPE_LIMIT_HEAD_TIME", "5h", "such as 15s"),
         ("LIVETAPE_RECORDER_CA", "/nowhere/ca.pem", "cannot read /nowhere/ca.pem"),
         ("LIVETAPE_RECORDER_CERT", "/nowhere/cert.pem", "cannot read /nowhere/cert.pem"),
-        ("LIVETAPE_TOKEN_FILE", "/nowhere/token", "cannot read /nowhere/token"),
+        ("LIVETAPE_TOKEN_FILE", "/nowhere/token", "cannot be read: /nowhere/token"),
         ("LIVETAPE_READ", "disk", "recorder"),
         ("LIVETAPE_DRAIN", "5h", "5s"),
         ("LIVETAPE_HOSTS", "a b", "radio.example"),
@@ -94,7 +94,7 @@ fn a_bad_variable_is_named_with_an_example() -> Result<()> {
     let in_the_way = file.to_str().context("a plain path")?;
     for (variable, value, example) in [
         ("LIVETAPE_SPOOL_DIR", in_the_way, "Not a directory"),
-        ("LIVETAPE_TOKEN_FILE", "/nowhere/token", "cannot read /nowhere/token"),
+        ("LIVETAPE_TOKEN_FILE", "/nowhere/token", "cannot be read: /nowhere/token"),
         ("LIVETAPE_RECORDER_CERT", "/nowhere/cert.pem", "cannot read /nowhere/cert.pem"),
         ("LIVETAPE_SOURCE_ADDR", "0.0.0.0:8000", "LIVETAPE_ACCESS"),
     ] {

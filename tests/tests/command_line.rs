@@ -270,7 +270,7 @@ fn every_operation_and_what_it_says() -> Result<()> {
         refused(&[operation, "not-an-id"], "not-an-id")?;
     }
     refused(&["title", &second, "gone"], "there is no recording")?;
-    refused(&["begin", "live"], "no source is connected")?;
+    refused(&["begin", "live"], "there is no stream live")?;
     refused(&["delete-stream", "live"], "live")?;
     let gone = recorder.grpc();
     gateway.stop()?;

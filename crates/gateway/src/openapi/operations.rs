@@ -188,7 +188,7 @@ fn file(file: &page::File) -> Operation {
 
 fn gateway(schemas: &mut Schemas) -> Vec<Operation> {
     let op = |method, path, id, summary| Operation::new("gateway", method, path, id, summary);
-    let who = json!({ "name": "ann", "way": "token", "rights": ["listen"], "until": "2027-01-31T00:00:00Z" });
+    let who = json!({ "name": "ann", "way": "token", "rights": ["listen"], "grants": ["listen:studio-*"], "until": "2027-01-31T00:00:00Z" });
     vec![
         op("GET", page::MODULES_AT, "pageModule", "A module of the page's script")
             .answers_with(200, "The module.", &["Cache-Control"], &json!({ "text/javascript": { "schema": { "type": "string" } } })),
