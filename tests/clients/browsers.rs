@@ -7,8 +7,8 @@ use livetape_testkit::wait;
 use livetape_testkit::webdriver::Browser;
 use serde_json::json;
 
-/// A page of the gateway's origin that is nothing but text.
-const PLAIN_PAGE: &str = "/healthz";
+/// A page of the gateway's origin that may play its audio: what is no page may play nothing.
+const PLAIN_PAGE: &str = "/plain";
 
 const PLAY: &str = "
     const audio = window.audio = document.createElement('audio');

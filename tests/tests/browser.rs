@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A page of the gateway's origin that brings no scripts of its own.
-const PLAIN_PAGE: &str = "/streams";
+const PLAIN_PAGE: &str = "/plain";
 
 fn seconds(frame: Frame) -> f64 {
     stereo().duration(frame.since(Frame::ZERO)).as_secs_f64()
