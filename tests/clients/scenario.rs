@@ -224,7 +224,7 @@ fn growing(report: &mut Report, g: &Growing, opens: &dyn Opens, card: &Card) -> 
     report.tried(Deed::Edge, hears(&mut *player, card, ahead + 2..ahead + 6, PATIENCE));
     report.tried(Deed::Ends(Kind::Wav), ends(&mut *player, g, card));
     if let Some(copy) = copy {
-        report.tried(Deed::Exact, copy.is_exact(g));
+        report.tried(Deed::Exact, copy.check_exact(g));
     }
     Ok(())
 }
@@ -362,7 +362,7 @@ impl Copy {
         Ok(Some(Self { process, file, before, _folder: folder }))
     }
 
-    fn is_exact(mut self, g: &Growing) -> Result<()> {
+    fn check_exact(mut self, g: &Growing) -> Result<()> {
         let status = spawn::wait(&mut self.process.0, PATIENCE)?;
         ensure!(status.success(), "it ended with {status}");
         let bytes = std::fs::read(&self.file)?;
