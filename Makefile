@@ -58,14 +58,14 @@ test:
 
 clients:
 	@scripts/setup.sh clients
-	@$(CARGO) test $(LOCKED) -p livetape-tests --test clients $(CLIENT)
-	@[ -n "$(CLIENT)" ] || $(CARGO) test $(LOCKED) -p livetape-tests --test sound_servers -- --nocapture
+	@$(CARGO) test $(LOCKED) --workspace --test clients $(CLIENT)
+	@[ -n "$(CLIENT)" ] || $(CARGO) test $(LOCKED) --workspace --test sound_servers -- --nocapture
 
 check:
 	@scripts/setup.sh check
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy $(LOCKED) -p livetape-tests --test clients --test sound_servers -- -D warnings
+	$(CARGO) clippy $(LOCKED) --workspace --test clients --test sound_servers -- -D warnings
 	$(CARGO) clippy $(LOCKED) -p livetape-codec --no-default-features -- -D warnings
 	$(CARGO) check $(LOCKED) -p livetape --features jack,pulseaudio
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
@@ -83,9 +83,9 @@ torture:
 	@scripts/setup.sh test
 	LIVETAPE_CASES=$(CASES) LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
 	    LIVETAPE_IDLE=$(IDLE) RUST_TEST_THREADS=$(TEST_THREADS) \
-	    $(CARGO) test $(LOCKED) -p livetape-tests --test kill --test services --test restless --test openapi --test attacks
+	    $(CARGO) test $(LOCKED) --workspace --test kill --test services --test restless --test openapi --test attacks
 	LIVETAPE_BLOCKS=all $(CARGO) test $(LOCKED) --profile quick -p livetape-codec --lib proof -- --nocapture
-	LIVETAPE_TAB=$(TAB) $(CARGO) test $(LOCKED) -p livetape-tests --test page a_page_that_plays_does_not_grow
+	LIVETAPE_TAB=$(TAB) $(CARGO) test $(LOCKED) --workspace --test page a_page_that_plays_does_not_grow
 
 fuzz:
 	@scripts/setup.sh test
@@ -94,7 +94,7 @@ fuzz:
 bench:
 	@scripts/setup.sh bench
 	@ulimit -n $$(ulimit -H -n) && \
-	    $(CARGO) bench $(LOCKED) -p livetape-tests --bench length --bench ranges --bench listeners --bench encoders --bench ingest --bench capture
+	    $(CARGO) bench $(LOCKED) --workspace --bench length --bench ranges --bench listeners --bench encoders --bench ingest --bench capture
 
 compose:
 	@scripts/setup.sh compose

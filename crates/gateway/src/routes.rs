@@ -185,6 +185,35 @@ mod tests {
         routed
     }
 
+    /// What the list above cannot see: a route that is written in another way, or elsewhere. The gate refuses it all the same.
+    #[test]
+    fn there_are_no_other_routes() {
+        let text = include_str!("routes.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let written = text.matches(".route(").count();
+        let listed = routed().iter().map(|(_, path)| path).collect::<std::collections::HashSet<_>>().len();
+        assert_eq!(written + crate::page::paths().count(), listed, "a route is wrapped, or stands there twice");
+        assert_eq!(text.matches(".merge(").count(), 1, "only what page::paths lists");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let files = walk(&folder);
+        assert!(files.len() > 30);
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let mut others =
+                vec![[".ne", "st("], [".nest_", "service("], [".route_", "service("], [".fallback_", "service("]];
+            if !file.ends_with("routes.rs") && !file.ends_with("page.rs") {
+                others.extend([[".ro", "ute("], [".mer", "ge("]]);
+            }
+            for other in others.iter().map(|parts| parts.concat()) {
+                assert!(!text.contains(&other), "{} in {}", other, file.display());
+            }
+        }
+    }
+
+    fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+    }
+
     #[test]
     fn every_endpoint_has_a_row_and_every_row_an_endpoint() {
         let routed = routed();

@@ -3,9 +3,14 @@
 
 mod common;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use common::{Running, config, next, noon, pcm, start};
 use http::uri::PathAndQuery;
-use livetape_access::{Access, ENDPOINTS, Endpoint, Grants, Needs, Protocol, Secret, TokenHash, mint_token};
+use livetape_access::{
+    Access, Claims, ENDPOINTS, Endpoint, Grants, JwtAlgorithm, Needs, Protocol, Right, Secret, TokenHash,
+    hash_password, issue, mint_token, wall_clock,
+};
 use livetape_audio::Frame;
 use livetape_proto::v1::{self, ingest_request, ingest_response};
 use livetape_proto::{DESCRIPTORS, RecorderAddress, RecorderChannel};
@@ -17,6 +22,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -66,11 +73,15 @@ impl Guarded {
 
     /// Calls the method of a row about `stream`, whose recording is `id`, and says how that was answered.
     async fn call(&self, row: &Endpoint, token: Option<&Secret>, stream: &str, id: &str) -> Code {
-        let mut grpc = Grpc::new(self.channel(token));
+        self.call_as(row, Shows(token.map(|token| format!("Bearer {}", token.reveal()))), stream, id).await
+    }
+
+    /// The same for who shows something else.
+    async fn call_as(&self, row: &Endpoint, shows: Shows, stream: &str, id: &str) -> Code {
+        let mut grpc = Grpc::new(InterceptedService::new(self.recorder.channel.clone(), shows));
         grpc.ready().await.unwrap();
         let path = PathAndQuery::from_static(row.path);
-        // Every request but that of Ingest has the name of a stream, an id or a cursor as its first field.
-        let is_of_stream = ["BeginRecording", "DeleteStream"].iter().any(|name| row.path.ends_with(name));
+        let is_of_stream = OF_STREAM.iter().any(|name| row.path.ends_with(name));
         let text = match row.needs {
             Needs::On(_) if is_of_stream => stream,
             Needs::On(_) => id,
@@ -97,6 +108,69 @@ impl Guarded {
         answer.err().map_or(Code::Ok, |status| status.code())
     }
 }
+
+/// What is shown as `authorization`.
+#[derive(Clone)]
+struct Shows(Option<String>);
+
+impl Interceptor for Shows {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        self.0.iter().for_each(|text| _ = request.metadata_mut().insert("authorization", text.parse().unwrap()));
+        Ok(request)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_single_right_on_every_call_in_every_way() {
+    const SHARED: &str = "a shared secret of thirty-two bytes or more";
+    let house = Guarded::new().await;
+    fs::write(house.dir.path().join("jwt.key"), SHARED).unwrap();
+    let (mut file, mut proofs) = (String::new(), Vec::new());
+    let exp = wall_clock().unix_millis() / 1_000 + 3_600;
+    for right in Right::ALL {
+        let (token, grants) = (mint_token().unwrap(), format!("{right}:mine"));
+        file += &entry(right.word(), &token, &grants);
+        proofs.push((right, "token", format!("Bearer {}", token.reveal())));
+        // As the password of any user.
+        proofs.push((
+            right,
+            "token as password",
+            format!("Basic {}", STANDARD.encode(format!("x:{}", token.reveal()))),
+        ));
+        let hash = hash_password(&Secret::new(format!("password of {right}"))).unwrap();
+        file += &format!("[[user]]\nname = \"{right}\"\npassword = \"{hash}\"\ngrants = [\"{grants}\"]\n");
+        let basic = STANDARD.encode(format!("{right}:password of {right}"));
+        proofs.push((right, "password", format!("Basic {basic}")));
+        let livetape = vec![grants.parse().unwrap()].try_into().unwrap();
+        let claims = Claims { exp: Some(exp.into()), livetape, ..Claims::default() };
+        let jwt = issue(JwtAlgorithm::HS256, &Secret::new(SHARED), None, &claims).unwrap();
+        proofs.push((right, "JWT", format!("Bearer {}", jwt.reveal())));
+    }
+    house.rewrite(&format!("{file}[jwt]\nkey = [{{ algorithm = \"HS256\", file = \"jwt.key\" }}]\n"));
+    let list = rows().find(|row| row.path.ends_with("/ListStreams")).unwrap();
+    while house.call_as(list, Shows(Some(proofs[4].2.clone())), "mine", &house.mine).await != Code::Ok {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for row in rows() {
+        let (Needs::On(needs) | Needs::Any(needs)) = row.needs else { panic!("{row:?} needs nothing") };
+        for (right, way, shown) in &proofs {
+            let code = house.call_as(row, Shows(Some(shown.clone())), "mine", &house.mine).await;
+            let is_let_in = !matches!(code, Code::Unauthenticated | Code::PermissionDenied);
+            assert_eq!(is_let_in, needs == *right, "{row:?} with {right} by {way}: {code:?}");
+        }
+    }
+    // What needs nothing is answered whatever is shown, and with nothing.
+    for row in ENDPOINTS.iter().filter(|row| row.protocol == Protocol::Grpc && row.needs == Needs::Nothing) {
+        for shown in [None, Some("Bearer nonsense".to_owned())] {
+            let code = house.call_as(row, Shows(shown), "mine", "").await;
+            assert!(!matches!(code, Code::Unauthenticated | Code::PermissionDenied), "{row:?}: {code:?}");
+        }
+    }
+    house.recorder.stop().await;
+}
+
+/// The methods whose first field is the name of a stream; that of the others is an id or a cursor.
+const OF_STREAM: [&str; 3] = ["BeginRecording", "DeleteStream", "SetTitle"];
 
 /// Every method of the services of `livetape.v1`.
 fn methods() -> Vec<String> {
@@ -141,7 +215,7 @@ async fn each_row_with_and_without_the_right() {
         if let Needs::On(_) = row.needs {
             let elsewhere = house.call(row, Some(&house.other), stream, id).await;
             // Who names the stream learns nothing by being refused; who names a recording is told nothing of it.
-            let named = ["/Ingest", "BeginRecording", "DeleteStream"].iter().any(|name| row.path.ends_with(name));
+            let named = row.path.ends_with("/Ingest") || OF_STREAM.iter().any(|name| row.path.ends_with(name));
             let refused = if named { Code::PermissionDenied } else { Code::NotFound };
             assert_eq!(elsewhere, refused, "{row:?} with a right on another stream");
         }

@@ -8,6 +8,8 @@ use crate::signed::UrlKey;
 use std::fs;
 use tempfile::TempDir;
 
+mod jwts;
+
 const SECRET: &str = "a shared secret of thirty-two bytes or more";
 
 struct House {

@@ -64,3 +64,30 @@ async fn the_figures_are_for_this_machine_not_for_whoever_comes_through_its_prox
     assert_eq!(figures(&[("X-Forwarded-For", "192.0.2.1")]).await, 403);
     assert_eq!(figures(&[("X-Forwarded-For", "127.0.0.1, 192.0.2.1")]).await, 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_reply_says_what_a_browser_may_do_with_it() {
+    let house = House::with(|c| c.proxies = trusting(&["127.0.0.1"])).await;
+    let id = house.finished("live", MINUTE, 100);
+    let headers = async |target: &str, by: &[(&str, &str)]| fetch(house.addr, "GET", target, by).await.0;
+    let https = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "https")];
+    for target in ["/streams", "/nothing", "/", "/healthz"] {
+        let reply = headers(target, &https).await;
+        let policy = reply.header("content-security-policy").unwrap_or_default();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{target}: {policy}"
+        );
+        assert!(reply.header("permissions-policy").unwrap_or_default().contains("microphone=()"), "{target}");
+    }
+    let audio = headers(&format!("/recordings/{id}/audio.wav"), &https).await;
+    // A browser shows it in a page of its own, which loads it.
+    assert_eq!(
+        (audio.header("content-security-policy"), audio.header("x-content-type-options")),
+        (None, Some("nosniff"))
+    );
+    assert!(audio.header("permissions-policy").is_some());
+    assert!(audio.header("strict-transport-security").is_some(), "the client speaks HTTPS, to the proxy");
+    let plain = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "http")];
+    assert_eq!(headers("/streams", &plain).await.header("strict-transport-security"), None);
+}
