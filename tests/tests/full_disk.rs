@@ -119,10 +119,9 @@ fn push(livetape: &Livetape, backlog: u64) -> Pusher {
 
 /// What an ordinary user may still write, in bytes.
 fn free(place: &Path) -> Result<u64> {
-    let mut df = spawn::command("df");
-    df.args(["--block-size=1", "--output=avail"]).arg(place);
-    let said = spawn::run(df, SOON)?.ok()?.text();
-    said.lines().nth(1).with_context(|| said.clone())?.trim().parse().context("bytes")
+    // Not `df`, which looks for the place in this process's own list of mounts, where it is on another disk.
+    let disk = rustix::fs::statvfs(place)?;
+    Ok(disk.f_bavail * disk.f_frsize)
 }
 
 /// The ids of all recordings, oldest first.

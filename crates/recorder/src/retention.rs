@@ -125,7 +125,7 @@ fn ended(recording: &Recording) -> Option<WallTime> {
 pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
     let mut glances = tokio::time::interval(GLANCE);
     glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // When everything is looked at again, and before when it is not worth it because the disk is short of space.
+    // When everything is looked at again, and until when a disk that is short of space is no reason to: nothing could be removed.
     let (mut due, mut worth) = (Instant::now(), Instant::now());
     loop {
         let is_full = tokio::select! {
@@ -140,7 +140,8 @@ pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
             continue;
         }
         due = now + INTERVAL;
-        if look(keep, space.free, &shared, &keeper).await == 0 {
+        let removed = look(keep, space.free, &shared, &keeper).await;
+        if is_short && removed == 0 {
             worth = due;
         }
     }

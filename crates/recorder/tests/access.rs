@@ -170,7 +170,7 @@ async fn every_single_right_on_every_call_in_every_way() {
 }
 
 /// The methods whose first field is the name of a stream; that of the others is an id or a cursor.
-const OF_STREAM: [&str; 3] = ["BeginRecording", "DeleteStream", "SetTitle"];
+const OF_STREAM: [&str; 5] = ["BeginRecording", "DeleteStream", "SetTitle", "GetProgram", "SkipTitle"];
 
 /// Every method of the services of `livetape.v1`.
 fn methods() -> Vec<String> {

@@ -9,6 +9,11 @@ use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A recorder that has been stopped may still be reading for a moment, for a waveform or to see how much room there is.
+const PATIENCE: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_millis(10);
 
 /// A data folder. Clones share it; the lock is held as long as one of them lives.
 #[derive(Clone, Debug)]
@@ -47,16 +52,12 @@ impl DataDir {
     /// Opens a data folder to record into: makes it if needed, locks it, raises its generation.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when another recorder has it, [`StoreError::Newer`] when a newer version wrote it,
+    /// [`StoreError::Locked`] when another recorder has it and keeps it for longer than a second, [`StoreError::Newer`] when a newer version wrote it,
     /// [`StoreError::Full`], and what the file system refuses.
     pub fn open(path: &Path, disk: Disk) -> Result<Self, StoreError> {
         disk.create_dirs(path)?;
         let lock = disk.open_rw(&path.join(LOCK))?.into_file();
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.to_owned() }),
-            Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", path, e)),
-        }
+        take(&lock, path)?;
         let generation = raised(read_generation(path, &disk)?);
         write_generation(path, &disk, generation)?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), disk, generation, lock: Some(lock) }) })
@@ -157,6 +158,19 @@ impl DataDir {
             return Err(StoreError::damaged(&path, what));
         }
         Ok(recording)
+    }
+}
+
+/// Locks the folder of this path for whoever holds `lock`.
+fn take(lock: &File, path: &Path) -> Result<(), StoreError> {
+    let started = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => std::thread::sleep(NAP),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", path, e)),
+        }
     }
 }
 

@@ -155,7 +155,7 @@ impl Card {
         self.hears_after(second, limit).map(drop)
     }
 
-    /// The same, and gives how many other seconds were heard before it.
+    /// The same, and gives how many other seconds were heard before it; the rest of the one that was waited for last is one of them.
     ///
     /// # Errors
     /// As [`Card::hears`].
@@ -279,7 +279,7 @@ mod tests {
         // The pipe and the card have taken a part of the last second.
         assert!(started.elapsed() > Duration::from_millis(2_000), "{:?}", started.elapsed());
         card.hears(7, Duration::from_secs(5)).unwrap();
-        assert_eq!(card.hears_after(42, Duration::from_secs(5)).unwrap(), 1, "8");
+        assert_eq!(card.hears_after(42, Duration::from_secs(5)).unwrap(), 2, "the rest of 7, and 8");
         let error = card.hears(8, Duration::from_millis(100)).unwrap_err().to_string();
         assert!(error.contains("second 8"), "it was before: {error}");
         assert_eq!(card.heard(0), [Some(7), Some(8), Some(42)]);
