@@ -45,7 +45,7 @@ bases() {
 engine
 bases
 if [ "${LIVETAPE_BUILD-release}" = release ]; then say 'building the image takes a while (LIVETAPE_BUILD=quick: a third of it)'; fi
-cargo test --locked -p livetape-tests --test compose -- --ignored --nocapture --test-threads 1
+cargo test --locked --workspace --test compose -- --ignored --nocapture --test-threads 1
 # The program from the image, under systemd.
 container=$(docker create "${LIVETAPE_IMAGE:-livetape:local}")
 docker cp "$container:/usr/local/bin/livetape" target/compose-livetape
