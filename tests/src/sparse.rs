@@ -3,6 +3,15 @@
 use anyhow::Result;
 use livetape_audio::{Entry, Epoch, FrameCount, Instance, RecordingId, Spec, WallTime};
 use livetape_store::{DataDir, Recording, sparse};
+use tempfile::TempDir;
+
+/// A folder for very many of them: in memory where there is some, because a disk syncs each several times.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn folder() -> Result<TempDir> {
+    Ok(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?)
+}
 
 /// What to make.
 #[derive(Clone, Debug)]

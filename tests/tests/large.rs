@@ -8,7 +8,7 @@ use livetape_testkit::http;
 use livetape_testkit::process::Start;
 use livetape_testkit::runtime;
 use livetape_tests::counting;
-use livetape_tests::sparse::Sparse;
+use livetape_tests::sparse::{self, Sparse};
 use std::time::Duration;
 
 #[test]
@@ -68,17 +68,17 @@ fn past_4_gib_a_range_is_the_same_before_and_after_sealing() -> Result<()> {
 
 #[test]
 fn thirty_days_start_list_and_seek() -> Result<()> {
-    let data = tempfile::tempdir()?;
-    let spec = Spec::new(SampleFormat::S16, 16_000, 1)?;
-    let days = FrameCount::new(30 * 86_400 * 16_000);
+    let data = sparse::folder()?;
+    let spec = Spec::new(SampleFormat::S16, 8_000, 1)?;
+    let days = FrameCount::new(30 * 86_400 * 8_000);
     let started = now().earlier(spec.duration(days));
     let dir = DataDir::open(data.path(), Disk::default())?;
     let month = Sparse { stream: "month", spec, started, instance: Instance([3; 16]), frames: days };
     let made = month.clone().open(&dir)?;
-    // And a year of an hour each day beside it.
+    // And a year of ten minutes each day beside it.
     for day in 1..=365 {
         let started = started.earlier(Duration::from_secs(86_400 * day));
-        Sparse { started, frames: FrameCount::new(3600 * 16_000), ..month.clone() }.sealed(&dir)?;
+        Sparse { started, frames: FrameCount::new(600 * 8_000), ..month.clone() }.sealed(&dir)?;
     }
     drop(dir);
     let livetape = Start::new(data.path()).source("none").spawn()?;
@@ -90,9 +90,9 @@ fn thirty_days_start_list_and_seek() -> Result<()> {
         assert_eq!(http::get(to, &target).range("44-1043").send()?.body()?, [0; 1000]);
         let time = started.later(Duration::from_secs(second));
         let reply = http::get(to, &format!("/recordings/{}/audio.pcm?from={time}", made.id)).range("0-9").send()?;
-        assert_eq!(reply.header("x-livetape-first-frame"), Some((second * 16_000).to_string().as_str()));
+        assert_eq!(reply.header("x-livetape-first-frame"), Some((second * 8_000).to_string().as_str()));
     }
-    let hour = |t: WallTime| format!("/recordings?stream=month&from={t}&to={}", t.later(Duration::from_secs(1800)));
+    let hour = |t: WallTime| format!("/recordings?stream=month&from={t}&to={}", t.later(Duration::from_secs(300)));
     let list = http::json(to, &hour(started.earlier(Duration::from_secs(86_400 * 200))))?;
     assert_eq!(list["recordings"].as_array().map(Vec::len), Some(1), "{list}");
     let now_playing = http::json(to, &hour(started.later(Duration::from_secs(86_400 * 20))))?;
