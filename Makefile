@@ -33,7 +33,7 @@ help:
 	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
 	@echo 'make test     run all tests, with real processes, players and a browser (installs what they need)'
 	@echo 'make clients  Firefox, Chromium, VLC, mpv, GStreamer, ffmpeg and curl on a recording that grows; writes'
-	@echo '              docs/players.md; then PulseAudio and JACK (CLIENT= only one of the players)'
+	@echo '              docs/players.md; then the page in Firefox, PulseAudio and JACK (CLIENT= only one of the players)'
 	@echo 'make check    formatting, lints, documentation, licences, the gRPC contract, scripts'
 	@echo 'make torture  kill the recorder $(KILLS) times while it records, break the services $(FAULTS) times, and look at'
 	@echo '              every byte; send $(CASES) random requests to each operation of HTTP (KILLS= FAULTS= CASES=);'
@@ -59,13 +59,13 @@ test:
 clients:
 	@scripts/setup.sh clients
 	@$(CARGO) test $(LOCKED) --workspace --test clients $(CLIENT)
-	@[ -n "$(CLIENT)" ] || $(CARGO) test $(LOCKED) --workspace --test sound_servers -- --nocapture
+	@[ -n "$(CLIENT)" ] || $(CARGO) test $(LOCKED) --workspace --test firefox --test sound_servers -- --nocapture
 
 check:
 	@scripts/setup.sh check
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy $(LOCKED) --workspace --test clients --test sound_servers -- -D warnings
+	$(CARGO) clippy $(LOCKED) --workspace --test clients --test firefox --test sound_servers -- -D warnings
 	$(CARGO) clippy $(LOCKED) -p livetape-codec --no-default-features -- -D warnings
 	$(CARGO) check $(LOCKED) -p livetape --features jack,pulseaudio
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps

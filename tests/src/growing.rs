@@ -1,6 +1,6 @@
 //! A recording that grows: the real recorder and gateway, and a source outside of them that pushes in real time.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::process::{Livetape, Start};
@@ -89,6 +89,11 @@ impl Growing {
         pcm[skip..skip + len].to_vec()
     }
 
+    /// The audio from frame `first` to `end`.
+    pub fn frames(&self, first: u64, end: u64) -> Vec<u8> {
+        (self.content)(Frame::new(first), FrameCount::new(end - first), stereo())
+    }
+
     /// Asserts that `body` is what the WAV holds from byte `start` on.
     ///
     /// # Panics
@@ -98,5 +103,21 @@ impl Growing {
         if let Some(at) = body.iter().zip(&expected).position(|(a, b)| a != b) {
             panic!("byte {} of the WAV is wrong: {:?}…", start + at as u64, &body[at..body.len().min(at + 16)]);
         }
+    }
+}
+
+/// The audio of a WAV, behind whatever chunks stand before it.
+///
+/// # Errors
+/// When there is none.
+pub fn audio_of(wav: &[u8]) -> Result<&[u8]> {
+    let mut at = 12;
+    loop {
+        let head = wav.get(at..at + 8).context("a chunk called data")?;
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if &head[..4] == b"data" {
+            return Ok(&wav[at + 8..wav.len().min(at + 8 + length)]);
+        }
+        at += 8 + length + length % 2;
     }
 }

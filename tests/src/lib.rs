@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod clients;
 pub mod growing;
+pub mod page;
 pub mod player;
 pub mod prometheus;
 pub mod pushes;

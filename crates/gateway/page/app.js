@@ -88,7 +88,7 @@ async function route() {
       return await player.open(await archive.find(name), { place: number('pos') ?? from, selection });
     }
     const all = [...cards.values()].map(({ stream }) => stream).filter((stream) => stream.recording);
-    const stream = kind === 'streams' && name ? await get(`/streams/${name}`) : all.find(({ state }) => state === 'live') ?? all[0];
+    const stream = kind === 'streams' && name ? await get(`/streams/${name}`) : ['live', 'silent'].map((one) => all.find(({ state }) => state === one)).find(Boolean) ?? all[0];
     if (!stream?.recording) return;
     listening = stream.name;
     await player.open(stream.recording);
@@ -136,7 +136,11 @@ feed.addEventListener('tail', ({ detail }) => {
 feed.addEventListener('level', ({ detail }) => cards.get(detail.stream)?.sound(detail.levels));
 player.begin(feed, rights);
 archive.begin(feed, rights, $('days'));
-player.deck.addEventListener('gone', () => refresh());
+// Nothing else is opened by itself: what is said of it would be gone, too.
+player.deck.addEventListener('gone', () => {
+  listening = null;
+  refresh();
+});
 player.addEventListener('next', async ({ detail }) => {
   if (listening) player.open(await get(`/recordings/${detail}`), { place: 0, play: true }).catch(trouble);
 });

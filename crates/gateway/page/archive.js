@@ -126,8 +126,9 @@ export class Archive extends HTMLElement {
     for (const lane of this.querySelectorAll('livetape-lane')) lane.draw();
     for (const one of this.querySelectorAll('li')) {
       const seconds = this.feed.tails.get(one.recording.id)?.seconds ?? one.recording.seconds ?? 0;
-      tellRow(one, seconds, this.gaps.count(one.recording.id));
-      if (!one.recording.sealed && one.checkVisibility()) this.gaps.again(one.recording);
+      tellRow(one, seconds, this.gaps.count(one.recording.id), this.gaps.loudness(one.recording.id));
+      const more = !one.recording.sealed || this.gaps.expects(one.recording.id);
+      if (more && one.checkVisibility()) this.gaps.again(one.recording);
     }
   }
 

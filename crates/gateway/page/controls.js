@@ -14,18 +14,21 @@ export function transport({ toStart, back, toggle, ahead, goLive, catchUp }) {
     at: h('span', { class: 'at position', role: 'timer', 'aria-label': 'Position' }),
     of: h('span', { class: 'tail', role: 'timer', 'aria-label': 'Length' }),
     play: button('play big', { picture: ICONS.play, label: 'Play (space)' }, toggle),
-    lag: h('span', { class: 'lag', role: 'timer', 'aria-label': 'Behind the live edge' }),
+    behind: h('b', {}),
+    unit: h('span', { class: 'unit' }),
     live: button('live', { text: 'Listen live', picture: ICONS.live, label: 'To the live edge (L)' }, goLive),
     faster: button('faster', { text: '1.25×', label: 'Catch up with the live edge: faster, until it is reached', 'aria-pressed': 'false' }, catchUp),
   };
+  parts.lag = h('div', { class: 'lag', role: 'timer', 'aria-label': 'Behind the live edge' }, parts.behind, ' ', parts.unit);
   parts.element = h('div', { class: 'transport' },
-    h('div', { class: 'readout' }, h('span', { class: 'when' }, parts.time, parts.day), h('span', { class: 'where' }, parts.at, parts.of)),
+    h('div', { class: 'readouts' },
+      h('div', { class: 'readout' }, parts.time, h('span', { class: 'where' }, parts.day, parts.at, parts.of)), parts.lag),
     h('div', { class: 'keys', role: 'group', 'aria-label': 'Play' },
       button('start', { picture: ICONS.start, label: 'To the first frame' }, toStart),
       button('back', { picture: ICONS.back, text: '10', label: 'Back 10 seconds', 'aria-label': 'Back 10 seconds' }, back),
       parts.play,
       button('ahead', { picture: ICONS.ahead, text: '10', label: 'Ahead 10 seconds', 'aria-label': 'Ahead 10 seconds' }, ahead)),
-    h('div', { class: 'edge' }, parts.lag, parts.faster, parts.live));
+    h('div', { class: 'edge' }, parts.faster, parts.live));
   return parts;
 }
 

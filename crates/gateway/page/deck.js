@@ -11,6 +11,7 @@ const BEHIND_LIVE = 0.8;        // seconds more than the hold-back that still co
 const SLOW = 4;                 // so much more it may be because the way to here is slow: less can then not be had
 const FAILURES = 3;             // so often in the same place, with an answer that is fine: it is the browser
 const FAST = 1.25;
+const DELETED = 'This recording is not there any more: it was deleted.';
 
 export class Deck extends EventTarget {
   recording = null;
@@ -106,6 +107,10 @@ export class Deck extends EventTarget {
   }
 
   #load(place) {
+    if (this.recording.deleted) {
+      this.wanted = false;
+      return this.#fail(DELETED);
+    }
     clearTimeout(this.#retry);
     this.#retry = null;
     this.#edgeWanted = false;
@@ -140,7 +145,7 @@ export class Deck extends EventTarget {
     const parked = this.#parked;
     this.wanted = true;
     if (parked) this.#toEdge();
-    else if (this.audio.ended || this.audio.error) this.#load(this.audio.ended ? 0 : this.#at);
+    else if (this.audio.ended || this.audio.error || !this.audio.hasAttribute('src')) this.#load(this.audio.ended ? 0 : this.#at);
     else this.#start();
     this.#say();
   }
@@ -227,15 +232,6 @@ export class Deck extends EventTarget {
     if (this.recording) this.#load(at);
   }
 
-  /** Lets go of everything. */
-  close() {
-    this.wanted = false;
-    this.recording = null;
-    this.audio.removeAttribute('src');
-    this.audio.load();
-    this.#say();
-  }
-
   #tick() {
     const at = this.#at;
     if (at !== this.#reached && !this.audio.error) {
@@ -288,7 +284,7 @@ export class Deck extends EventTarget {
       this.#again(Math.min(RETRY_MS * 4, RETRY_MS / 4 * 2 ** (this.#failures - 1)));
     } catch (error) {
       if (this.recording?.id !== id || this.audio.src !== source) return;
-      if (error instanceof Refused && error.status < 500 && error.status !== 429) return this.#gone(error);
+      if (error instanceof Refused && error.status < 500 && error.status !== 429) return this.gone(error);
       this.#fail('The gateway is away; it goes on from here as soon as it is back.');
       this.#again(RETRY_MS);
     }
@@ -309,9 +305,18 @@ export class Deck extends EventTarget {
     this.#fail(`${why} Playing ${RENDITIONS[other].name} instead.`);
   }
 
-  #gone(error) {
-    this.wanted = false;
-    this.#fail(error.status === 404 ? 'This recording is not there any more: it was deleted.' : error.message);
+  /** The gateway gives it no longer: it stops where it is, lets go of what the browser would still load, and asks no more. */
+  gone(error) {
+    if (error.status === 404) this.recording.deleted = true;
+    const at = this.position;
+    clearTimeout(this.#retry);
+    this.#retry = null;
+    this.#edgeWanted = this.wanted = false;
+    this.audio.pause();
+    this.audio.removeAttribute('src');
+    this.audio.load();
+    this.#base = at;
+    this.#fail(this.recording.deleted ? DELETED : error.message);
     this.dispatchEvent(new CustomEvent('gone', { detail: error.status }));
   }
 

@@ -3,8 +3,6 @@
 
 import { decibels } from './format.js';
 
-const SILENT_DB = -60;
-const SILENT_MS = 3000;
 const POINTS = 10;
 const RECENT = 120;             // points that are kept: twelve seconds, which a player is seldom behind when it is live
 
@@ -14,7 +12,6 @@ export class Feed extends EventTarget {
   #events = null;
   #levels = true;
   #newest = new Map();          // stream -> recording
-  #quiet = new Map();           // stream -> since when it has been below SILENT_DB
   #recent = new Map();          // recording -> the newest levels, and where each is
 
   open() {
@@ -48,20 +45,16 @@ export class Feed extends EventTarget {
   }
 
   #hear(news) {
-    const tail = { ...news, came: performance.now(), silent: news.state === 'silent' || (news.state === 'live' && this.#silent(news.stream)) };
+    const tail = { ...news, came: performance.now() };
     const before = this.#newest.get(news.stream);
     // Nothing is told any more of the one before: it has ended.
     if (before && before !== news.recording) {
-      if (this.tails.has(before)) Object.assign(this.tails.get(before), { state: 'ended', silent: false });
+      if (this.tails.has(before)) Object.assign(this.tails.get(before), { state: 'ended' });
       this.#recent.delete(before);
     }
     this.#newest.set(news.stream, news.recording);
     this.tails.set(news.recording, tail);
     this.dispatchEvent(new CustomEvent('tail', { detail: tail }));
-  }
-
-  #silent(stream) {
-    return performance.now() - (this.#quiet.get(stream) ?? Infinity) >= SILENT_MS;
   }
 
   // Some points at once, ten of each second: they are told one after the other, as they sounded.
@@ -73,9 +66,6 @@ export class Feed extends EventTarget {
       if (frame > seen) recent.push({ frame, frames: frames_per_point, levels: channels.slice(0, 2).map((one, c) => ({ peak: one, rms: rms[n][c] })) });
     });
     this.#recent.set(recording, recent.slice(-RECENT));
-    const highest = decibels(Math.max(0, ...peak.flat()));
-    if (highest > SILENT_DB) this.#quiet.delete(stream);
-    else if (!this.#quiet.has(stream)) this.#quiet.set(stream, performance.now());
     const slow = matchMedia('(prefers-reduced-motion: reduce)').matches;
     peak.slice(slow ? -1 : -POINTS).forEach((channels, n, all) => {
       const loud = rms[peak.length - all.length + n];

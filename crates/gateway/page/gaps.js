@@ -1,4 +1,4 @@
-// The gaps of the recordings that are in sight. A recording without any costs one short question; of one that grows it is asked again
+// The gaps of the recordings that are in sight, and how loud they are: no list says either. A recording without any costs one short question; of one that grows it is asked again
 // from time to time; what was not answered is asked again.
 
 import { get, timeline } from './api.js';
@@ -6,9 +6,10 @@ import { Tape } from './tape.js';
 
 const AGAIN_MS = 15_000;
 const AT_ONCE = 2;
+const TRIES = 4;                // so often a finished one is asked how loud it is: of silence nobody says that
 
 export class Gaps {
-  #known = new Map();           // recording -> { tape, entries, gaps, asked, whole }
+  #known = new Map();           // recording -> { tape, entries, gaps, loudness, asked, tries, whole }
   #waiting = [];
   #busy = 0;
   #found;
@@ -26,6 +27,16 @@ export class Gaps {
     return this.#known.get(id)?.gaps ?? 0;
   }
 
+  /** Its integrated loudness in LUFS; `null` while it is not known. */
+  loudness(id) {
+    return this.#known.get(id)?.loudness ?? null;
+  }
+
+  /** Whether it was asked for once, and more is to come. */
+  expects(id) {
+    return this.#known.get(id)?.whole === false;
+  }
+
   /** A recording has come into sight. */
   look(recording) {
     if (!this.#known.get(recording.id)?.whole) this.again(recording);
@@ -33,7 +44,7 @@ export class Gaps {
 
   /** It may have more of them by now. */
   again(recording) {
-    const known = this.#known.get(recording.id) ?? { tape: null, entries: 0, gaps: 0, asked: -Infinity, whole: false };
+    const known = this.#known.get(recording.id) ?? { tape: null, entries: 0, gaps: 0, loudness: null, asked: -Infinity, tries: 0, whole: false };
     this.#known.set(recording.id, known);
     if (known.whole || performance.now() - known.asked < AGAIN_MS) return;
     known.asked = performance.now();
@@ -47,15 +58,17 @@ export class Gaps {
     this.#busy += 1;
     const [{ id, spec }, known] = this.#waiting.shift();
     try {
-      const { gaps, sealed } = await get(`/recordings/${id}`);
+      const { gaps, sealed, loudness = null } = await get(`/recordings/${id}`);
       if (gaps > known.gaps || (gaps > 0 && !known.tape)) {
         const { entries } = await timeline(id, known.entries);
         known.tape ??= new Tape(spec.rate);
         known.tape.add(entries);
         known.entries += entries.length;
       }
-      const news = gaps !== known.gaps;
-      Object.assign(known, { gaps: gaps ?? 0, whole: sealed !== null });
+      const news = gaps !== known.gaps || loudness !== known.loudness;
+      known.tries += sealed === null ? 0 : 1;
+      const whole = sealed !== null && (loudness !== null || known.tries >= TRIES);
+      Object.assign(known, { gaps: gaps ?? 0, loudness, whole });
       if (news) this.#found();
     } catch {
       // The gateway is away, or busy, or it was deleted meanwhile: asked again while it is shown.

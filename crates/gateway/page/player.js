@@ -1,6 +1,6 @@
 // <livetape-player>: one tape with all that one does to it. It joins the deck, which plays, and the waveform, which is looked at.
 
-import { now, timeline } from './api.js';
+import { get, now, timeline } from './api.js';
 import { offer, toolbar, transport } from './controls.js';
 import { Deck } from './deck.js';
 import { ICONS, h, icon, say } from './dom.js';
@@ -14,13 +14,15 @@ import { Tape } from './tape.js';
 import { Waveform } from './waveform.js';
 
 const TIMELINE_MS = 5000;
+const LOUDNESS_MS = 10_000;
 const SAMPLES = { s16: '16 bit', s24: '24 bit', s32: '32 bit', f32: '32 bit float' };
-const STATES = { live: 'live', waiting: 'lost', ended: 'finished', idle: 'idle' };
+const STATES = { waiting: 'lost', ended: 'finished' };
 
 export class Player extends HTMLElement {
   recording = null;
   #entries = 0;
   #asking = false;
+  #loudness = null;             // of the whole tape, as far as it is known, and whether it is final
 
   /** Once: what it plays by, and what one may change. */
   begin(feed, rights) {
@@ -49,6 +51,7 @@ export class Player extends HTMLElement {
     wave.addEventListener('select', () => this.selection.show());
     this.session = mediaSession(this.deck);
     setInterval(() => this.#entriesNow(), TIMELINE_MS);
+    setInterval(() => this.#measure(), LOUDNESS_MS);
     const move = () => {
       if (this.deck.playing || this.deck.growing) this.show();
       this.#hear();
@@ -112,6 +115,7 @@ export class Player extends HTMLElement {
     this.#describe();
     this.selection.show();
     this.show();
+    this.#measure();
     await this.#entriesNow();
   }
 
@@ -122,22 +126,16 @@ export class Player extends HTMLElement {
     this.#describe();
   }
 
-  close() {
-    this.monitor.stop();
-    this.deck.close();
-    this.recording = null;
-    this.hidden = true;
-  }
-
   #forget() {
     this.#entries = 0;
+    this.#loudness = null;
     this.wave.tape = new Tape(this.recording.spec.rate);
     this.marks.clear();
   }
 
   async #entriesNow() {
     const { recording } = this;
-    if (!recording || this.#asking || document.hidden) return;
+    if (!recording || recording.deleted || this.#asking || document.hidden) return;
     this.#asking = true;
     try {
       const { entries } = await timeline(recording.id, this.#entries);
@@ -148,11 +146,22 @@ export class Player extends HTMLElement {
         this.show();
       }
     } catch (error) {
-      if (error.status === 404) this.deck.dispatchEvent(new CustomEvent('gone', { detail: 404 }));
+      // What the browser has loaded would be heard for a minute still.
+      if (error.status === 404 && recording === this.recording) this.deck.gone(error);
     } finally {
       this.#asking = false;
     }
     if (recording !== this.recording && this.recording) await this.#entriesNow();
+  }
+
+  // No list says how loud a recording is; while it grows that changes.
+  async #measure() {
+    const { recording } = this;
+    if (!recording || recording.deleted || document.hidden || this.#loudness?.final) return;
+    const said = await get(`/recordings/${recording.id}`).catch(() => null);
+    if (!said || recording !== this.recording) return;
+    const { loudness = null, sealed } = said;
+    this.#loudness = { integrated: loudness, final: sealed !== null && loudness !== null };
   }
 
   /** Asks for marks that have just been put. */
@@ -176,7 +185,7 @@ export class Player extends HTMLElement {
     if (!recording || document.hidden) return;
     const place = monitor.on ? monitor.position : deck.playing ? deck.position : null;
     const levels = place === null ? null : this.feed.levelAt(recording, place) ?? wave.levelAt(place);
-    const integrated = recording.loudness ?? null;
+    const integrated = this.#loudness?.integrated ?? null;
     const whole = integrated === null ? '' : `${signed(integrated, 1)} LUFS`;
     const peak = this.meter.show(levels, whole);
     const now = place === null ? '' : peak <= -60 ? 'silence' : `${signed(peak)} dB`;
@@ -189,19 +198,19 @@ export class Player extends HTMLElement {
     if (!recording) return;
     const { position, edge, growing, live, playing } = deck;
     const moved = Math.abs(wave.position - position) + Math.abs(wave.edge - edge) > wave.view.length / wave.clientWidth / 2;
-    const { state, silent, seconds } = this.feed.tail(recording);
+    const { state, seconds } = this.feed.tail(recording);
     if (moved || wave.growing !== growing) {
       const wasSeen = wave.position >= wave.view.from && wave.position <= wave.view.to;
       Object.assign(wave, { position, edge, growing, recorded: seconds });
       if (playing && wasSeen) wave.view.show(position, edge);
       wave.refresh();
     }
-    const word = silent ? 'silent' : STATES[state] ?? state;
+    const word = STATES[state] ?? state;
     say(this.state, word);
     this.state.className = `state ${word}`;
     const time = wave.tape.timeOf(position);
     say(keys.time, time === null ? '–' : timeOfDay(time));
-    say(keys.day, time === null ? '' : shortDay(time, now()));
+    say(keys.day, time === null ? '' : `${shortDay(time, now())} · `);
     say(keys.at, clock(position, 1));
     say(keys.of, ` of ${clock(edge)}`);
     const titled = wave.tape.titleAt(position);
@@ -222,12 +231,11 @@ export class Player extends HTMLElement {
       keys.play.replaceChildren(icon(sounds ? ICONS.pause : ICONS.play));
     }
     const isHeard = live && (playing || monitor.on);
-    const { distance } = monitor;
-    const behind = monitor.on ? distance : deck.behind;
     keys.lag.hidden = !growing;
-    keys.lag.className = `lag ${monitor.on ? 'near' : isHeard || live ? 'on' : 'late'}`;
-    say(keys.lag, monitor.on ? (behind === null ? 'joining …' : `${behind.toFixed(2)} s to the edge`)
-      : isHeard ? `Live · ${behind.toFixed(1)} s` : live ? 'At the edge' : `${span(behind)} behind`);
+    keys.lag.className = `lag ${monitor.on ? 'near' : isHeard ? 'on' : live ? '' : 'late'}`;
+    const [behind, unit] = this.#lag(isHeard, live);
+    say(keys.behind, behind);
+    say(keys.unit, unit);
     keys.live.hidden = !growing;
     keys.live.classList.toggle('calm', isHeard && !monitor.on);
     say(keys.live.lastChild, live || monitor.on ? 'Listen live' : 'Back to live');
@@ -236,6 +244,15 @@ export class Player extends HTMLElement {
     tools.monitor.hidden = !growing;
     tools.monitor.setAttribute('aria-pressed', String(monitor.on));
     if (Number(tools.speed.value) !== deck.speed) tools.speed.value = String(deck.speed);
+  }
+
+  // How far behind the edge that is, and what the number means.
+  #lag(isHeard, live) {
+    const { monitor: { on, distance }, deck: { behind } } = this;
+    if (on) return distance === null ? ['…', 'joining'] : [`${distance.toFixed(2)} s`, 'to the edge'];
+    if (isHeard) return ['Live', `${behind.toFixed(1)} s behind the edge`];
+    if (live) return ['At the edge', 'play begins there'];
+    return [behind < 60 ? span(behind) : clock(behind), 'behind live'];
   }
 
   #toggle() {

@@ -3,29 +3,29 @@
 import { send } from './api.js';
 import { ICONS, button, h, icon, say } from './dom.js';
 import { ask } from './dialog.js';
-import { span, timeOfDay } from './format.js';
+import { signed, span, timeOfDay } from './format.js';
 
 /** The line of a recording in the list of a day. `changed` is called when something was done to it. */
 export function row(recording, day, may, changed) {
-  const { id, stream, title, started, locked, sealed, loudness } = recording;
+  const { id, stream, title, started, locked, sealed } = recording;
   const began = Date.parse(started);
   const item = h('li', {});
   Object.assign(item, { recording, changed });
   item.length = h('span', { class: 'length' });
   item.trouble = h('p', { class: 'trouble', role: 'alert' });
   const when = began < day ? h('time', { dateTime: started, title: 'It began on a day before' }, '‹ 00:00') : h('time', { dateTime: started }, timeOfDay(began, false));
-  const loud = Number.isFinite(loudness) ? h('span', { class: 'sign', title: 'Integrated loudness (EBU R 128)' },
-    `${loudness.toFixed(1).replace('-', '−')} LUFS`) : null;
+  item.loud = h('span', { class: 'loud', title: 'Integrated loudness (EBU R 128)' });
   item.append(when, h('a', { class: 'name', href: `#/recordings/${id}` }, h('bdi', {}, title || stream)),
-    title ? h('span', { class: 'quiet' }, stream) : h('span'), item.length,
-    h('span', { class: 'signs' }, loud, locked ? h('span', { title: 'locked: nobody deletes it', class: 'sign' }, 'locked') : null,
+    title ? h('span', { class: 'quiet' }, stream) : h('span'), item.loud, item.length,
+    h('span', { class: 'signs' }, locked ? h('span', { title: 'locked: nobody deletes it', class: 'sign' }, 'locked') : null,
       sealed ? null : h('span', { class: 'state live' }, 'growing')),
     more(item, may), item.trouble);
   return item;
 }
 
-/** How long it is by now, and how many gaps it has. */
-export function tellRow(item, seconds, gaps) {
+/** How long it is by now, how many gaps it has, how loud it is (`null`: not known). */
+export function tellRow(item, seconds, gaps, loudness) {
+  say(item.loud, loudness === null ? '' : `${signed(loudness, 1)} LUFS`);
   say(item.length, `${span(seconds)}${gaps ? ` · ${gaps} gap${gaps > 1 ? 's' : ''}` : ''}`);
 }
 

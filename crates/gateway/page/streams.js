@@ -6,7 +6,7 @@ import { shortDay, span, timeOfDay } from './format.js';
 import { ask } from './dialog.js';
 import { Trace } from './levels.js';
 
-const STATES = { live: 'live', waiting: 'lost', ended: 'ended', idle: 'idle' };
+const STATES = { waiting: 'lost' };
 const SAYS = {
   live: 'being recorded', silent: 'being recorded, but nothing is heard', lost: 'open, but nothing comes from its source',
   ended: 'its last recording is finished', idle: 'a source is there; nothing is recorded until somebody begins',
@@ -52,7 +52,6 @@ export class Stream extends HTMLElement {
     // That nobody records is in no event: the list says it.
     if (state === 'idle') return 'idle';
     const told = tail?.state ?? state;
-    if (tail ? tail.silent : state === 'silent') return 'silent';
     return STATES[told] ?? told;
   }
 

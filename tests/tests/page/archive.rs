@@ -1,7 +1,6 @@
 //! Recordings by day: what began yesterday is on today's bar, too; gaps can be seen; a press on the bar, or the keyboard, plays from
 //! there; older days are found.
 
-use crate::{number, of_player, until};
 use anyhow::{Context, Result};
 use livetape_audio::{FrameCount, Instance, SampleFormat, Spec};
 use livetape_store::{DataDir, Disk};
@@ -10,6 +9,7 @@ use livetape_testkit::process::Start;
 use livetape_testkit::wait;
 use livetape_testkit::webdriver::Browser;
 use livetape_tests::growing::SOON;
+use livetape_tests::page::{number, of_player, until};
 use livetape_tests::sparse::Sparse;
 use serde_json::json;
 use std::time::Duration;

@@ -1,10 +1,14 @@
 //! Text of other people, a clock that is wrong, and a browser without scripts.
 
-use crate::{number, of_player, opened, text, until};
-use anyhow::{Context, Result};
+use crate::opened;
+use anyhow::{Context, Result, ensure};
+use livetape_audio::Frame;
+use livetape_testkit::card::Card;
+use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{http, wait};
 use livetape_tests::growing::{Growing, SOON};
+use livetape_tests::page::{number, of_player, text, until};
 use livetape_tests::tone;
 use serde_json::json;
 use std::time::Duration;
@@ -71,26 +75,59 @@ fn a_clock_that_is_an_hour_off_changes_nothing() -> Result<()> {
     until(&browser, "it to be live", "player.deck.live && player.deck.playing && player.audio.currentTime > 0.3")
 }
 
+/// Presses the middle of what has this selector, `n`th of its kind, as a hand does; `None` is where an audio element has its button.
+fn hand(browser: &Browser, selector: &str, n: usize, from_left: Option<f64>) -> Result<()> {
+    // The driver's own scripts run even where the page's do not.
+    let place = "
+        const [selector, n, left] = arguments;
+        const one = document.querySelectorAll(selector)[n];
+        one.scrollIntoView({ block: 'center' });
+        const box = one.getBoundingClientRect();
+        return [box.left + (left ?? box.width / 2), box.top + box.height / 2];
+    ";
+    let place = browser.run(place, json!([selector, n, from_left]))?;
+    browser.click((place[0].as_f64().context("x")?, place[1].as_f64().context("y")?))
+}
+
+/// Where the browser's own controls have the button that plays.
+const PLAY: Option<f64> = Some(26.0);
+
+/// Waits until another page is there.
+fn arrives(browser: &Browser, path: &str) -> Result<()> {
+    let at = || browser.run("return document.readyState === 'complete' && location.pathname", json!([])).ok();
+    wait::until(path, SOON, || (at()? == path).then_some(()))
+}
+
 #[test]
 fn without_scripts_everything_can_be_heard() -> Result<()> {
-    let g = Growing::start(tone, Duration::from_secs(20))?;
-    let browser = Browser::start()?;
+    let g = Growing::start(tone, Duration::from_secs(40))?;
+    let card = Card::new()?;
+    let browser = Browser::chromium(&card)?;
+    browser.resize(1280, 900)?;
     browser.cdp("Emulation.setScriptExecutionDisabled", json!({"value": true}))?;
     browser.open(&g.livetape.url("/"))?;
-    // The driver's own scripts run nevertheless.
-    let link = "return document.querySelector('noscript a')?.getAttribute('href') ?? document.body.innerText";
-    assert_eq!(browser.run(link, json!([]))?, "/plain");
     assert_eq!(browser.run("return document.querySelector('livetape-player').children.length", json!([]))?, 0);
-    browser.open(&g.livetape.url("/plain"))?;
-    let play = "
-        const audio = document.querySelector('audio');
-        await audio.play();
-        return audio.currentSrc;
-    ";
-    let source = browser.run(play, json!([]))?;
-    assert!(source.as_str().is_some_and(|source| source.contains("/audio.") || source.contains("/live.")), "{source}");
-    wait::until("it to play", SOON, || {
-        let time = browser.run("return document.querySelector('audio').currentTime", json!([])).ok()?;
-        (time.as_f64()? > 0.5).then_some(())
-    })
+    hand(&browser, "noscript a", 0, None)?;
+    arrives(&browser, "/plain")?;
+
+    // What is recorded now, by the browser's own button.
+    let edge = || stereo().duration(g.pusher.captured().since(Frame::ZERO)).as_secs();
+    let is_live = |heard: u64| {
+        let behind = (edge() + 100 - heard) % 100;
+        ensure!(behind < 10, "hears second {heard}, {behind} s behind");
+        Ok(())
+    };
+    hand(&browser, "audio", 0, PLAY)?;
+    is_live(card.hears_something(SOON)?)?;
+    hand(&browser, "audio", 0, PLAY)?;
+    card.quiet(SOON)?;
+    // The recording, from its first second on, one after the other.
+    hand(&browser, "audio", 1, PLAY)?;
+    (0..4).try_for_each(|second| card.hears(second, SOON))?;
+    hand(&browser, "audio", 1, PLAY)?;
+    card.quiet(SOON)?;
+    // Links: the stream by itself.
+    hand(&browser, "a[href$='live.wav']", 0, None)?;
+    arrives(&browser, "/streams/live/live.wav")?;
+    is_live(card.hears_something(SOON)?)
 }

@@ -2,30 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use livetape_testkit::{http, spawn};
-use livetape_tests::growing::{Growing, SECOND, SOON, WAV_HEADER};
+use livetape_tests::growing::{Growing, SECOND, SOON, WAV_HEADER, audio_of};
 use livetape_tests::player::RATE;
 use livetape_tests::tone;
 use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
-
-/// The audio of a WAV, behind whatever chunks stand before it.
-pub(crate) fn pcm_of(wav: &[u8]) -> Result<&[u8]> {
-    let mut at = 12;
-    loop {
-        let head = wav.get(at..at + 8).context("a chunk called data")?;
-        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        if &head[..4] == b"data" {
-            return Ok(&wav[at + 8..wav.len().min(at + 8 + length)]);
-        }
-        at += 8 + length + length % 2;
-    }
-}
-
-/// What was recorded from frame `first` to `end`.
-pub(crate) fn content_of(g: &Growing, first: u64, end: u64) -> Vec<u8> {
-    g.expected(WAV_HEADER + first * 4, ((end - first) * 4) as usize)
-}
 
 fn decoded(file: &[u8]) -> Result<Vec<u8>> {
     let mut command = spawn::command("ffmpeg");
@@ -49,11 +31,11 @@ fn clips_of_a_growing_recording_are_exact() -> Result<()> {
     let (first, end) = (10 * u64::from(RATE) + 12_345, 14 * u64::from(RATE) + 77);
     let part = format!("from={:.9}&to={:.9}", first as f64 / f64::from(RATE), end as f64 / f64::from(RATE));
     let fetch = |path: &str| http::get(to, &format!("/recordings/{}/{path}{part}&len=now", g.id)).send()?.to_end(SOON);
-    let expected = content_of(&g, first, end);
+    let expected = g.frames(first, end);
     let clip = http::get(to, &format!("/recordings/{}/clip.wav?{part}", g.id)).send()?.body()?;
-    assert!(pcm_of(&clip)? == expected, "clip.wav");
+    assert!(audio_of(&clip)? == expected, "clip.wav");
     let (wav, _) = fetch("audio.wav?")?;
-    assert!(pcm_of(&wav)? == expected, "audio.wav");
+    assert!(audio_of(&wav)? == expected, "audio.wav");
     let (flac, _) = fetch("audio.flac?")?;
     let flac = decoded(&flac)?;
     assert_eq!(flac.len(), expected.len(), "FLAC has every frame and no other");

@@ -1,69 +1,27 @@
 //! Mouse, fingers and keys on the player: what one drags to is heard, what one keeps is what was recorded.
 
 use crate::bad_input::HOSTILE;
-use crate::clips::{content_of, pcm_of};
-use crate::{number, of_player, on_wave, opened, picture, press, until};
+use crate::opened;
 use anyhow::{Context, Result};
-use livetape_testkit::{http, wait};
+use livetape_testkit::wait;
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::player::{Player, RATE};
+use livetape_tests::page::{number, of_player, on_wave, picture, press, steps, until};
+use livetape_tests::player::Player;
 use livetape_tests::tone;
 use serde_json::json;
 use std::time::Duration;
-
-/// Keys as WebDriver calls them.
-const LEFT: &str = "\u{e012}";
-const RIGHT: &str = "\u{e014}";
 
 #[test]
 fn dragged_back_marked_kept_and_live_again() -> Result<()> {
     let g = Growing::start(tone, Duration::from_secs(90))?;
     let browser = opened(&g)?;
-    browser.keys("l")?;
     let player = Player::of_page(&browser, "livetape-player audio")?;
-    wait::until("it to be live", SOON, || {
-        (of_player(&browser, "player.deck.live && player.deck.playing").ok()? == true).then_some(())
-    })?;
-
-    // Back to where the hand lets go: the page says which second that is, and that second is heard.
-    browser.keys("0")?;
-    browser.drag(on_wave(&browser, 0.9)?, on_wave(&browser, 0.3)?)?;
-    let at = of_player(&browser, "[player.deck.position, player.wave.view.from + 0.3 * player.wave.view.length]")?;
-    let (at, aimed) = (at[0].as_f64().context("a position")?, at[1].as_f64().context("a place")?);
-    assert!((at - aimed).abs() < 4.0, "at {at}, aimed at {aimed}");
-    player.hears(at as u64 + 1, SOON)?;
-    assert_eq!(of_player(&browser, "player.deck.live")?, false);
-
-    // A mark at the place where the key was pressed, whose text is other people's and stays text.
-    browser.keys("m")?;
-    let marked = of_player(&browser, "player.deck.position")?.as_f64().context("a position")?;
-    let write = "
-        const form = document.querySelector('livetape-marks form');
-        form.querySelector('input').value = arguments[0];
-        form.requestSubmit();
-    ";
-    browser.run(write, json!([HOSTILE]))?;
-    let text = "return document.querySelector('livetape-marks li bdi')?.textContent";
-    wait::until("the mark on the page", SOON, || (browser.run(text, json!([])).ok()? == HOSTILE).then_some(()))?;
+    steps::goes_live(&browser, &player)?;
+    steps::drags_to(&browser, &player, 0.3)?;
+    // The text of a mark is other people's, and stays text.
+    steps::marks(&browser, &g, HOSTILE, steps::pastes)?;
     assert_eq!(browser.run("return [document.title, document.images.length]", json!([]))?, json!(["Livetape", 1]));
-    let timeline = http::json(g.livetape.http(), &format!("/recordings/{}/timeline", g.id))?;
-    let mark = timeline["entries"].as_array().context("entries")?.iter().find(|e| e["type"] == "mark").cloned();
-    let frame = mark.context("the mark")?["frame"].as_f64().context("a frame")?;
-    assert!((frame / f64::from(RATE) - marked).abs() < 2.0, "frame {frame} for {marked} s");
-
-    // Thirty seconds from here as a file, and the link that opens here.
-    browser.keys("[")?;
-    let kept = "
-        const link = document.querySelector('livetape-selection a.wav');
-        const { from, to } = document.querySelector('livetape-waveform').selection;
-        const { rate } = document.querySelector('livetape-player').recording.spec;
-        return [link.pathname + link.search, Math.round(from * rate), Math.round(to * rate)];
-    ";
-    let kept = browser.run(kept, json!([]))?;
-    let (first, end) = (kept[1].as_u64().context("a frame")?, kept[2].as_u64().context("a frame")?);
-    assert!(end > first + u64::from(RATE), "{kept}");
-    let clip = http::get(g.livetape.http(), kept[0].as_str().context("an address")?).send()?.body()?;
-    assert!(pcm_of(&clip)? == content_of(&g, first, end), "the clip is the audio of frames {first} to {end}");
+    steps::keeps_a_clip(&browser, &g)?;
     // By hand in another rendition, at the same place.
     let before = of_player(&browser, "player.deck.position")?.as_f64().context("a position")?;
     let choose = "
@@ -78,10 +36,7 @@ fn dragged_back_marked_kept_and_live_again() -> Result<()> {
     picture(&browser, "player.png", 1280, 900)?;
     picture(&browser, "player-small.png", 390, 844)?;
 
-    browser.keys("l")?;
-    wait::until("it to be live again", SOON, || (of_player(&browser, "player.deck.live").ok()? == true).then_some(()))?;
-    let edge = of_player(&browser, "player.deck.edge")?.as_f64().context("an edge")?;
-    player.hears(edge as u64 + 1, SOON)
+    steps::goes_live(&browser, &player)
 }
 
 #[test]
@@ -115,17 +70,7 @@ fn keys_wheel_and_fingers() -> Result<()> {
     until(&browser, "less to be seen", &format!("player.wave.view.length < {before} / 2"))?;
     browser.cdp("Emulation.setTouchEmulationEnabled", json!({"enabled": false}))?;
 
-    // Keys: five seconds back and ahead, and faster.
-    browser.run("document.activeElement.blur()", json!([]))?;
-    browser.keys(" ")?;
-    until(&browser, "it to play", "player.deck.playing && player.audio.currentTime > 0.5")?;
-    let at = number(&browser, "player.deck.position")?;
-    browser.keys(RIGHT)?;
-    until(&browser, "five seconds on", &format!("player.deck.position > {at} + 4.9"))?;
-    player.hears(number(&browser, "player.deck.position")? as u64 + 1, SOON)?;
-    let at = number(&browser, "player.deck.position")?;
-    browser.keys(LEFT)?;
-    until(&browser, "five seconds back", &format!("player.deck.position < {at}"))?;
+    steps::moves_by_keys(&browser, &player)?;
     let change = "
         const [name, value, event] = arguments;
         const control = document.querySelector(`livetape-player [aria-label=${name}]`);

@@ -1,7 +1,7 @@
 //! What must not depend on how long a recording is, or on how long one listens. `LIVETAPE_TAB` says for how many seconds the page
 //! is watched while it plays.
 
-use crate::{number, opened, until};
+use crate::opened;
 use anyhow::{Context, Result};
 use livetape_audio::{FrameCount, Instance, SampleFormat, Spec};
 use livetape_store::{DataDir, Disk};
@@ -10,6 +10,7 @@ use livetape_testkit::process::Start;
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{http, wait};
 use livetape_tests::growing::Growing;
+use livetape_tests::page::{number, until};
 use livetape_tests::sparse::Sparse;
 use livetape_tests::tone;
 use serde_json::json;
@@ -62,7 +63,7 @@ fn a_day_opens_and_zooms_with_as_little_as_a_minute() -> Result<()> {
         })?;
     }
     let browser = Browser::start()?;
-    browser.picture(1280, 900)?;
+    browser.resize(1280, 900)?;
     let page = livetape.url("/");
     let short = cost(&browser, &page, &minute, 60)?;
     let long = cost(&browser, &page, &day, 86_400)?;

@@ -1,17 +1,18 @@
 //! What is done with streams and recordings by buttons, and how each state looks.
 
-use crate::{number, opened, press, text};
+use crate::opened;
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount, Spec};
 use livetape_testkit::process::Start;
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{http, wait};
 use livetape_tests::growing::{Growing, SOON};
+use livetape_tests::page::{number, press, text};
 use livetape_tests::tone;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn silence(_: Frame, count: FrameCount, spec: Spec) -> Vec<u8> {
+pub(crate) fn silence(_: Frame, count: FrameCount, spec: Spec) -> Vec<u8> {
     vec![0; usize::try_from(spec.bytes(count)).unwrap_or(0)]
 }
 
@@ -60,6 +61,7 @@ fn a_recording_is_finished_named_locked_and_deleted_by_buttons() -> Result<()> {
         let names = "return [...document.querySelectorAll('livetape-archive li .name')].map(name => name.textContent)";
         browser.run(names, json!([])).ok()?.as_array()?.contains(&json!("Evensong")).then_some(())
     })?;
+    is_as_loud_as_the_gateway_says(&browser, &g)?;
     button("lock")?;
     wait_for("the lock", &|one| one["locked"] == true)?;
     let has_delete = "return [...document.querySelectorAll('livetape-archive li')].find(row => row.recording.id === arguments[0])?.querySelector('.delete') != null";
@@ -72,6 +74,24 @@ fn a_recording_is_finished_named_locked_and_deleted_by_buttons() -> Result<()> {
     wait::until("it to be gone", SOON, || {
         (http::get(g.livetape.http(), &target).send().ok()?.status == 404).then_some(())
     })
+}
+
+/// How loud a finished recording is stands at the player and in its line of the list.
+fn is_as_loud_as_the_gateway_says(browser: &Browser, g: &Growing) -> Result<()> {
+    browser.run("location.hash = '#/recordings/' + arguments[0]", json!([g.id]))?;
+    let there = "
+        const row = [...document.querySelectorAll('livetape-archive li')].find(row => row.recording.id === arguments[0]);
+        row.scrollIntoView({ block: 'center' });
+        return [row.querySelector('.loud').textContent, document.querySelector('livetape-player .loudness').textContent];
+    ";
+    let mut seen = Value::Null;
+    let found = wait::until("how loud it is", SOON, || {
+        let said = http::json(g.livetape.http(), &format!("/recordings/{}", g.id)).ok()?["loudness"].as_f64()?;
+        let said = format!("{said:.1} LUFS").replace('-', "\u{2212}");
+        seen = browser.run(there, json!([g.id])).ok()?;
+        seen.as_array()?.iter().all(|one| one.as_str().is_some_and(|one| one.ends_with(&said))).then_some(())
+    });
+    found.with_context(|| seen.to_string())
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The monitor: what is recorded now, through Web Audio, with its distance to the edge.
 
-use crate::{number, of_player, opened, press, text, until};
+use crate::opened;
 use anyhow::{Context, Result};
 use livetape_testkit::time_signal::tone_second;
 use livetape_testkit::wait;
 use livetape_tests::growing::{Growing, SOON};
+use livetape_tests::page::{number, of_player, press, text, until};
 use livetape_tests::player::RATE;
 use livetape_tests::tone;
 use serde_json::json;

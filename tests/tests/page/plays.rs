@@ -1,6 +1,6 @@
 //! Listening, and who may: what the page shows of a stream, a login by token, and buttons for those who may press them.
 
-use crate::{of_player, press, telegram, text};
+use crate::telegram;
 use anyhow::{Context, Result};
 use livetape_access::{TokenHash, mint_token};
 use livetape_testkit::grpc_source::now;
@@ -9,6 +9,7 @@ use livetape_testkit::time_signal::decode;
 use livetape_testkit::wait;
 use livetape_testkit::webdriver::Browser;
 use livetape_tests::growing::SOON;
+use livetape_tests::page::{of_player, press, text};
 use livetape_tests::player::{Player, RATE};
 use serde_json::json;
 use std::ffi::OsString;

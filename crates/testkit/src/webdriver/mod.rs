@@ -94,6 +94,14 @@ impl Browser {
         self.act(&json!({"type": "pointer", "id": "hand", "actions": actions}))
     }
 
+    /// Presses a pointer at a place of the window and lets go.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn click(&self, place: (f64, f64)) -> Result<()> {
+        self.drag(place, place)
+    }
+
     /// Presses keys, one after the other, wherever the focus is.
     ///
     /// # Errors
@@ -155,15 +163,37 @@ impl Browser {
         Ok(())
     }
 
-    /// A picture of what is seen, as a PNG, at `width` x `height` CSS pixels. Chromium alone is asked.
+    /// Makes what one sees of the page `width` x `height` CSS pixels large.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let Engine::Firefox(driver) = &self.0 else {
+            let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+            self.cdp("Emulation.setDeviceMetricsOverride", size)?;
+            return Ok(());
+        };
+        // It sets the window with all that stands around the page.
+        let around = self.run("return [outerWidth - innerWidth, outerHeight - innerHeight]", json!([]))?;
+        let more = |n: usize| around[n].as_u64().unwrap_or(0);
+        let size = json!({"width": u64::from(width) + more(0), "height": u64::from(height) + more(1)});
+        driver.call("WebDriver:SetWindowRect", &size)?;
+        Ok(())
+    }
+
+    /// A picture of what is seen, as a PNG, at `width` x `height` CSS pixels.
     ///
     /// # Errors
     /// When the driver does not answer.
     pub fn picture(&self, width: u32, height: u32) -> Result<Vec<u8>> {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.cdp("Emulation.setDeviceMetricsOverride", size)?;
-        let shot = self.cdp("Page.captureScreenshot", json!({}))?;
-        Ok(STANDARD.decode(shot["data"].as_str().context("a picture")?)?)
+        self.resize(width, height)?;
+        let shot = match &self.0 {
+            Engine::Chromium(_) => self.cdp("Page.captureScreenshot", json!({}))?["data"].take(),
+            Engine::Firefox(driver) => {
+                driver.call("WebDriver:TakeScreenshot", &json!({"full": false, "hash": false}))?["value"].take()
+            }
+        };
+        Ok(STANDARD.decode(shot.as_str().context("a picture")?)?)
     }
 
     /// What the page wrote to its console since the last call, errors of the browser included. Chromium alone tells.

@@ -1,0 +1,193 @@
+//! What a person does with the player, in any browser. What counts is what is heard, and what is kept.
+
+use super::{Ears, number, of_player, on_wave, press, text, until};
+use crate::growing::{Growing, SOON, audio_of};
+use crate::player::RATE;
+use anyhow::{Context, Result, ensure};
+use livetape_testkit::process::Start;
+use livetape_testkit::webdriver::Browser;
+use livetape_testkit::{http, wait};
+use serde_json::json;
+use std::time::Duration;
+
+/// Keys as WebDriver calls them.
+pub const LEFT: &str = "\u{e012}";
+/// The same.
+pub const RIGHT: &str = "\u{e014}";
+/// The same.
+pub const ENTER: &str = "\u{e007}";
+
+/// By its key: live, and what is recorded now is heard.
+///
+/// # Errors
+/// When it is not.
+pub fn goes_live(browser: &Browser, ears: &dyn Ears) -> Result<()> {
+    browser.keys("l")?;
+    until(browser, "it to be live", "player.deck.live && player.deck.playing")?;
+    ears.hears(number(browser, "player.deck.edge")? as u64 + 1)
+}
+
+/// Drags the playhead over the whole tape to `part` of it: the page says which second that is, and that second is heard.
+///
+/// # Errors
+/// When it is another one.
+pub fn drags_to(browser: &Browser, ears: &dyn Ears, part: f64) -> Result<()> {
+    browser.keys("0")?;
+    browser.drag(on_wave(browser, 0.9)?, on_wave(browser, part)?)?;
+    let places = format!("[player.deck.position, player.wave.view.from + {part} * player.wave.view.length]");
+    let places = of_player(browser, &places)?;
+    let (at, aimed) = (places[0].as_f64().context("a position")?, places[1].as_f64().context("a place")?);
+    ensure!((at - aimed).abs() < 4.0, "at {at}, aimed at {aimed}");
+    ears.hears(at as u64 + 1)?;
+    ensure!(of_player(browser, "player.deck.live")? == false, "it is not live any more");
+    Ok(())
+}
+
+/// Puts a mark where it plays, by its key, and writes `words` as `write` does: they are on the page as they are, and the mark is in
+/// the timeline at the place where the key was pressed.
+///
+/// # Errors
+/// When it is not.
+pub fn marks(browser: &Browser, g: &Growing, words: &str, write: fn(&Browser, &str) -> Result<()>) -> Result<()> {
+    browser.keys("m")?;
+    let marked = number(browser, "player.deck.position")?;
+    write(browser, words)?;
+    let shown = || text(browser, "livetape-marks li bdi");
+    wait::until("the mark on the page", SOON, || (shown()? == words).then_some(()))?;
+    let timeline = http::json(g.livetape.http(), &format!("/recordings/{}/timeline", g.id))?;
+    let mark = timeline["entries"].as_array().context("entries")?.iter().find(|e| e["type"] == "mark").cloned();
+    let frame = mark.context("the mark")?["frame"].as_f64().context("a frame")?;
+    ensure!((frame / f64::from(RATE) - marked).abs() < 2.0, "frame {frame} for {marked} s");
+    Ok(())
+}
+
+/// Writes the text of a mark by hand.
+///
+/// # Errors
+/// When the browser takes no keys.
+pub fn types(browser: &Browser, words: &str) -> Result<()> {
+    browser.keys(&format!("{words}{ENTER}"))
+}
+
+/// Puts the text of a mark there, as what is pasted: no keyboard has all letters.
+///
+/// # Errors
+/// When there is nowhere to write.
+pub fn pastes(browser: &Browser, words: &str) -> Result<()> {
+    let write = "
+        const form = document.querySelector('livetape-marks form');
+        form.querySelector('input').value = arguments[0];
+        form.requestSubmit();
+    ";
+    browser.run(write, json!([words]))?;
+    Ok(())
+}
+
+/// Selects a part from where it plays, and takes the file that the page offers of it: the samples are those of the frames that it
+/// says, and no others.
+///
+/// # Errors
+/// With the frames, if not.
+pub fn keeps_a_clip(browser: &Browser, g: &Growing) -> Result<()> {
+    browser.keys("[")?;
+    let kept = "
+        const link = document.querySelector('livetape-selection a.wav');
+        const { from, to } = document.querySelector('livetape-waveform').selection;
+        const { rate } = document.querySelector('livetape-player').recording.spec;
+        return [link.pathname + link.search, Math.round(from * rate), Math.round(to * rate)];
+    ";
+    let kept = browser.run(kept, json!([]))?;
+    let (first, end) = (kept[1].as_u64().context("a frame")?, kept[2].as_u64().context("a frame")?);
+    ensure!(end > first + u64::from(RATE), "more than a second: {kept}");
+    let clip = http::get(g.livetape.http(), kept[0].as_str().context("an address")?).send()?.body()?;
+    ensure!(audio_of(&clip)? == g.frames(first, end), "the clip is not the audio of frames {first} to {end}");
+    Ok(())
+}
+
+/// Space, and arrows: it plays, five seconds on, five seconds back, and is silent.
+///
+/// # Errors
+/// When a key does something else.
+pub fn moves_by_keys(browser: &Browser, ears: &dyn Ears) -> Result<()> {
+    browser.run("document.activeElement.blur()", json!([]))?;
+    until(browser, "it to be silent", "!player.deck.playing")?;
+    browser.keys(" ")?;
+    until(browser, "it to play", "player.deck.playing && player.audio.currentTime > 0.5")?;
+    let at = number(browser, "player.deck.position")?;
+    browser.keys(RIGHT)?;
+    until(browser, "five seconds on", &format!("player.deck.position > {at} + 4.9"))?;
+    ears.hears(number(browser, "player.deck.position")? as u64 + 1)?;
+    let at = number(browser, "player.deck.position")?;
+    browser.keys(LEFT)?;
+    until(browser, "five seconds back", &format!("player.deck.position < {at}"))?;
+    ears.hears(number(browser, "player.deck.position")? as u64 + 1)?;
+    browser.keys(" ")?;
+    until(browser, "it to be silent again", "!player.deck.playing")?;
+    browser.keys(" ")?;
+    until(browser, "it to go on", "player.deck.playing")
+}
+
+/// Takes what the element of the page plays as the numbers of its frames, which counting PCM carries; `jumps` are the places at
+/// which one was not followed by the next, as `[last, next]`. What is silent says nothing.
+const FRAMES: &str = "
+    const { audio } = document.querySelector('livetape-player');
+    const context = new AudioContext({ sampleRate: 48000 });
+    const tap = context.createScriptProcessor(4096, 2, 2);
+    const heard = window.heard = { last: null, count: 0, jumps: [], context, tap };
+    tap.onaudioprocess = ({ inputBuffer }) => {
+        const [low, high] = [0, 1].map(c => inputBuffer.getChannelData(c));
+        for (let n = 0; n < low.length; n += 1) {
+            const frame = Math.round(high[n] * 32768) * 65536 + (Math.round(low[n] * 32768) & 0xffff);
+            if (low[n] === 0 && high[n] === 0) continue;
+            if (heard.last !== null && frame !== heard.last + 1) heard.jumps.push([heard.last, frame]);
+            heard.last = frame;
+            heard.count += 1;
+        }
+    };
+    context.createMediaElementSource(audio).connect(tap).connect(context.destination);
+    await context.resume();
+";
+
+/// Frames that the browser takes out of an element before they sound, so that they are lost with it when it breaks.
+const IN_FLIGHT: i64 = 24_000;
+
+/// The gateway is killed while the page plays, and comes back: it goes on by itself at the frame where it stopped.
+///
+/// # Errors
+/// When it does not, or elsewhere.
+pub fn goes_on_after_a_break(browser: &Browser) -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let start = Start::new(data.path()).source("counting");
+    let livetape = start.spawn()?;
+    browser.open(&livetape.url("/"))?;
+    wait::until("some seconds", SOON, || (number(browser, "player.deck?.edge").ok()? > 8.0).then_some(()))?;
+    browser.run(FRAMES, json!([]))?;
+    press(browser, "livetape-player button.start")?;
+    let heard = |what: &str| browser.run(&format!("return window.heard.{what}"), json!([]));
+    wait::until("a second to be heard", SOON, || (heard("last").ok()?.as_i64()? > 48_000).then_some(()))?;
+    let again = start.clone().on_ports_of(&livetape);
+    livetape.kill()?;
+    wait::until("the page to say that the gateway is away", SOON, || {
+        text(browser, "#status")?.contains("away").then_some(())
+    })?;
+    // What it had loaded is played first; then nothing is heard any more.
+    let mut silent = (0, 0);
+    let stopped = wait::until("silence", SOON, || {
+        std::thread::sleep(Duration::from_millis(500));
+        let last = heard("last").ok()?.as_i64()?;
+        silent = if last == silent.0 { (last, silent.1 + 1) } else { (last, 0) };
+        (silent.1 >= 4).then_some(last)
+    })?;
+    let before = heard("jumps")?.as_array().context("jumps")?.len();
+    let livetape = again.spawn()?;
+    wait::until("a second more", SOON, || (heard("last").ok()?.as_i64()? > stopped + 48_000).then_some(()))?;
+    let jumps = heard("jumps")?;
+    let jumps = jumps.as_array().context("jumps")?.iter().skip(before);
+    let all: Vec<(i64, i64)> = jumps.map(|j| (j[0].as_i64().unwrap_or(0), j[1].as_i64().unwrap_or(0))).collect();
+    let at_break = all.iter().find(|(last, _)| *last == stopped);
+    let missed = at_break.map_or(0, |(last, next)| next - last - 1);
+    println!("stopped at {stopped}, missed {missed} frames: {all:?}");
+    ensure!((-IN_FLIGHT..=IN_FLIGHT).contains(&missed), "stopped at {stopped}: {all:?}");
+    wait::until("the page to say nothing any more", SOON, || (text(browser, "#status")?.is_empty()).then_some(()))?;
+    livetape.stop()
+}
