@@ -1,12 +1,16 @@
 // The gaps of the recordings that are in sight, and how loud they are: no list says either. A recording without any costs one short question; of one that grows it is asked again
 // from time to time; what was not answered is asked again.
 
-import { get, timeline } from './api.js';
+import { get, now, timeline } from './api.js';
 import { Tape } from './tape.js';
 
 const AGAIN_MS = 15_000;
 const AT_ONCE = 2;
 const TRIES = 4;                // so often a finished one is asked how loud it is: of silence nobody says that
+const MEASURED_MS = 60_000;     // after its end how loud it is does not change any more
+
+/** Whether a recording that ended then has been measured to its end. */
+export const isMeasured = (ended) => now() - Date.parse(ended) > MEASURED_MS;
 
 export class Gaps {
   #known = new Map();           // recording -> { tape, entries, gaps, loudness, asked, tries, whole }
@@ -58,7 +62,7 @@ export class Gaps {
     this.#busy += 1;
     const [{ id, spec }, known] = this.#waiting.shift();
     try {
-      const { gaps, sealed, loudness = null } = await get(`/recordings/${id}`);
+      const { gaps, sealed, edge, loudness = null } = await get(`/recordings/${id}`);
       if (gaps > known.gaps || (gaps > 0 && !known.tape)) {
         const { entries } = await timeline(id, known.entries);
         known.tape ??= new Tape(spec.rate);
@@ -67,7 +71,7 @@ export class Gaps {
       }
       const news = gaps !== known.gaps || loudness !== known.loudness;
       known.tries += sealed === null ? 0 : 1;
-      const whole = sealed !== null && (loudness !== null || known.tries >= TRIES);
+      const whole = sealed !== null && (known.tries >= TRIES || (loudness !== null && isMeasured(edge)));
       Object.assign(known, { gaps: gaps ?? 0, loudness, whole });
       if (news) this.#found();
     } catch {

@@ -5,6 +5,7 @@ import { offer, toolbar, transport } from './controls.js';
 import { Deck } from './deck.js';
 import { ICONS, h, icon, say } from './dom.js';
 import { clock, readPlace, shortDay, signed, span, timeOfDay } from './format.js';
+import { isMeasured } from './gaps.js';
 import { Meter } from './levels.js';
 import { Marks } from './marks.js';
 import { Monitor } from './monitor.js';
@@ -68,7 +69,7 @@ export class Player extends HTMLElement {
     this.about = h('p', { class: 'about' });
     this.state = h('span', { class: 'state' });
     this.meter = new Meter();
-    this.loudness = h('span', { class: 'loudness' });
+    this.loudness = h('span', { class: 'loudness', title: 'Peak of what is heard; integrated loudness of the whole recording (EBU R 128)' });
     this.trouble = h('p', { class: 'trouble', role: 'alert' });
     this.keys = transport({
       toStart: () => this.#from(0), back: () => deck().seek(deck().position - 10), ahead: () => deck().seek(deck().position + 10),
@@ -160,8 +161,8 @@ export class Player extends HTMLElement {
     if (!recording || recording.deleted || document.hidden || this.#loudness?.final) return;
     const said = await get(`/recordings/${recording.id}`).catch(() => null);
     if (!said || recording !== this.recording) return;
-    const { loudness = null, sealed } = said;
-    this.#loudness = { integrated: loudness, final: sealed !== null && loudness !== null };
+    const { loudness = null, sealed, edge } = said;
+    this.#loudness = { integrated: loudness, final: sealed !== null && loudness !== null && isMeasured(edge) };
   }
 
   /** Asks for marks that have just been put. */

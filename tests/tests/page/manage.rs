@@ -85,7 +85,7 @@ fn is_as_loud_as_the_gateway_says(browser: &Browser, g: &Growing) -> Result<()> 
         return [row.querySelector('.loud').textContent, document.querySelector('livetape-player .loudness').textContent];
     ";
     let mut seen = Value::Null;
-    let found = wait::until("how loud it is", SOON, || {
+    let found = wait::until("how loud it is", 2 * SOON, || {
         let said = http::json(g.livetape.http(), &format!("/recordings/{}", g.id)).ok()?["loudness"].as_f64()?;
         let said = format!("{said:.1} LUFS").replace('-', "\u{2212}");
         seen = browser.run(there, json!([g.id])).ok()?;

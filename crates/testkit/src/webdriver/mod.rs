@@ -171,6 +171,8 @@ impl Browser {
         let Engine::Firefox(driver) = &self.0 else {
             let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
             self.cdp("Emulation.setDeviceMetricsOverride", size)?;
+            // They are not of the page, and take a part of it.
+            self.cdp("Emulation.setScrollbarsHidden", json!({"hidden": true}))?;
             return Ok(());
         };
         // It sets the window with all that stands around the page.
