@@ -1,7 +1,7 @@
 //! The page at `/` in Firefox ESR, as a person uses it: the same steps as in Chromium (`page`), heard on a sound card of the testkit.
 //! Run by `make clients`, which installs it. A picture of it is kept in `target/pictures`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use livetape_testkit::card::Card;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::process::Start;
@@ -52,14 +52,13 @@ fn goes_on_where_it_stopped_when_the_gateway_was_away() -> Result<()> {
     steps::goes_live(&browser, &card)?;
     // So that something is loaded that can be heard after the end.
     browser.keys(&steps::LEFT.repeat(2))?;
-    card.hears_something(SOON)?;
+    let mut last = card.hears_something(SOON)?;
     let again = start.clone().on_ports_of(&gateway);
     gateway.kill()?;
-    let mut last = None;
+    // What was loaded is played to its end.
     while let Ok(second) = card.hears_something(SILENCE) {
-        last = Some(second);
+        last = second;
     }
-    let last = last.context("something before the silence")?;
     wait::until("the page to say that the gateway is away", SOON, || {
         text(&browser, "#status")?.contains("away").then_some(())
     })?;

@@ -75,9 +75,9 @@ fn asked(browser: &Browser, id: &str) -> Result<u64> {
 
 #[test]
 fn a_recording_that_is_deleted_while_it_plays_is_said_to_be_gone() -> Result<()> {
-    let g = Growing::start(tone, Duration::from_secs(120))?;
+    let g = Growing::start(tone, Duration::from_secs(60))?;
     let browser = Browser::start()?;
-    g.pusher.end(SOON)?;
+    g.pusher.end(3 * SOON)?;
     browser.open(&g.livetape.url(&format!("/#/recordings/{}?pos=20", g.id)))?;
     wait::until("the recording in the player", SOON, || {
         (of_player(&browser, "player.deck?.recording?.id").ok()? == json!(g.id)).then_some(())
