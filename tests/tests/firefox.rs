@@ -9,7 +9,7 @@ use livetape_testkit::pusher::{Push, Pusher};
 use livetape_testkit::wait;
 use livetape_testkit::webdriver::Browser;
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::page::{of_player, open, picture, press, steps, text, until};
+use livetape_tests::page::{Ears, number, of_player, open, picture, press, steps, text, until};
 use livetape_tests::tone;
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ fn goes_on_where_it_stopped_when_the_gateway_was_away() -> Result<()> {
     steps::goes_live(&browser, &card)?;
     // So that something is loaded that can be heard after the end.
     browser.keys(&steps::LEFT.repeat(2))?;
+    Ears::hears(&card, number(&browser, "player.deck.position")? as u64 + 1)?;
     let mut last = card.hears_something(SOON)?;
     let again = start.clone().on_ports_of(&gateway);
     gateway.kill()?;
