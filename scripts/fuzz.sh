@@ -41,6 +41,10 @@ make_corpus() {
     seed files '\004\000\000{"type":"anchor","frame":10,"time":"2025-11-20T14:30:01Z"}\n{"type":"mark","frame":5,"text":"x"}' \
         '\010\000\000{"type":"gap","at":100,"lost":5,"from":"2025-11-20T14:30:00Z","to":"2025-11-20T14:30:01Z","reason":"xrun"}' \
         '\007\040\000\144\000\000\000\000\000\000\000' '\027\020\000\001' '\003\000\000' '\002\000\000{"format":1}'
+    seed playlists '#EXTM3U\r\n#EXTINF:1,x\r\na b.mp3\r\nhttp://radio.example/live.mp3\r\n' '#EXTM3U\n#EXT-X-TARGETDURATION:6\na.ts\n' \
+        '[playlist]\nFile2=//radio.example/b.ogg\nfile1=../a%%20b.ogg\nTitle1=x\nNumberOfEntries=2\n' '\357\273\277file:///tmp/a%%2eflac\nK\344se.mp3' \
+        '<?xml version="1.0"?><playlist xmlns="http://xspf.org/ns/0/"><trackList><track><location>https://u:p@a/b&amp;&#x2e;c</location></track></trackList></playlist>' \
+        '<!DOCTYPE x [<!ENTITY a "b">]><trackList><track><location><![CDATA[a]]>&a;</location><location/></track></trackList>'
     # Open, and an Append after it: field numbers and lengths as in ingest.proto.
     seed messages '\043\000\012\041\012\001a\022\001b\032\020aaaaaaaaaaaaaaaa\042\007\010\001\020\300\076\030\001\010\000\022\006\010\001\042\002aa'
     [ ! -d corpus/decode ] || return 0

@@ -1,12 +1,15 @@
-//! What the fuzz target feeds, and what has to be true of whatever it feeds. Only there when compiled with `--cfg fuzzing`.
+//! What the fuzz targets feed, and what has to be true of whatever they feed. Only there when compiled with `--cfg fuzzing`.
 #![allow(clippy::panic, reason = "a wrong answer is a finding")]
 
 use crate::intake::body::{Body, Framing};
 use crate::intake::head::{self, Head, Kind};
 use crate::intake::kind::Content;
 use crate::intake::request::Wish;
+use crate::sources::file::playlist;
+use crate::sources::relay::{RelayUrl, client};
 use bytes::BytesMut;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -65,4 +68,27 @@ pub fn push(data: &[u8]) {
             assert!((200..500).contains(&reply.status), "{reply:?}");
         }
     }
+}
+
+/// Input: a playlist of any kind, as a folder of files has it and as a server of streams answers it.
+pub fn playlists(data: &[u8]) {
+    let folder = Path::new("/nowhere/at-all");
+    for kind in ["m3u", "pls", "xspf"] {
+        let Ok(files) = playlist::named(&folder.join("list").with_extension(kind), data.to_vec()) else { continue };
+        assert!(files.len() <= data.len(), "{} files of {} bytes", files.len(), data.len());
+        // Latin-1 takes two bytes for one.
+        let longest = folder.as_os_str().len() + 1 + 2 * data.len();
+        assert!(files.iter().all(|file| file.is_absolute() && file.as_os_str().len() <= longest), "{files:?}");
+    }
+    let found = |url: &str| url.parse().ok().and_then(|url: RelayUrl| client::named(data, &url).ok());
+    let (ours, anonymous) =
+        (found("http://dj:geheim@radio.example/a/list.m3u"), found("http://radio.example/a/list.m3u"));
+    assert_eq!(ours.is_some(), anonymous.is_some());
+    let (Some(ours), Some(anonymous)) = (ours, anonymous) else { return };
+    let (url, shown) = (ours.url(), ours.to_string());
+    assert!(["http", "https"].contains(&url.scheme()) && url.host_str().is_some_and(|host| !host.is_empty()), "{url}");
+    let elsewhere = anonymous.url().origin().ascii_serialization() != "http://radio.example";
+    assert!(!elsewhere || ours == anonymous, "{url} hears somebody else's password");
+    let read: RelayUrl = shown.parse().unwrap_or_else(|error| panic!("{shown}: {error}"));
+    assert!(read.url().username().is_empty() && read.url().password().is_none(), "{shown} tells a password");
 }

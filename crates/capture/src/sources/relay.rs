@@ -1,7 +1,7 @@
 //! A stream elsewhere as a source: pulled over HTTP, as a player does, with its titles. When it breaks off it is asked for again,
 //! for as long as it takes; what was missed is a gap.
 
-mod client;
+pub(crate) mod client;
 mod icy;
 mod url;
 

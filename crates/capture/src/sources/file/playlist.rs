@@ -39,15 +39,34 @@ pub(super) fn read(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(bad(format!("it is larger than {MAX_BYTES} bytes")));
     }
+    named(path, bytes).map_err(bad)
+}
+
+/// The files that the playlist at `path` names, if these are its bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn named(path: &Path, bytes: Vec<u8>) -> Result<Vec<PathBuf>, String> {
     let text = String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes()));
     let text = text.trim_start_matches('\u{feff}');
     let named = match Kind::of(path) {
         Some(Kind::Pls) => pls(text),
-        Some(Kind::Xspf) => xspf(text).map_err(bad)?,
+        Some(Kind::Xspf) => xspf(text)?,
         _ => m3u(text),
     };
     let folder = path.parent().unwrap_or(Path::new("."));
-    Ok(named.iter().filter_map(|named| file(folder, named)).collect())
+    let (mut files, mut elsewhere) = (Vec::new(), Vec::new());
+    for named in &named {
+        match file(folder, named) {
+            Some(file) => files.push(file),
+            None => elsewhere.push(named),
+        }
+    }
+    if let Some(first) = elsewhere.first() {
+        let (entries, first) = (elsewhere.len(), first.chars().take(200).collect::<String>());
+        tracing::warn!(path = %path.display(), entries, first, "only files are played: what is elsewhere was left out");
+    }
+    Ok(files)
 }
 
 /// What a playlist of one of these kinds names, as it stands there.
@@ -134,7 +153,6 @@ fn file(folder: &Path, named: &str) -> Option<PathBuf> {
             unescaped(rest.find('/').and_then(|at| rest.get(at..))?)
         }
         Some((scheme, _)) if scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {
-            tracing::warn!(entry = %named.chars().take(200).collect::<String>(), "only files are played: left out");
             return None;
         }
         _ => named.to_owned(),

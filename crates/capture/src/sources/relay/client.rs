@@ -155,7 +155,15 @@ async fn entry(body: &mut Body<Box<dyn Stream>>, url: &RelayUrl, patience: Durat
         Ok(text)
     };
     let bytes = timeout(patience, reading).await.map_err(|_| "its playlist does not end".to_owned())??;
-    let text = crate::title::decoded(&bytes, None);
+    named(&bytes, url)
+}
+
+/// The first stream that the playlist at `url` names, if these are its bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn named(bytes: &[u8], url: &RelayUrl) -> Result<RelayUrl, String> {
+    let text = crate::title::decoded(bytes, None);
     if text.contains("#EXT-X-") {
         return Err("this is HLS, which cannot be relayed".into());
     }

@@ -17,7 +17,7 @@ pub struct RelayUrlError(String);
 pub struct RelayUrl(Url);
 
 impl RelayUrl {
-    pub(super) const fn url(&self) -> &Url {
+    pub(crate) const fn url(&self) -> &Url {
         &self.0
     }
 
