@@ -194,6 +194,28 @@ need_clients() {
     need jackd2 have jackd
     need jackd2 have jack_connect
     need libasound2-plugins sh -c 'ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so /usr/lib/*/alsa-lib/libasound_module_pcm_jack.so'
+    need pipewire-bin have pipewire
+    need pipewire-bin have pw-link
+    need pipewire-bin have pw-cli
+    need wireplumber have wireplumber
+}
+
+# PipeWire's way for ALSA. Debian has it only for machines without PulseAudio, so that it is taken out of its package.
+install_pipewire_alsa() {
+    plugin=libasound_module_pcm_pipewire.so
+    [ ! -e "$TOOLS/pipewire-alsa/$plugin" ] || return 0
+    have apt-get || fail "PipeWire's plugin for ALSA is missing: $TOOLS/pipewire-alsa/$plugin" "Here is no apt-get: put it there by hand."
+    rm -rf "$TOOLS/pipewire-alsa"
+    mkdir -p "$TOOLS/pipewire-alsa"
+    # shellcheck disable=SC2016
+    quietly "PipeWire's plugin for ALSA" sh -c 'cd "$1" && { apt-get download pipewire-alsa || { $2 apt-get update && apt-get download pipewire-alsa; }; } &&
+        dpkg-deb -x pipewire-alsa_*.deb . && ln -s usr/lib/*/alsa-lib/"$3" "$3"' sh "$TOOLS/pipewire-alsa" "$(root)" $plugin
+    [ -e "$TOOLS/pipewire-alsa/$plugin" ] || fail "There is no $plugin in Debian's pipewire-alsa."
+}
+
+# What makes root of a command, if there is something.
+root() {
+    if [ "$(id -u)" -ne 0 ] && have sudo; then echo sudo; fi
 }
 
 need_peers() {
@@ -279,7 +301,10 @@ test)
     install_env python bin/python -c 'import grpc, grpc_tools.protoc, grpc_status.rpc_status'
     ;;
 # A recent ffmpeg besides Debian's: what it makes of an unknown length is not the same in all versions.
-clients) install_env ffmpeg link_ffmpeg ;;
+clients)
+    install_env ffmpeg link_ffmpeg
+    install_pipewire_alsa
+    ;;
 esac
 
 # What was missing must be there now: a package may exist under the name and bring something else.

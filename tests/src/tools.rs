@@ -1,4 +1,5 @@
-//! What `scripts/setup.sh` puts into target/tools: buf, axe-core and a Python with gRPC (`test`), a recent ffmpeg (`clients`).
+//! What `scripts/setup.sh` puts into target/tools: buf, axe-core and a Python with gRPC (`test`), a recent ffmpeg and PipeWire's
+//! plugin for ALSA (`clients`).
 
 use anyhow::{Result, ensure};
 use livetape_testkit::spawn;
@@ -39,6 +40,14 @@ pub fn axe() -> Result<PathBuf> {
 /// When it is not installed.
 pub fn recent_ffmpeg() -> Result<PathBuf> {
     tool("ffmpeg/ffmpeg")
+}
+
+/// PipeWire's plugin for ALSA.
+///
+/// # Errors
+/// When it is not installed.
+pub fn pipewire_alsa() -> Result<PathBuf> {
+    tool("pipewire-alsa/libasound_module_pcm_pipewire.so")
 }
 
 /// A command that runs the Python that has schemathesis.

@@ -9,6 +9,7 @@ use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::process::{Livetape, Start, command};
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
+use livetape_tests::tools::pipewire_alsa;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -18,7 +19,8 @@ const FRAMES: u64 = 4 * 48_000;
 
 /// A server that runs, and what its clients have to know.
 struct Server {
-    child: Child,
+    /// The server, and what it needs beside it.
+    children: Vec<Child>,
     dir: tempfile::TempDir,
     environment: Vec<(&'static str, String)>,
 }
@@ -26,17 +28,38 @@ struct Server {
 impl Server {
     /// Starts it in a folder of its own, with this as ALSA's whole configuration.
     fn start(program: &str, args: &[&str], environment: &[(&'static str, &str)], alsa: &str) -> Result<Self> {
+        let mut server = Self::prepare(environment, &[("asound.conf", alsa)])?;
+        server.run(program, args)?;
+        Ok(server)
+    }
+
+    /// A folder with these files, for processes that know where it is; none runs yet.
+    fn prepare(environment: &[(&'static str, &str)], files: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().display().to_string();
-        std::fs::write(dir.path().join("asound.conf"), alsa)?;
+        for (name, text) in files {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().context("a folder")?)?;
+            std::fs::write(file, text)?;
+        }
         let mut known = vec![("HOME", path.clone()), ("XDG_RUNTIME_DIR", path.clone())];
         known.push(("ALSA_CONFIG_PATH", format!("{path}/asound.conf")));
         known.extend(environment.iter().map(|(name, value)| (*name, value.replace("DIR", &path))));
-        let mut server = spawn::command(program);
-        server.args(args.iter().map(|arg| arg.replace("DIR", &path))).envs(known.iter().cloned()).env_remove("DISPLAY");
-        let log = std::fs::File::create(dir.path().join("log"))?;
-        server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        Ok(Self { child: spawn::spawn(server)?, dir, environment: known })
+        Ok(Self { children: Vec::new(), dir, environment: known })
+    }
+
+    /// Starts a part of it. There is no desktop session: no display, no bus.
+    fn run(&mut self, program: &str, args: &[&str]) -> Result<()> {
+        let path = self.dir.path().display().to_string();
+        let mut part = self.client(spawn::command(program));
+        part.args(args.iter().map(|arg| arg.replace("DIR", &path)));
+        for session in ["DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_CONFIG_HOME"] {
+            part.env_remove(session);
+        }
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log"))?;
+        part.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.children.push(spawn::spawn(part)?);
+        Ok(())
     }
 
     fn client(&self, mut command: Command) -> Command {
@@ -46,10 +69,16 @@ impl Server {
 
     /// Asks one of its own tools until it succeeds.
     fn until(&self, program: &str, args: &[&str]) -> Result<()> {
-        let answers = wait::until(&format!("{program} {args:?}"), SOON, || {
+        self.until_it_says(program, args, "")
+    }
+
+    /// Asks one of its own tools until its answer has this in it.
+    fn until_it_says(&self, program: &str, args: &[&str], part: &str) -> Result<()> {
+        let answers = wait::until(&format!("{program} {args:?}: {part}"), SOON, || {
             let mut tool = self.client(spawn::command(program));
             tool.args(args);
-            (spawn::run(tool, SOON).ok()?.code == Some(0)).then_some(())
+            let answer = spawn::run(tool, SOON).ok()?;
+            (answer.code == Some(0) && answer.text().contains(part)).then_some(())
         });
         answers.with_context(|| std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default())
     }
@@ -57,8 +86,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -156,4 +187,52 @@ fn jack_through_alsas_plugin() -> Result<()> {
         server.until("jack_connect", &["mouth:out_000", "ears:in_000"])?;
         server.until("jack_connect", &["mouth:out_001", "ears:in_001"])
     })
+}
+
+/// A server with a device that gives back what is played on it, and nothing that looks for cards.
+const PIPEWIRE: &str = r#"
+context.properties = { core.daemon = true core.name = pipewire-0 default.clock.rate = 48000 default.clock.quantum = 1024 }
+context.spa-libs = { audio.convert.* = audioconvert/libspa-audioconvert support.* = support/libspa-support }
+context.modules = [
+    { name = libpipewire-module-protocol-native }
+    { name = libpipewire-module-metadata }
+    { name = libpipewire-module-spa-node-factory }
+    { name = libpipewire-module-client-node }
+    { name = libpipewire-module-access }
+    { name = libpipewire-module-adapter }
+    { name = libpipewire-module-link-factory }
+    { name = libpipewire-module-session-manager }
+]
+context.objects = [
+    { factory = adapter
+      args = { factory.name = support.null-audio-sink node.name = nothing media.class = Audio/Duplex audio.position = "FL,FR" } }
+]
+"#;
+
+/// What WirePlumber's own policy leaves to those parts of it that need a bus: who may do what, and what is the default.
+const WIREPLUMBER: &str = r#"
+load_module("metadata")
+load_module("default-nodes", { ["use-persistent-storage"] = false })
+load_script("access/access-default.lua", { rules = {} })
+"#;
+
+#[test]
+fn pipewire_through_its_plugin_for_alsa() -> Result<()> {
+    let plugin = pipewire_alsa()?.display().to_string();
+    let alsa = format!(
+        "pcm_type.pipewire {{ lib {plugin:?} }}\n\
+         pcm.!default {{ type pipewire hint {{ show on description \"PipeWire\" }} }}\n"
+    );
+    let files = [
+        ("pipewire.conf", PIPEWIRE),
+        (".config/wireplumber/policy.lua.d/95-nodes.lua", WIREPLUMBER),
+        ("asound.conf", &alsa),
+    ];
+    let mut server = Server::prepare(&[], &files)?;
+    server.run("pipewire", &["-c", "DIR/pipewire.conf"])?;
+    server.until_it_says("pw-cli", &["ls", "Node"], "nothing")?;
+    server.run("wireplumber", &["-c", "policy.conf"])?;
+    // It gives the device its ports.
+    server.until_it_says("pw-link", &["-o"], "nothing:capture_FR")?;
+    through(&server, "default", "default", || Ok(()))
 }
