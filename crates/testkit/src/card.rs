@@ -52,8 +52,8 @@ struct Shared {
 struct Log {
     /// The second (mod 100) that a piece names; `None` for silence and noise.
     pieces: Vec<Option<u64>>,
-    /// Bytes taken.
-    bytes: u64,
+    /// For how long nothing came, as far as was looked.
+    empty: Option<(Instant, Duration)>,
     /// The loudest sample, from 0 to 1: of all, and since the card was quiet.
     peak: f32,
     lately: f32,
@@ -113,13 +113,10 @@ impl Card {
     /// # Errors
     /// When somebody goes on playing.
     pub fn quiet(&self, limit: Duration) -> Result<()> {
-        let taken = || self.shared.log(|log| log.bytes);
-        let mut since = (taken(), Instant::now());
+        // What lies in the pipe is looked at first: that nothing was taken for a while says nothing of a busy machine.
+        self.shared.log(|log| log.empty = None);
         wait::until("the card to be quiet", limit, || {
-            if taken() != since.0 {
-                since = (taken(), Instant::now());
-            }
-            (since.1.elapsed() > PAUSE).then_some(())
+            self.shared.log(|log| log.empty.is_some_and(|(_, long)| long > PAUSE).then_some(()))
         })?;
         *self.known() = self.shared.log(|log| {
             log.lately = 0.0;
@@ -231,10 +228,14 @@ impl Shared {
             match pipe.read(&mut buffer[..room]) {
                 Ok(n) => {
                     piece.extend_from_slice(&buffer[..n]);
-                    self.log(|log| log.bytes += n as u64);
+                    self.log(|log| log.empty = None);
                     sounds = sounds.max(Instant::now()) + Duration::from_secs(1) * n as u32 / SECOND as u32;
                 }
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    self.log(|log| {
+                        let (since, long) = log.empty.get_or_insert((Instant::now(), Duration::ZERO));
+                        *long = since.elapsed();
+                    });
                     std::thread::sleep(NAP);
                 }
                 Err(_) => return,
@@ -266,6 +267,8 @@ mod tests {
     use livetape_audio::{Frame, FrameCount};
     use std::io::Write;
 
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     #[test]
     fn hears_in_real_time() {
         let card = Card::new().unwrap();
@@ -278,16 +281,16 @@ mod tests {
         drop(player);
         // The pipe and the card have taken a part of the last second.
         assert!(started.elapsed() > Duration::from_millis(2_000), "{:?}", started.elapsed());
-        card.hears(7, Duration::from_secs(5)).unwrap();
-        assert_eq!(card.hears_after(42, Duration::from_secs(5)).unwrap(), 2, "the rest of 7, and 8");
+        card.hears(7, PATIENCE).unwrap();
+        assert_eq!(card.hears_after(42, PATIENCE).unwrap(), 2, "the rest of 7, and 8");
         let error = card.hears(8, Duration::from_millis(100)).unwrap_err().to_string();
         assert!(error.contains("second 8"), "it was before: {error}");
         assert_eq!(card.heard(0), [Some(7), Some(8), Some(42)]);
-        card.quiet(Duration::from_secs(5)).unwrap();
+        card.quiet(PATIENCE).unwrap();
         File::options().write(true).open(card.path()).unwrap().write_all(&second(11)).unwrap();
-        assert_eq!(card.hears_something(Duration::from_secs(5)).unwrap(), 11);
+        assert_eq!(card.hears_something(PATIENCE).unwrap(), 11);
         assert!((0.2..0.3).contains(&card.peak()), "{}", card.peak());
-        card.quiet(Duration::from_secs(5)).unwrap();
+        card.quiet(PATIENCE).unwrap();
         assert!(card.peak_lately() < 0.01 && card.peak() > 0.2, "what was before it is quiet is forgotten");
     }
 
@@ -296,7 +299,7 @@ mod tests {
         let card = Card::new().unwrap();
         let noise: Vec<u8> = (0..PIECE as u32 * 2).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         File::options().write(true).open(card.path()).unwrap().write_all(&noise).unwrap();
-        wait::until("noise", Duration::from_secs(5), || (card.peak() > 0.5).then_some(())).unwrap();
+        wait::until("noise", PATIENCE, || (card.peak() > 0.5).then_some(())).unwrap();
         assert_eq!(card.heard(0), [None]);
     }
 }
