@@ -9,12 +9,15 @@ use livetape_audio::{
 use livetape_capture::clock::Reading;
 use livetape_capture::sources::Piece;
 use livetape_capture::sources::device::{Flow, Mark};
+use livetape_proto::v1::{self, ingest_request::Message as Request};
 use livetape_recorder::ingest::{Decision, Ingest, Message, Position};
 use livetape_store::{DataDir, Disk};
-use livetape_testkit::http;
 use livetape_testkit::process::Start;
+use livetape_testkit::{grpc_source, http, runtime, wait};
+use livetape_tests::growing::SOON;
 use livetape_tests::sparse::Sparse;
 use std::time::{Duration, Instant};
+use tonic::Code;
 
 const RATE: u32 = 8_000;
 /// Frames of a block: 50 ms.
@@ -205,7 +208,8 @@ fn at_finds_over_http_what_was_captured_then() -> Result<()> {
         let nominal = (second - first.get() as f64 / f64::from(RATE)).abs();
         without += usize::from(nominal > NEAR.as_secs_f64());
     }
-    // At the nominal rate, which is 2.16 s off in the end, hardly one would be found.
+    // All of them were found. At the nominal rate, which is 2.16 s off in the end, hardly one would be: those of the first 200 s,
+    // about nine, in which a card of 100 ppm is not off by 20 ms yet.
     ensure!(without > 950, "{without} of 1000 would be wrong without a timeline");
     println!("1000 requests, worst {worst:?}");
     livetape.stop()
@@ -237,4 +241,60 @@ fn a_clock_that_is_set_is_an_event_and_recording_goes_on() -> Result<()> {
         ensure!(off < NEAR, "second {second}: {off:?} off");
     }
     Ok(())
+}
+
+/// What a source knows of its clock is told where streams are listed, near and far, for as long as that source is there.
+#[test]
+fn how_a_card_runs_is_told_with_its_stream() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let all = Start::new(data.path()).source("none").spawn()?;
+    let gateway = Start::gateway(all.grpc()).spawn()?;
+    let spec = grpc_source::stereo();
+    let pcm = livetape_testkit::counting::encode(Frame::ZERO, FrameCount::new(480));
+    let say = |call: &grpc_source::Call, frame: u64, drift: Option<i32>| {
+        let append = v1::Append {
+            epoch: call.opened.epoch,
+            first_frame: call.opened.next_frame + frame,
+            captured_at_unix_ns: grpc_source::now().unix_nanos(),
+            pcm: pcm.clone().into(),
+            clock_drift_ppb: drift,
+            ..Default::default()
+        };
+        runtime().block_on(call.send(Request::Append(append)))
+    };
+    let told = |drift: Option<f64>| -> Result<()> {
+        for address in [all.http(), gateway.http()] {
+            wait::until(&format!("a drift of {drift:?} ppm at {address}"), SOON, || {
+                let stream = http::json(address, "/streams/card").ok()?;
+                (stream.get("drift_ppm")?.as_f64() == drift).then_some(())
+            })
+            .with_context(|| format!("{:?}", http::json(address, "/streams")))?;
+        }
+        Ok(())
+    };
+    let open = || runtime().block_on(grpc_source::open(all.grpc(), grpc_source::opening("card", spec)));
+    let call = open()?;
+    ensure!(say(&call, 0, None));
+    told(None)?;
+    ensure!(say(&call, 480, Some(12_300)));
+    told(Some(12.3))?;
+    ensure!(say(&call, 960, Some(-100)));
+    told(Some(-0.1))?;
+    // It goes, and another one comes that knows nothing.
+    drop(call);
+    told(None)?;
+    let mut call = open()?;
+    ensure!(say(&call, 0, Some(100)));
+    told(Some(0.1))?;
+    // No clock runs like this.
+    for absurd in [10_000_001, i32::MIN] {
+        ensure!(say(&call, 480, Some(absurd)));
+        let refused = runtime().block_on(call.refusal());
+        ensure!(refused.code() == Code::InvalidArgument && refused.message().contains("drift"), "{refused}");
+        told(None)?;
+        call = open()?;
+    }
+    drop(call);
+    gateway.stop()?;
+    all.stop()
 }

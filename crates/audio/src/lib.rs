@@ -6,6 +6,7 @@
 
 pub mod bext;
 pub mod container;
+mod drift;
 pub mod loudness;
 pub mod name;
 pub mod peaks;
@@ -20,6 +21,7 @@ mod wav;
 pub mod wav_reader;
 
 pub use container::{Container, DataSize};
+pub use drift::Drift;
 pub use name::{Instance, InstanceError, NameError, Notes, RecordingId, SourceName, StreamName, Title};
 pub use position::{Captured, Durable, Epoch, Frame, FrameCount, Generation, Written};
 pub use rules::{RecordingMode, StreamPattern, StreamRules};

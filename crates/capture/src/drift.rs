@@ -8,9 +8,10 @@
 //!
 //! Without IO: it is told when what arrived. Not here: the time of day (`clock`), what is done about lost frames.
 
+pub use livetape_audio::Drift;
+
 use livetape_audio::{FrameCount, Spec};
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,29 +27,6 @@ const FLAT: usize = 10;
 const SLIP: f64 = 0.015;
 /// So many points have to be that late one after another.
 const PERSISTENT: usize = 4;
-
-/// How much faster a card's clock runs than ours, in thousandths of a part in a million.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drift(i32);
-
-impl Drift {
-    /// From parts in a million.
-    pub fn from_ppm(ppm: f64) -> Self {
-        Self((ppm * 1_000.0).round() as i32)
-    }
-
-    /// In parts in a million: above zero for a card that is fast.
-    pub fn ppm(self) -> f64 {
-        f64::from(self.0) / 1_000.0
-    }
-}
-
-impl fmt::Display for Drift {
-    /// `+12.3 ppm`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:+.1} ppm", self.ppm())
-    }
-}
 
 /// A moment at which audio had arrived, in seconds.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use crate::session::{SessionError, Shared, Timing};
 use crate::trace::Chunks;
 use crate::uplink::{Outgoing, Uplink, UplinkError, Waited};
 use livetape_access::Actor;
-use livetape_audio::{Durable, Epoch, Frame, FrameCount, RecordingId};
+use livetape_audio::{Drift, Durable, Epoch, Frame, FrameCount, RecordingId};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Answer;
 use livetape_proto::v1::ingest_service_client::IngestServiceClient;
@@ -106,7 +106,7 @@ impl Link {
                     Ok(permit) => if let Some(program) = self.news() {
                         permit.send(wrap(Request::Program(program)));
                     } else if let Some((message, waited)) = shared.with(next_to_send) {
-                        let mut request = request(message);
+                        let mut request = request(message, shared.drift());
                         self.chunks.send(&self.opening.stream, &mut request, waited);
                         permit.send(request);
                     },
@@ -306,7 +306,7 @@ const fn wrap(message: Request) -> v1::IngestRequest {
     v1::IngestRequest { message: Some(message) }
 }
 
-fn request(message: Outgoing) -> v1::IngestRequest {
+fn request(message: Outgoing, drift: Option<Drift>) -> v1::IngestRequest {
     wrap(match message {
         Outgoing::Append { epoch, first, time, pcm } => Request::Append(v1::Append {
             epoch: epoch.0,
@@ -314,6 +314,7 @@ fn request(message: Outgoing) -> v1::IngestRequest {
             captured_at_unix_ns: time.unix_nanos(),
             pcm,
             traceparent: String::new(),
+            clock_drift_ppb: drift.map(Drift::ppb),
         }),
         Outgoing::Gap { epoch, at, frames, reason } => Request::Gap(v1::Gap {
             epoch: epoch.0,

@@ -13,8 +13,8 @@ use crate::sources::{Piece, Source, SourceError};
 use crate::spool::{Folder, Identity, Spool};
 use crate::status::Status;
 use crate::uplink::{Restored, Store, Uplink, UplinkError};
-use livetape_audio::{Frame, Spec};
-use livetape_proto::Opening;
+use livetape_audio::{Drift, Frame, Spec};
+use livetape_proto::{MAX_CLOCK_DRIFT_PPB, Opening};
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,6 +105,12 @@ impl Shared {
         };
         let spread = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
         if self.spooled && spread() { tokio::task::block_in_place(act) } else { act() }
+    }
+
+    /// How fast the clock of the source is, if that is known, and if a recorder believes it.
+    pub(crate) fn drift(&self) -> Option<Drift> {
+        let drift = self.status.borrow().card?.drift?.rounded();
+        (drift.ppb().unsigned_abs() <= MAX_CLOCK_DRIFT_PPB).then_some(drift)
     }
 
     fn into_uplink(self) -> Uplink {

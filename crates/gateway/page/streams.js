@@ -77,7 +77,7 @@ export class Stream extends HTMLElement {
   }
 
   #says(word, tail) {
-    const { recording, record, listeners } = this.stream;
+    const { recording, record, listeners, drift_ppm: drift } = this.stream;
     if (word === 'idle') return ['recorded on demand'];
     if (!recording) return ['nothing recorded yet'];
     const began = Date.parse(recording.started);
@@ -85,7 +85,7 @@ export class Stream extends HTMLElement {
     const since = `${day === 'today' ? '' : `${day}, `}${timeOfDay(began, false)}`;
     return [`${word === 'ended' ? 'lasted' : 'for'} ${span(tail?.seconds ?? recording.seconds ?? 0)}`, `since ${since}`,
       Number.isFinite(listeners) && word !== 'ended' ? `${listeners === 1 ? '1 listener' : `${listeners || 'no'} listeners`}` : '',
-      record === 'on-demand' ? 'on demand' : ''];
+      record === 'on-demand' ? 'on demand' : '', Number.isFinite(drift) ? `card ${drift < 0 ? '−' : '+'}${Math.abs(drift).toFixed(1)} ppm` : ''];
   }
 
   /** What it sounds like. */

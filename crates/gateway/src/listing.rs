@@ -12,7 +12,7 @@ use crate::reply::{Reply, json};
 use crate::request::Path;
 use axum::extract::State;
 use livetape_audio::{
-    Entry, Frame, FrameCount, Moment, RecordingId, RecordingMode, Spec, StreamName, Tail, Timeline, ViewAddress,
+    Drift, Entry, Frame, FrameCount, Moment, RecordingId, RecordingMode, Spec, StreamName, Tail, Timeline, ViewAddress,
     WallTime,
 };
 use livetape_store::{Recording, Seal, earliest};
@@ -75,6 +75,9 @@ pub(crate) struct StreamItem {
     recording: Option<RecordingItem>,
     /// What is playing at the live edge, as far as the source has said; null without any frame or title.
     playing: Option<String>,
+    /// How much faster the clock of its sound card runs than the time of day, in parts in a million: null where no card is
+    /// recorded, and until that is known, a minute after the card was opened.
+    drift_ppm: Option<f64>,
     /// The compressed renditions that there are of it, beside WAV and PCM.
     renditions: Vec<RenditionItem>,
     urls: StreamUrls,
@@ -235,6 +238,7 @@ async fn stream_item(context: &Context, name: &StreamName) -> StreamItem {
         listeners: context.audience.of(name),
         recording,
         playing,
+        drift_ppm: info.drift.map(Drift::ppm),
         renditions,
         urls: StreamUrls {
             wav: format!("/streams/{name}/live.wav"),

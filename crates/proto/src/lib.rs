@@ -29,6 +29,9 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/livetap
 /// Most bytes of PCM in one `Append`.
 pub const MAX_APPEND_BYTES: u32 = 1 << 20;
 
+/// No clock is faster or slower than this, in parts in a billion.
+pub const MAX_CLOCK_DRIFT_PPB: u32 = 10_000_000;
+
 /// Most bytes of PCM in one message from the recorder.
 pub const MAX_BLOCK_BYTES: u32 = 256 << 10;
 

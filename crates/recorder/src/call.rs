@@ -5,7 +5,7 @@ use crate::metrics::Instruments;
 use crate::tape::OpenError;
 use crate::wish::{Done, Refused, Wish};
 use bytes::Bytes;
-use livetape_audio::{Epoch, Frame, RecordingId};
+use livetape_audio::{Drift, Epoch, Frame, RecordingId};
 use livetape_proto::Opening;
 use livetape_service::metrics::Held;
 use livetape_store::StoreError;
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Open { call: CallId, opening: Box<Opening>, reply: oneshot::Sender<Result<watch::Receiver<Progress>, OpenError>> },
     /// A message of a call, with its audio.
     Message { call: CallId, message: Message, pcm: Bytes },
+    /// The clock of the source runs like this, as far as it knows.
+    Drift { call: CallId, drift: Option<Drift> },
     /// The source sends nothing more, but still listens.
     Closed { call: CallId },
     /// Somebody asks something of the open recording; of this one, if one is named.

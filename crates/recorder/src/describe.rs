@@ -1,7 +1,6 @@
 //! What is known about recordings, as messages.
 
-use livetape_audio::StreamName;
-use livetape_audio::WallTime;
+use livetape_audio::{Drift, StreamName, WallTime};
 use livetape_proto::v1;
 use livetape_store::{Recording, StreamInfo};
 
@@ -13,6 +12,7 @@ pub(crate) fn stream(name: &StreamName, info: StreamInfo, latest: Option<&Record
         mode: v1::RecordingMode::from(info.mode).into(),
         waiting: info.waiting,
         silent: info.silent,
+        clock_drift_ppb: info.drift.map(Drift::ppb),
     }
 }
 

@@ -15,11 +15,11 @@ use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
 use crate::trace::Chunk;
 use bytes::Bytes;
-use livetape_audio::{Epoch, Frame, FrameCount, NameError, WallTime};
+use livetape_audio::{Drift, Epoch, Frame, FrameCount, NameError, WallTime};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Response;
 use livetape_proto::v1::{self, IngestRequest, IngestResponse};
-use livetape_proto::{InvalidMessage, MAX_APPEND_BYTES, Opening};
+use livetape_proto::{InvalidMessage, MAX_APPEND_BYTES, MAX_CLOCK_DRIFT_PPB, Opening};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::SendTimeoutError;
@@ -126,6 +126,7 @@ async fn converse(
     let Session { progress, call, commands } = session;
     let (chunk, state) = (Chunk::default(), progress.clone());
     let from_source = async {
+        let mut drift = None;
         while let Some(request) = incoming.message().await.map_err(too_large)? {
             if let Some(writes) = state.borrow().writes {
                 chunk.arrived(writes, &request).into_iter().for_each(|traced| streams.traced(traced));
@@ -134,9 +135,13 @@ async fn converse(
                 place.show(read(program).inspect_err(|_| instruments.refused("invalid"))?);
                 continue;
             }
+            let told = self::drift(&request).inspect_err(|_| instruments.refused("invalid"))?;
             let (message, pcm) = translate(request).inspect_err(|_| instruments.refused("invalid"))?;
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(status::stopping());
+            }
+            if told.is_some_and(|told| told != std::mem::replace(&mut drift, told)) {
+                drop(commands.send(Command::Drift { call, drift }).await);
             }
         }
         // The source has closed its side without End: it still learns what becomes durable.
@@ -228,6 +233,18 @@ fn read(v1::Program { playing, upcoming }: v1::Program) -> Result<Program, Statu
     }
     let upcoming = upcoming.iter().map(|text| title("program.upcoming", text)).collect::<Result<_, _>>()?;
     Ok(Program { playing: title("program.playing", &playing)?, upcoming })
+}
+
+/// What an Append says of its source's clock; nothing, if it is none.
+fn drift(request: &IngestRequest) -> Result<Option<Option<Drift>>, Status> {
+    let Some(Request::Append(append)) = &request.message else { return Ok(None) };
+    match append.clock_drift_ppb {
+        Some(ppb) if ppb.unsigned_abs() > MAX_CLOCK_DRIFT_PPB => {
+            let text = format!("{ppb} parts in a billion are no clock's drift: at most {MAX_CLOCK_DRIFT_PPB}");
+            Err(status::invalid("append.clock_drift_ppb", text))
+        }
+        told => Ok(Some(told.map(Drift::from_ppb))),
+    }
 }
 
 pub(crate) fn translate(request: IngestRequest) -> Result<(Message, Bytes), Status> {

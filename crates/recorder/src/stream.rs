@@ -23,7 +23,7 @@ use crate::unsaid::Unsaid;
 use crate::waveforms::Waveforms;
 use bytes::Bytes;
 use livetape_access::Access;
-use livetape_audio::{Entry, Epoch, Frame, Instance, SealReason, StreamName, StreamRules, Tail};
+use livetape_audio::{Drift, Entry, Epoch, Frame, Instance, SealReason, StreamName, StreamRules, Tail};
 use livetape_proto::Opening;
 use livetape_store::{DataDir, StoreError, TapeWriter};
 use standby::Standby;
@@ -77,6 +77,8 @@ pub(crate) struct Stream {
     highest: Epoch,
     /// What was last shown of it.
     shown: Option<OnAir>,
+    /// How the clock of a source runs, by its call.
+    drift: Option<(CallId, Drift)>,
 }
 
 impl Stream {
@@ -87,7 +89,7 @@ impl Stream {
         commands: mpsc::Receiver<Command>,
         open: Option<OpenTape>,
     ) -> Self {
-        Self { name, shared, commands, open, standby: None, highest: Epoch::default(), shown: None }
+        Self { name, shared, commands, open, standby: None, highest: Epoch::default(), shown: None, drift: None }
     }
 
     /// Serves the stream until nobody can send commands any more, or nobody has for a while and nothing is open; then
@@ -143,9 +145,12 @@ impl Stream {
         let now = self.open.as_ref().map(OpenTape::on_air);
         if now != self.shown {
             self.shared.instruments.on_air(&self.name, now);
-            let was_silent = self.shown.is_some_and(OnAir::is_dead_air);
+            let was = self.shown;
             self.shown = now;
-            if was_silent != now.is_some_and(OnAir::is_dead_air) {
+            // Whose clock runs how is said for as long as it is there.
+            let comes_or_goes = was.is_some_and(|was| was.connected) != now.is_some_and(|now| now.connected);
+            let falls_silent_or_not = was.is_some_and(OnAir::is_dead_air) != now.is_some_and(OnAir::is_dead_air);
+            if falls_silent_or_not || (comes_or_goes && self.drift.is_some()) {
                 self.inform();
             }
         }
@@ -187,6 +192,10 @@ impl Stream {
                 } else if self.is_waiting(call) {
                     self.late(message);
                 }
+            }
+            Command::Drift { call, drift } => {
+                self.drift = drift.map(|drift| (call, drift));
+                self.inform();
             }
             Command::Closed { call } => self.closed(call).await?,
             Command::Operate { of, wish, reply } => drop(reply.send(self.operate(of, wish).await?)),

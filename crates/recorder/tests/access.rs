@@ -282,8 +282,8 @@ async fn a_source_whose_right_ends_is_sent_away_and_what_it_sent_stays() {
         epoch: opened.epoch,
         first_frame: opened.next_frame,
         captured_at_unix_ns: noon().unix_nanos(),
-        traceparent: String::new(),
         pcm: pcm(0, 960).into(),
+        ..Default::default()
     };
     requests.send(say(ingest_request::Message::Append(append))).await.unwrap();
     let acknowledged = next(&mut answers).await.unwrap().unwrap().message.unwrap();

@@ -1,7 +1,7 @@
 //! All recordings of a data folder, in memory. The cost of a page depends on the page, not on the archive.
 
 use crate::recording::Recording;
-use livetape_audio::{RecordingId, RecordingMode, StreamName, WallTime};
+use livetape_audio::{Drift, RecordingId, RecordingMode, StreamName, WallTime};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::ops::Bound;
@@ -46,6 +46,8 @@ pub struct StreamInfo {
     pub waiting: bool,
     /// For some time nothing but silence has come.
     pub silent: bool,
+    /// How the clock of its source runs, if that is known.
+    pub drift: Option<Drift>,
 }
 
 #[derive(Debug, Default)]
@@ -371,7 +373,7 @@ mod tests {
         assert_eq!((after(None, 9), after(None, 1)), (vec!["s0".into(), "s1".into()], vec!["s0".into()]));
         assert_eq!((after(Some(s0), 9), after(Some(s1), 9)), (vec!["s1".into()], vec![]));
         // A stream that has no recording is there for as long as a source waits on it.
-        let info = |waiting| StreamInfo { mode: RecordingMode::OnDemand, waiting, silent: false };
+        let info = |waiting| StreamInfo { mode: RecordingMode::OnDemand, waiting, ..StreamInfo::default() };
         assert!(
             catalogue.inform(idle, info(true))
                 && !catalogue.inform(idle, info(true))

@@ -156,8 +156,8 @@ impl Call {
             epoch,
             first_frame: first.get(),
             captured_at_unix_ns: time.unix_nanos(),
-            traceparent: String::new(),
             pcm: pcm.into(),
+            ..Default::default()
         }))
         .await
     }

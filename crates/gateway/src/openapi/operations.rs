@@ -542,6 +542,7 @@ fn a_stream() -> Value {
         "listeners": 3,
         "recording": a_recording(),
         "playing": "Herbert Howells: Like as the hart",
+        "drift_ppm": -12.3,
         "renditions": renditions("/streams/studio-a/live"),
         "urls": {
             "wav": "/streams/studio-a/live.wav",

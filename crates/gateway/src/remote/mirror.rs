@@ -2,7 +2,7 @@
 //! way; not here: the calls by which it is said (`follow`).
 
 use super::wire;
-use livetape_audio::{Frame, RecordingId, StreamName, Tail};
+use livetape_audio::{Drift, Frame, RecordingId, StreamName, Tail};
 use livetape_proto::v1;
 use livetape_proto::v1::watch_catalogue_response::Change;
 use livetape_service::TraceContext;
@@ -91,7 +91,8 @@ impl CatalogueMirror {
     }
 
     fn stream(&self, said: &v1::Stream) {
-        let info = StreamInfo { mode: said.mode().into(), waiting: said.waiting, silent: said.silent };
+        let drift = said.clock_drift_ppb.map(Drift::from_ppb);
+        let info = StreamInfo { mode: said.mode().into(), waiting: said.waiting, silent: said.silent, drift };
         match said.name.parse() {
             Ok(name) => {
                 self.known().unsaid_streams.remove(&name);

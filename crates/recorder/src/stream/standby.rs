@@ -41,7 +41,10 @@ impl Stream {
     /// Makes known what is true of the stream besides its recordings.
     pub(super) fn inform(&self) {
         let silent = self.shown.is_some_and(super::OnAir::is_dead_air);
-        let info = StreamInfo { mode: self.mode(), waiting: self.standby.is_some(), silent };
+        // What a source has said that has gone says nothing of the next one.
+        let current = self.call().map(|call| call.id);
+        let drift = self.drift.filter(|(call, _)| Some(*call) == current).map(|(_, drift)| drift);
+        let info = StreamInfo { mode: self.mode(), waiting: self.standby.is_some(), silent, drift };
         self.shared.archive.inform(&self.name, info);
     }
 
