@@ -105,3 +105,19 @@ fn a_recording_that_is_deleted_while_it_plays_is_said_to_be_gone() -> Result<()>
     assert_eq!(of_player(&browser, "[player.deck.playing, player.deck.wanted]")?, json!([false, false]));
     until(&browser, "it to be said again", "player.trouble.textContent.includes('deleted')")
 }
+
+#[test]
+fn a_deleted_recording_is_said_to_be_gone_even_where_the_browser_has_all_of_it() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(6))?;
+    g.pusher.end(3 * SOON)?;
+    let browser = Browser::start()?;
+    browser.open(&g.livetape.url(&format!("/#/recordings/{}", g.id)))?;
+    until(&browser, "the recording in the player", "player.deck?.recording?.sealed != null")?;
+    press(&browser, "livetape-player button.play")?;
+    let loaded = "(([last]) => last && player.deck.edge - last < 0.3)(
+        Array.from({ length: player.audio.buffered.length }, (_, n) => player.audio.buffered.end(n)).reverse())";
+    until(&browser, "all of it to be loaded", loaded)?;
+    of_player(&browser, "player.deck.pause()")?;
+    assert_eq!(http::request(g.livetape.http(), "DELETE", &format!("/recordings/{}", g.id), "1.1").send()?.status, 204);
+    until(&browser, "that it is gone", "player.trouble.textContent.includes('deleted')")
+}

@@ -101,6 +101,11 @@ fn states_are_told() -> Result<()> {
     state(&browser, "silent")?;
     let seconds = number(&browser, "player.deck.edge")?;
     wait::until("it to grow", SOON, || (number(&browser, "player.deck.edge").ok()? > seconds).then_some(()))?;
+    // Not only as it was listed: events say so, too.
+    state(&browser, "silent")?;
+    wait::until("the player to say so", SOON, || {
+        (text(&browser, "livetape-player .state")? == "silent").then_some(())
+    })?;
     g.pusher.end(SOON)?;
     state(&browser, "ended")?;
     let about = text(&browser, "#streams .about").context("what is said of it")?;
