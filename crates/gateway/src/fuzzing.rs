@@ -4,7 +4,10 @@
 use crate::answer::{Answer, Asked, Facts, Growth, decide};
 use crate::mode::{HUGE_TOTAL, Mode};
 use crate::problem::Problem;
-use crate::query::{EntriesAddress, Join, ListAddress, Plain, RecordingAddress, StreamsAddress, decode};
+use crate::query::{
+    ClipAddress, EntriesAddress, EventsAddress, ListAddress, LiveAddress, LoudnessAddress, PeaksAddress, Plain,
+    RecordingAddress, StreamsAddress, decode,
+};
 use crate::range;
 use crate::request::{AudioFile, LiveFile, Segment};
 use livetape_audio::{
@@ -24,7 +27,8 @@ pub fn range(data: &[u8]) {
     // No recording has more bytes than 2^39, nor has a representation of one.
     let bytes = u64::from_le_bytes(*length) % (1 << 40);
     let mode = [Mode::Star, Mode::Huge, Mode::None][usize::from(how) % 3];
-    let growing = Growth { mode, named: how & 4 != 0, byte_rate: 192_000, may_hold: how & 8 != 0 };
+    let (named, may_hold, compressed) = (how & 4 != 0, how & 8 != 0, how & 64 != 0);
+    let growing = Growth { mode, named, byte_rate: 192_000, may_hold, compressed };
     let facts = Facts { bytes, growth: (how & 16 != 0).then_some(growing), etag: "\"e\"" };
     let answer = decide(Asked { head: how & 32 != 0, range: Some(range), if_range }, facts);
     let exists = |part: &std::ops::Range<u64>| part.start < part.end && part.end <= bytes;
@@ -82,7 +86,11 @@ pub fn address(data: &[u8]) {
         brief(AudioFile::read(&part).err());
         assert!(part.len() <= path.len(), "decoding makes nothing longer");
     }
-    brief(query.parse::<Join>().err());
+    brief(query.parse::<LiveAddress>().err());
+    brief(query.parse::<PeaksAddress>().err());
+    brief(query.parse::<ClipAddress>().err());
+    brief(query.parse::<LoudnessAddress>().err());
+    brief(query.parse::<EventsAddress>().err());
     brief(query.parse::<ListAddress>().err());
     brief(query.parse::<StreamsAddress>().err());
     brief(query.parse::<EntriesAddress>().err());

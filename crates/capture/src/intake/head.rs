@@ -116,10 +116,16 @@ pub(crate) async fn read(
     timeout(limit, reading).await.map_err(|_| HeadError::Slow(limit))?
 }
 
+/// How an older server of streams begins.
+const ICY: &[u8] = b"ICY ";
+
 /// The head at the beginning of `bytes` and its length; `None` if more is needed.
 fn parse(bytes: &[u8], kind: Kind) -> Result<Option<(Head, usize)>, HeadError> {
-    // Older servers of streams answer "ICY 200 OK", which is HTTP/1.0 in all else.
-    if kind == Kind::Response && bytes.starts_with(b"ICY ") {
+    // Older servers of streams answer "ICY 200 OK", which is HTTP/1.0 in all else. It may come letter by letter.
+    if kind == Kind::Response && ICY.starts_with(bytes) {
+        return Ok(None);
+    }
+    if kind == Kind::Response && bytes.starts_with(ICY) {
         let (old, new) = ("ICY".len(), b"HTTP/1.0");
         let patched = [new, bytes.get(old..).unwrap_or_default()].concat();
         return Ok(parse_http(&patched, kind)?.map(|(head, length)| (head, length - new.len() + old)));
@@ -201,6 +207,10 @@ mod tests {
         let sent = b"ICY 200 OK\r\nicy-notice1:<BR>x\r\nicy-metaint:16000\r\n\r\nabc";
         let (old, rest) = head(sent, Kind::Response).await.unwrap();
         assert_eq!((old.status, old.text("icy-metaint"), rest.as_slice()), (200, Some("16000"), &b"abc"[..]));
+        // However little of it has come, the rest is waited for.
+        for n in 0..sent.len() - "abc".len() {
+            assert!(parse(&sent[..n], Kind::Response).unwrap().is_none(), "{n} bytes");
+        }
         let (new, _) = head(b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", Kind::Response).await.unwrap();
         assert_eq!((new.status, new.text("location")), (302, Some("/x")));
     }
