@@ -234,13 +234,14 @@ impl<'a> Player<'a> {
     }
 }
 
-fn title_of(tags: &Tags) -> Title {
+/// A title made of tags.
+pub(crate) fn title_of(tags: &Tags) -> Title {
     crate::title::plain(&tags.line())
 }
 
 /// As a decoder might, for tests.
 #[cfg(test)]
-fn misbehave(name: &str) {
+pub(crate) fn misbehave(name: &str) {
     assert!(!name.contains("panics for tests"), "as told");
     if name.contains("hangs for tests") {
         std::thread::sleep(Duration::from_secs(3_600));

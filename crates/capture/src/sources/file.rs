@@ -8,6 +8,7 @@
 //! the source fails after that. Files wait: while the recorder takes nothing, nothing is read, and nothing is lost.
 //! Not here: decoders and conversion (`livetape_codec`).
 
+mod ahead;
 mod error;
 mod list;
 pub(crate) mod playlist;
@@ -19,8 +20,9 @@ use super::decoding::{Decoding, Material, Outcome, Said, Target};
 use super::pieces::Pieces;
 use super::{Chunk, Piece, Source, SourceError};
 use crate::clock::{CaptureClock, Reading};
-use crate::desk::Desk;
+use crate::desk::{Desk, Program, UPCOMING};
 use crate::shape::Shape;
+use ahead::Ahead;
 use bytes::{Bytes, BytesMut};
 use livetape_audio::{Frame, FrameCount, Spec, Title};
 use livetape_codec::decode::Input;
@@ -78,6 +80,10 @@ pub struct Files {
     played_any: bool,
     first_broken: Option<FileError>,
     hanging: u32,
+    /// What plays, what came next when it began, and what those are called.
+    playing: Title,
+    upcoming: Vec<PathBuf>,
+    ahead: Ahead,
     /// Where it is told to skip, and how often it was.
     desk: Desk,
     skips: watch::Receiver<u64>,
@@ -118,6 +124,9 @@ impl Files {
             played_any: false,
             first_broken: None,
             hanging: 0,
+            playing: Title::default(),
+            upcoming: Vec::new(),
+            ahead: Ahead::new(patience),
             skips: desk.skips(),
             desk,
             skipped: 0,
@@ -147,6 +156,9 @@ impl Files {
         };
         match said {
             Ok(Some(Said::Begins { spec, title })) => {
+                if let (Some((path, _)), Some(title)) = (&self.decoding, &title) {
+                    self.ahead.is(path, title);
+                }
                 (self.spec, self.target) = (spec, Target::Spec(spec));
                 (self.title, self.begun) = (title, true);
             }
@@ -207,8 +219,15 @@ impl Files {
     }
 
     /// Says what plays from now on.
-    fn announce(&self, title: &Title) {
-        self.desk.show(self.queue.program(title.clone()));
+    fn announce(&mut self, title: &Title) {
+        self.playing = title.clone();
+        self.upcoming = self.queue.upcoming().take(UPCOMING).map(Into::into).collect();
+        self.show();
+    }
+
+    fn show(&mut self) {
+        let upcoming = self.ahead.titles(&self.upcoming);
+        self.desk.show(Program { playing: self.playing.clone(), upcoming });
     }
 
     fn file_ended(&mut self, outcome: Outcome) {
@@ -305,6 +324,9 @@ impl Source for Files {
         {
             self.announce(&title);
             return Ok(Some(Piece::Title(title)));
+        }
+        if self.ahead.has_learned() {
+            self.show();
         }
         loop {
             if *self.skips.borrow() > self.skipped {

@@ -2,7 +2,6 @@
 
 use super::error::FileError;
 use super::{Playing, list};
-use crate::desk::{Program, UPCOMING};
 use crate::random::Random;
 use livetape_audio::Title;
 use std::collections::VecDeque;
@@ -75,10 +74,9 @@ impl Queue {
         Ok(files)
     }
 
-    /// What plays and what comes: files by their names, because what is in them nobody has looked at yet.
-    pub(super) fn program(&self, playing: Title) -> Program {
-        let upcoming = self.now.iter().chain(self.next.iter().flatten());
-        Program { playing, upcoming: upcoming.take(UPCOMING).map(|path| name(path)).collect() }
+    /// What comes, as far as is known.
+    pub(super) fn upcoming(&self) -> impl Iterator<Item = &Path> {
+        self.now.iter().chain(self.next.iter().flatten()).map(PathBuf::as_path)
     }
 }
 
@@ -126,7 +124,7 @@ mod tests {
                 let title = name(&path);
                 assert!(promised.is_none_or(|promised| promised == title), "{title} was not promised");
                 assert!(before.is_none_or(|before| before != title), "{title} twice running");
-                promised = queue.program(title.clone()).upcoming.first().cloned();
+                promised = queue.upcoming().next().map(name);
                 assert!(promised.is_some(), "something always comes");
                 before = Some(title.clone());
                 round.push(title.to_string());
