@@ -258,9 +258,16 @@ pub(crate) mod tests {
         }
         let made_by = [Codec::Mp3, Codec::Opus].map(Codec::made_by).join(" ");
         assert_eq!(made_by, "1.3.100 1.1.6.1", "new versions: their bytes, too?");
-        if let Some((_, known)) = KNOWN.iter().find(|(class, _)| *class == cpu_class()) {
-            assert_eq!(hash, *known, "0x{hash:016X} is new on {}", cpu_class());
-        }
+        let Some((_, known)) = KNOWN.iter().find(|(class, _)| *class == cpu_class()) else {
+            // Past what the harness keeps to itself of a test that passes.
+            let text = format!(
+                "the_same_bytes_as_ever: not compared, nobody has noted what {} makes: 0x{hash:016X}\n",
+                cpu_class()
+            );
+            std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
+            return;
+        };
+        assert_eq!(hash, *known, "0x{hash:016X} is new on {}", cpu_class());
     }
 
     #[test]
