@@ -1,7 +1,7 @@
 //! What a request is for, as Icecast's source clients ask: a path that names a stream, or the address at which titles are set.
 
 use super::body::{Body, Framing};
-use super::head::{Head, percent, unescaped};
+use super::head::{self, Head, percent, unescaped};
 use super::kind;
 use super::reply::Reply;
 use crate::title;
@@ -15,8 +15,8 @@ use tokio::time::timeout;
 pub(crate) const MOUNT: &str = "/{mount}";
 pub(crate) const METADATA: &str = "/admin/metadata";
 
-/// Most bytes of a form: a title of which every byte is written as three, and what goes with it.
-const MAX_FORM: u64 = 8 << 10;
+/// Most bytes of a form: as many as fit into an address, where others have it.
+const MAX_FORM: u64 = head::MAX_HEAD as u64;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,10 @@ mod tests {
         let length_of_rest = format!("Content-Length: {}\r\n", rest.len());
         assert_eq!(posted(&format!("{METADATA}?{address}"), &length_of_rest, rest).await, title);
         assert_eq!(posted(METADATA, "", form).await, Err(400), "it does not say that it has a body");
-        assert_eq!(posted(METADATA, "Content-Length: 8193\r\n", form).await, Err(413));
+        assert_eq!(posted(METADATA, "Content-Length: 40961\r\n", form).await, Err(413));
+        let long = format!("mode=updinfo&mount=/a&song={}", "%C3%A4".repeat(5_000));
+        let cut = Ok(Wish::Title { stream: "a".parse().unwrap(), title: "ä".repeat(256).parse().unwrap() });
+        assert_eq!(posted(METADATA, &format!("Content-Length: {}\r\n", long.len()), &long).await, cut);
         assert_eq!(posted(METADATA, "Content-Length: 500\r\n", form).await, Err(400), "cut");
         assert_eq!(posted(METADATA, "Transfer-Encoding: chunked\r\n", "0\r\n\r\n").await, Err(411));
         let push = Wish::Push { stream: "a".parse().unwrap(), extension: None };
