@@ -1,4 +1,4 @@
-"""Plays an address with playbin3 into a pipe; seeks to each number of seconds that it reads; says how that went."""
+"""Plays an address with playbin3 into a pipe; seeks to each number of seconds that it reads; says how that went, and what is played."""
 import sys
 import gi
 
@@ -39,6 +39,10 @@ def seek(source, _):
 def message(_, what):
     if what.type == Gst.MessageType.EOS:
         say("ended")
+    elif what.type == Gst.MessageType.TAG:
+        found, title = what.parse_tag().get_string(Gst.TAG_TITLE)
+        if found:
+            say(f"title {title}")
     elif what.type == Gst.MessageType.ERROR:
         say(f"error {what.parse_error()}")
 

@@ -88,11 +88,6 @@ const CLIENTS: [Client; 8] = [
                 how: "after a seek to ",
                 why: "It does not go back in Ogg that grows: open a part by `?pos=`, or what there is now by `?len=now`.",
             },
-            Excuse {
-                deed: Deed::Titles,
-                how: "but it shows None",
-                why: "Its remote control, which is asked here, tells no title of a stream.",
-            },
         ],
     },
     Client {

@@ -4,13 +4,15 @@ use crate::scenario::{Opens, PATIENCE, Player};
 use crate::titles::Shown;
 use anyhow::{Context, Result, bail, ensure};
 use livetape_testkit::card::{Card, RATE};
-use livetape_testkit::{spawn, wait};
+use livetape_testkit::{http, spawn, wait};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A process that is killed when dropped.
@@ -127,7 +129,7 @@ impl Player for MpvPlayer {
     }
 }
 
-/// VLC, over its remote control.
+/// VLC, over its remote control; its window would show titles, and so does its control over HTTP.
 pub(crate) struct Vlc;
 
 struct VlcPlayer {
@@ -136,13 +138,13 @@ struct VlcPlayer {
 }
 
 impl Vlc {
-    fn start(url: &str, card: &Card) -> Result<VlcPlayer> {
+    fn start(url: &str, card: &Card, args: &[&str]) -> Result<VlcPlayer> {
         let path = card.folder().join("vlc");
         let _ = std::fs::remove_file(&path);
         let mut command = spawn::unprivileged("vlc");
         command.args(["-I", "oldrc", "--rc-fake-tty", "--no-video", "--play-and-exit", "--no-metadata-network-access"]);
         command.args(["--aout", "afile", "--no-audiofile-wav", "--audiofile-format", "s16", "--audiofile-file"]);
-        command.arg(card.path()).arg("--rc-unix").arg(&path).arg(url);
+        command.arg(card.path()).arg("--rc-unix").arg(&path).args(args).arg(url);
         let mut process = Process::start(command, card)?;
         let socket = process.connect(&path)?;
         Ok(VlcPlayer { process, socket: BufReader::new(socket) })
@@ -151,12 +153,23 @@ impl Vlc {
 
 impl Opens for Vlc {
     fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
-        Ok(Box::new(Self::start(url, card)?))
+        Ok(Box::new(Self::start(url, card, &[])?))
     }
 
     fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
-        let shown = |mut player: VlcPlayer| -> Shown<'a> { Box::new(move || player.now_playing()) };
-        Some(Self::start(url, card).map(shown))
+        let port = match TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()) {
+            Ok(free) => free.port().to_string(),
+            Err(error) => return Some(Err(error.into())),
+        };
+        let control = ["--extraintf", "http", "--http-host", "127.0.0.1", "--http-password", "x", "--http-port", &port];
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap_or(0)));
+        let shown = |player: VlcPlayer| -> Shown<'a> {
+            Box::new(move || {
+                let _plays = &player;
+                Ok(now_playing(to))
+            })
+        };
+        Some(Self::start(url, card, &control).map(shown))
     }
 }
 
@@ -172,16 +185,14 @@ impl VlcPlayer {
             }
         }
     }
+}
 
-    fn now_playing(&mut self) -> Result<Option<String>> {
-        let mut title = None;
-        self.tell("info", |line| {
-            if let Some((_, playing)) = line.split_once("now_playing: ") {
-                title = Some(playing.to_owned());
-            }
-            line.contains("end of stream info").then(|| title.take())
-        })
-    }
+/// What VLC shows as being played, once it shows anything.
+fn now_playing(control: SocketAddr) -> Option<String> {
+    // Nobody, and the password "x".
+    let asked = http::get(control, "/requests/status.json").header("Authorization", "Basic Ong=");
+    let status: Value = serde_json::from_slice(&asked.send().ok()?.body().ok()?).ok()?;
+    text(status["information"]["category"]["meta"]["now_playing"].clone())
 }
 
 impl Player for VlcPlayer {
@@ -208,10 +219,11 @@ struct GStreamerPlayer {
     input: ChildStdin,
     said: Receiver<String>,
     over: bool,
+    title: Arc<Mutex<Option<String>>>,
 }
 
-impl Opens for GStreamer {
-    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+impl GStreamer {
+    fn start(url: &str, card: &Card) -> Result<GStreamerPlayer> {
         // That of Debian: its packages are for no other.
         let mut command = spawn::command("/usr/bin/python3");
         command.args(["-c", include_str!("gst_player.py"), url]).arg(card.path()).env("HOME", card.folder());
@@ -219,10 +231,32 @@ impl Opens for GStreamer {
         let mut child = spawn::spawn(command)?;
         let (input, output) = (child.stdin.take().context("a pipe")?, child.stdout.take().context("a pipe")?);
         let (lines, said) = channel();
+        let title = Arc::<Mutex<Option<String>>>::default();
+        let shown = Arc::clone(&title);
         std::thread::spawn(move || {
-            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+            let mut all = BufReader::new(output).lines().map_while(Result::ok);
+            all.try_for_each(|line| match line.strip_prefix("title ") {
+                Some(title) => {
+                    *shown.lock().expect("nobody panics with it") = Some(title.to_owned());
+                    Ok(())
+                }
+                None => lines.send(line),
+            })
         });
-        Ok(Box::new(GStreamerPlayer { _process: Process(child), input, said, over: false }))
+        Ok(GStreamerPlayer { _process: Process(child), input, said, over: false, title })
+    }
+}
+
+impl Opens for GStreamer {
+    fn open<'a>(&'a self, url: &str, card: &'a Card) -> Result<Box<dyn Player + 'a>> {
+        Ok(Box::new(Self::start(url, card)?))
+    }
+
+    fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
+        let shown = |player: GStreamerPlayer| -> Shown<'a> {
+            Box::new(move || Ok(player.title.lock().expect("nobody panics with it").clone()))
+        };
+        Some(Self::start(url, card).map(shown))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::report::Report;
 use crate::scenario::{Opens, PATIENCE};
 use anyhow::{Context, Result, ensure};
 use livetape_testkit::card::Card;
+use livetape_testkit::proxy::Proxy;
 use livetape_testkit::{spawn, wait};
 use livetape_tests::clients::curl;
 use livetape_tests::growing::Growing;
@@ -27,10 +28,24 @@ pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result
     let g = Growing::start(tone, BACKLOG)?;
     g.pusher.title(TITLES[0]);
     card.quiet(PATIENCE)?;
-    let url = g.livetape.url("/streams/live/live.mp3?bitrate=128");
+    let proxy = Proxy::start(g.livetape.http())?;
+    let url = format!("http://{}/streams/live/live.mp3?bitrate=128", proxy.address());
     if let Some(shown) = opens.titles(&url, card) {
-        report.tried(Deed::Titles, shown.and_then(|shown| show(&g, shown)));
+        let shown = shown.and_then(|shown| show(&g, shown)).and_then(|()| asked(&proxy.heads()));
+        report.tried(Deed::Titles, shown);
     }
+    Ok(())
+}
+
+/// It knows titles because it asked for them, however late.
+fn asked(heads: &[String]) -> Result<()> {
+    let line = |head: &String| head.lines().next().unwrap_or_default().to_owned();
+    let (with, without): (Vec<_>, Vec<_>) =
+        heads.iter().partition(|head| head.to_ascii_lowercase().contains("\r\nicy-metadata: 1\r\n"));
+    let lines = |heads: Vec<&String>| heads.into_iter().map(line).collect::<Vec<_>>();
+    ensure!(!with.is_empty(), "it asked for no titles: {without:?}");
+    let (with, without) = (lines(with), lines(without));
+    eprintln!("asked for titles by {:?}, before that for none by {without:?}", with.first());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! ffprobe, ffmpeg and GStreamer on a recording that grows, and on one that ends while they play it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use livetape_audio::Frame;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::http::{self, Ending};
@@ -22,6 +22,24 @@ fn ffprobe_sees_a_length() -> Result<()> {
     let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).expect(name).to_owned();
     assert_eq!(field("size=").parse::<u64>()?, 1 << 40, "the huge total");
     assert!(field("duration=").parse::<f64>()?.is_finite(), "{text}");
+    Ok(())
+}
+
+/// O23.
+#[test]
+fn ffprobe_is_told_the_station_and_what_is_played() -> Result<()> {
+    const TITLE: &str = "Byrd - It's; \"Ave\"";
+    let g = growing();
+    g.pusher.title(TITLE);
+    let url = g.livetape.url("/streams/live/live.mp3");
+    let due = [format!("TAG:StreamTitle={TITLE}"), "TAG:icy-name=live".into(), "TAG:icy-br=128".into()];
+    let mut said = String::new();
+    let told = || {
+        said = ffprobe(&["-show_entries", "format_tags", &url]).ok()?.text();
+        due.iter().all(|tag| said.lines().any(|line| line == tag)).then_some(())
+    };
+    wait::until("the title", SOON, told).with_context(|| said.clone())?;
+    assert!(!said.contains("icy-genre"), "nobody has said one: {said}");
     Ok(())
 }
 
