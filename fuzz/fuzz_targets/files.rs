@@ -54,6 +54,7 @@ fn make() -> Result<Tape, Box<dyn std::error::Error>> {
         notes: Default::default(),
         locked: false,
         titled: false,
+        genre: Default::default(),
     };
     let mut tape = TapeWriter::create(&dir, recording)?;
     tape.note(Entry::Anchor(Anchor { frame: Frame::ZERO, time: start() }))?;

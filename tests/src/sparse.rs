@@ -71,6 +71,7 @@ impl Sparse {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: Default::default(),
         };
         Ok(sparse::sparse_sealed_or_open(dir, recording, frames, sealed)?)
     }

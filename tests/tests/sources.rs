@@ -132,7 +132,11 @@ fn titles_lie_on_the_timeline_whatever_they_are() -> Result<()> {
     let livetape = Start::new(data.path()).source("none").spawn()?;
     let (to, spec) = (livetape.sources(), Spec::new(SampleFormat::S16, 8_000, 1)?);
     assert_eq!(title(to, "song=too+early")?, 404);
-    let mut push = Push::begin(to, "SOURCE /a.wav HTTP/1.0", &["ice-name: Studio A", "Content-Type: audio/wav"])?;
+    let mut push = Push::begin(
+        to,
+        "SOURCE /a.wav HTTP/1.0",
+        &["ice-name: Studio A", "ice-genre: J\u{e4}zz", "Content-Type: audio/wav"],
+    )?;
     assert_eq!(push.status()?, 200);
     let feeding = thread::spawn(move || push.paced(&wav(spec, &vec![0; 8_000 * 2 * 12]), spec.byte_rate()));
     recording(livetape.http(), "a", |one| one["frames"].as_u64() > Some(1_000))?;
@@ -155,6 +159,8 @@ fn titles_lie_on_the_timeline_whatever_they_are() -> Result<()> {
     let said = entries(livetape.http(), &one, "title")?;
     let said: Vec<_> = said.iter().map(|title| title["title"].as_str().unwrap_or_default().to_owned()).collect();
     assert_eq!(said, titles.each_ref().map(|(_, title)| (*title).to_owned()));
+    let live = http::request(livetape.http(), "HEAD", "/streams/a/live.mp3", "1.1").send()?;
+    assert_eq!((live.header("icy-name"), live.header("icy-genre")), (Some("Studio A"), Some("Jäzz")));
     drop(feeding.join());
     let stream = http::json(livetape.http(), "/streams/a")?;
     assert!(stream.to_string().contains("Studio A"), "{stream}");

@@ -14,6 +14,7 @@ use crate::sources::file::{Files, Playing};
 use crate::sources::relay::{Relay, RelayUrl};
 use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
 use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
+use crate::station::Station;
 use crate::status::{Status, Statuses};
 use livetape_audio::{Instance, SourceName, Spec, StreamName, Title};
 use livetape_proto::Opening;
@@ -94,6 +95,8 @@ pub struct SourceConfig {
     pub ends: bool,
     /// What people see.
     pub title: Title,
+    /// What kind of thing is heard, for players and directories.
+    pub genre: Title,
 }
 
 /// Why nothing can be captured, or which sources failed.
@@ -202,15 +205,17 @@ impl Launcher {
     }
 
     /// A session that begins while others run, for a stream that has none.
-    pub(crate) fn session_of(&self, stream: &StreamName, source: SourceName, spec: Spec, title: Title) -> Session {
+    pub(crate) fn session_of(&self, stream: &StreamName, source: SourceName, spec: Spec, of: Station) -> Session {
         let locked = self.spool.as_ref().map(|spool| Folder::lock(&spool.dir, stream)).transpose();
         let folder = locked.unwrap_or_else(|error| {
             tracing::error!("{error}; capturing without a spool, with memory alone");
             None
         });
         let instance = Instance(uuid::Uuid::new_v4().into_bytes());
-        let opening = Opening { stream: stream.clone(), source, instance, spec, resume: None, title, ending: false };
-        self.session(opening, false, folder, self.statuses.add(stream.clone()))
+        let (stream, Station { title, genre }) = (stream.clone(), of);
+        let opening = Opening { stream, source, instance, spec, resume: None, title, genre, ending: false };
+        let status = self.statuses.add(opening.stream.clone());
+        self.session(opening, false, folder, status)
     }
 }
 
@@ -398,6 +403,7 @@ fn opening(source: &SourceConfig, spec: Spec) -> Opening {
         spec,
         resume: None,
         title: source.title.clone(),
+        genre: source.genre.clone(),
         ending: false,
     }
 }
@@ -464,9 +470,9 @@ async fn run_relay(
             () = shutdown.cancelled() => return Ok(()),
         },
     };
-    if session.opening.title.as_str().is_empty() {
-        session.opening.title = relay.name().clone();
-    }
+    let Opening { title, genre, .. } = session.opening;
+    let Station { title, genre } = Station { title, genre }.or(relay.station().clone());
+    session.opening = Opening { title, genre, ..session.opening };
     run_backed(session, relay, source, shutdown).await
 }
 

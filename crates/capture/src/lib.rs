@@ -30,6 +30,7 @@ mod shape;
 mod source_spec;
 pub mod sources;
 mod spool;
+mod station;
 mod status;
 mod title;
 mod trace;

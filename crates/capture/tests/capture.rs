@@ -20,6 +20,7 @@ fn source(stream: &str, source: SourceSpec) -> SourceConfig {
         meter: None,
         ends: false,
         title: String::new().parse().unwrap(),
+        genre: String::new().parse().unwrap(),
     }
 }
 

@@ -223,6 +223,7 @@ mod tests {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: Default::default(),
         }
     }
 

@@ -90,15 +90,17 @@ fn quotable(title: &str) -> String {
 }
 
 /// What is said of a stream to players that know ICY, whether they want titles or not: VLC asks for them when it sees this.
-pub(crate) fn describe(reply: &mut HeaderMap, name: &str, kbps: u16, page: Option<&str>) {
+/// A genre that nobody has said is left out.
+pub(crate) fn describe(reply: &mut HeaderMap, name: &str, genre: &str, kbps: u16, page: Option<&str>) {
     let mut set = |header: &'static str, text: &str| {
         if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
             reply.insert(header, value);
         }
     };
     set("icy-name", name);
-    // Nobody says what is played here; directories call that so.
-    set("icy-genre", "Various");
+    if !genre.is_empty() {
+        set("icy-genre", genre);
+    }
     set("icy-br", &kbps.to_string());
     set("icy-pub", "0");
     if let Some(page) = page {
@@ -167,13 +169,15 @@ mod tests {
     #[test]
     fn what_is_said_of_a_stream() {
         let mut headers = HeaderMap::new();
-        describe(&mut headers, "Größe \"3\"", 128, Some("https://radio.example/"));
+        describe(&mut headers, "Größe \"3\"", "", 128, Some("https://radio.example/"));
         assert_eq!(headers["icy-name"].as_bytes(), "Größe \"3\"".as_bytes());
         assert_eq!(
             (&headers["icy-br"], &headers["icy-url"]),
             (&"128".parse().unwrap(), &"https://radio.example/".parse().unwrap())
         );
-        assert!(!headers.contains_key("icy-metaint"));
+        assert!(!headers.contains_key("icy-metaint") && !headers.contains_key("icy-genre"), "nobody has said one");
+        describe(&mut headers, "x", "Jazz & Soul", 128, None);
+        assert_eq!(headers["icy-genre"], "Jazz & Soul");
     }
 
     proptest! {

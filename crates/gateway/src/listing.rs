@@ -102,6 +102,8 @@ pub(crate) struct RecordingItem {
     stream: StreamName,
     title: String,
     source: String,
+    /// What kind of thing is heard, as the source says it; empty where nobody said.
+    genre: String,
     spec: Spec,
     state: livetape_audio::State,
     /// Frames that may be heard; null while nobody tells, as `seconds` and `bytes` are.
@@ -297,6 +299,7 @@ async fn item(context: &Context, recording: &Arc<Recording>) -> RecordingItem {
         stream: recording.stream.clone(),
         title: recording.title.to_string(),
         source: recording.source.to_string(),
+        genre: recording.genre.to_string(),
         spec,
         state: tail.map_or(livetape_audio::State::Open, |t| t.state),
         frames: tail.map(|t| t.end),

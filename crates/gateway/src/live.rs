@@ -92,7 +92,7 @@ fn titles(reply: &mut HeaderMap, request: &Request, rendition: Rendition, record
     }
     let name = if recording.title.as_str().is_empty() { recording.stream.as_str() } else { recording.title.as_str() };
     let page = request.origin.as_ref().map(|origin| format!("{origin}/"));
-    icy::describe(reply, name, encoding.kbps(), page.as_deref());
+    icy::describe(reply, name, recording.genre.as_str(), encoding.kbps(), page.as_deref());
     reply.append(VARY, HeaderValue::from_static("Icy-MetaData"));
     if !wants_titles(request) {
         return None;

@@ -261,6 +261,7 @@ mod tests {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: Default::default(),
         }
     }
 

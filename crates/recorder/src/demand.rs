@@ -43,11 +43,20 @@ mod tests {
     fn opening(instance: u8, resume: Option<RecordingId>) -> Opening {
         let instance = Instance([instance; 16]);
         let (stream, source) = ("court-1".parse().unwrap(), "test".parse().unwrap());
-        Opening { stream, source, instance, spec: spec(), resume, title: Default::default(), ending: false }
+        Opening {
+            stream,
+            source,
+            instance,
+            spec: spec(),
+            resume,
+            title: Default::default(),
+            genre: Default::default(),
+            ending: false,
+        }
     }
 
     fn sealed(instance: u8, reason: SealReason) -> Recording {
-        let Opening { stream, source, instance, spec, title, .. } = opening(instance, None);
+        let Opening { stream, source, instance, spec, title, genre, .. } = opening(instance, None);
         let (time, end) = (WallTime::default(), Frame::new(9));
         Recording {
             id: id(1),
@@ -63,6 +72,7 @@ mod tests {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre,
         }
     }
 

@@ -34,5 +34,6 @@ pub(crate) fn recording(recording: &Recording) -> v1::Recording {
             next_recording_id: seal.next.map(Into::into),
             earliest_unix_ns: seal.earliest.map(WallTime::unix_nanos),
         }),
+        genre: recording.genre.to_string(),
     }
 }

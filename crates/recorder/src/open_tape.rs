@@ -91,6 +91,7 @@ impl OpenTape {
             spec: recording.spec,
             resume: None,
             title: self.title.clone(),
+            genre: recording.genre.clone(),
             ending: false,
         }
     }

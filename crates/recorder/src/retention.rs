@@ -304,6 +304,7 @@ mod tests {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: Default::default(),
         };
         // It plays for an hour. By the recorder's clock it ended at 3; the source's says something else.
         assert_eq!(ended(&recording(at(2), at(3))), Some(at(3)));

@@ -298,9 +298,10 @@ impl Stream {
             return Ok(Err(OpenError::nothing_open()));
         };
         let (epoch, source) = (open.ingest.epoch().next(), opening.clone());
-        let (writer, outcome) =
-            tape::blocking(writer, move |tape| tape.update(epoch, source.instance, source.source, source.title))
-                .await?;
+        let (writer, outcome) = tape::blocking(writer, move |tape| {
+            tape.update(epoch, source.instance, source.source, source.title, source.genre)
+        })
+        .await?;
         open.recording = writer.recording().clone();
         open.tape = Some(writer);
         if let Err(error) = outcome {

@@ -87,6 +87,7 @@ pub(crate) async fn create(
         notes: Default::default(),
         locked: false,
         titled: false,
+        genre: opening.genre,
     };
     let dir = shared.dir.clone();
     Ok(tokio::task::spawn_blocking(move || TapeWriter::create(&dir, recording)).await?)

@@ -347,6 +347,7 @@ mod tests {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: Default::default(),
             seal: end.map(|end| Seal {
                 end: Frame::ZERO,
                 earliest: None,

@@ -259,6 +259,7 @@ mod tests {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: "Jazz & more".parse().unwrap(),
         }
     }
 

@@ -45,6 +45,9 @@ pub struct Recording {
     /// Whether the title was given by those who keep it: sources do not change it then.
     #[serde(default)]
     pub titled: bool,
+    /// What kind of thing is heard, as the source says it; empty where nobody said.
+    #[serde(default)]
+    pub genre: Title,
 }
 
 /// How a recording ended.

@@ -274,12 +274,13 @@ impl TapeWriter {
         instance: Instance,
         source: SourceName,
         title: Title,
+        genre: Title,
     ) -> Result<(), StoreError> {
         if self.state != State::Failed {
             self.ready()?;
         }
         let title = if self.recording.titled { self.recording.title.clone() } else { title };
-        self.replace(Recording { epoch, instance, source, title, ..self.recording.clone() })
+        self.replace(Recording { epoch, instance, source, title, genre, ..self.recording.clone() })
     }
 
     /// Writes down what those who keep the recording say about it. As durable as [`TapeWriter::update`].

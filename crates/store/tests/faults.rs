@@ -33,7 +33,7 @@ fn step(model: &mut Model, n: usize) -> Result<(), StoreError> {
         10 => model.sync(),
         UPDATE => {
             let (source, title) = ("other".parse().unwrap(), "Another".parse().unwrap());
-            model.tape().update(Epoch(2), Instance([9; 16]), source, title)
+            model.tape().update(Epoch(2), Instance([9; 16]), source, title, "Jazz".parse().unwrap())
         }
         _ => model.seal(),
     }

@@ -55,7 +55,8 @@ fn a_given_title_is_not_changed_by_sources() {
     let dir = DataDir::open(folder.path(), Disk::default()).unwrap();
     let mut tape = TapeWriter::create(&dir, recording(1, 1000)).unwrap();
     let update = |tape: &mut TapeWriter, title: &str| {
-        tape.update(Epoch(2), Instance([2; 16]), "source".parse().unwrap(), title.parse().unwrap()).unwrap();
+        let (source, title, genre) = ("source".parse().unwrap(), title.parse().unwrap(), "Jazz".parse().unwrap());
+        tape.update(Epoch(2), Instance([2; 16]), source, title, genre).unwrap();
         tape.recording().title.to_string()
     };
     assert_eq!(update(&mut tape, "The source's"), "The source's");

@@ -198,12 +198,14 @@ fn who_pushes_can_change() {
     let mut tape = TapeWriter::create(&dir, recording(1, 10)).unwrap();
     let before = tape.recording().clone();
     let instance = livetape_audio::Instance([5; 16]);
-    tape.update(before.epoch.next(), instance, "stdin".parse().unwrap(), "New".parse().unwrap()).unwrap();
+    let (source, title, genre) = ("stdin".parse().unwrap(), "New".parse().unwrap(), "Jazz".parse().unwrap());
+    tape.update(before.epoch.next(), instance, source, title, genre).unwrap();
     let due = Recording {
         epoch: before.epoch.next(),
         instance,
         source: "stdin".parse().unwrap(),
         title: "New".parse().unwrap(),
+        genre: "Jazz".parse().unwrap(),
         ..before
     };
     assert_eq!(tape.recording(), &due);

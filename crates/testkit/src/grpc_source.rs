@@ -35,6 +35,7 @@ pub fn opening(stream: &str, spec: Spec) -> v1::Open {
         resume_recording_id: None,
         title: String::new(),
         ending: false,
+        genre: String::new(),
     }
 }
 

@@ -12,10 +12,10 @@ use super::request::{METADATA, MOUNT, Wish, take_form};
 use crate::sources::decoding::{Decoding, Material, Said};
 use crate::sources::feed::{Feed, FeedReader, Feeding, feed};
 use crate::sources::pushed::Arrival;
-use crate::title;
+use crate::station::Station;
 use bytes::{Bytes, BytesMut};
 use livetape_access::{Actor, Ended, Permit, Way};
-use livetape_audio::{Container, DataSize, StreamName, Title};
+use livetape_audio::{Container, DataSize, StreamName};
 use livetape_codec::decode::Input;
 use livetape_service::Reached;
 use livetape_service::limits::{Knock, Places};
@@ -197,7 +197,7 @@ impl Connection {
                 let permit = context.guard.publishing(&caller, &stream, client)?;
                 let name = if who.way() == Way::Anonymous { String::new() } else { who.name().to_owned() };
                 let actor = Actor::new(who, Some(client));
-                let sender = Sender { name, title: name_of(head), actor: Some(actor) };
+                let sender = Sender { name, station: Station::of(head), actor: Some(actor) };
                 Ok(Some(Admitted { stream, content, framing, sender, permit, places }))
             }
         }
@@ -407,12 +407,6 @@ async fn ended(permit: Option<Permit>) -> Ended {
         Some(permit) => permit.ended().await,
         None => std::future::pending().await,
     }
-}
-
-/// What a source calls the stream.
-fn name_of(head: &Head) -> Title {
-    let name = head.only("ice-name").or_else(|| head.only("icy-name")).unwrap_or_default();
-    title::plain(&title::decoded(name, None))
 }
 
 /// The method, if it is one that is known here: what else a stranger wrote may be long.

@@ -9,6 +9,7 @@ use crate::shape::Shape;
 use crate::sources::decoding::Target;
 use crate::sources::feed::Feeding;
 use crate::sources::pushed::{Arrival, Pushed};
+use crate::station::Station;
 use crate::status::Status;
 use livetape_access::Actor;
 use livetape_audio::{SourceName, Spec, StreamName, Title};
@@ -128,8 +129,8 @@ impl Drop for Seat {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sender {
     pub(crate) name: String,
-    /// What people see instead of the stream's name.
-    pub(crate) title: Title,
+    /// What it says of itself.
+    pub(crate) station: Station,
     /// As whom it is written down.
     pub(crate) actor: Option<Actor>,
 }
@@ -198,9 +199,11 @@ impl Ports {
         }
         let config = self.configured.get(&stream);
         let source = source_name(&sender.name);
-        let title = config.map(|config| config.title.clone()).filter(|title| !title.as_str().is_empty());
-        let title = title.unwrap_or(sender.title);
-        let session = self.launcher.session_of(&stream, source, running.spec, title);
+        let configured = config.map_or_else(Station::default, |config| Station {
+            title: config.title.clone(),
+            genre: config.genre.clone(),
+        });
+        let session = self.launcher.session_of(&stream, source, running.spec, configured.or(sender.station));
         let session = Session { publisher: running.publisher(), ..session };
         let (status, stop) = (session.status.subscribe(), self.shutdown.child_token());
         session.status.send_modify(|status| status.begun = true);

@@ -246,6 +246,7 @@ fn session(url: &str, queue_bytes: u64) -> (Session, watch::Receiver<Status>) {
         spec: spec(),
         resume: None,
         title: "".parse().unwrap(),
+        genre: "".parse().unwrap(),
         ending: false,
     };
     let recorder = livetape_proto::RecorderAddress::new(url);
@@ -457,6 +458,7 @@ async fn the_whole_role_with_two_real_generators() {
             meter: None,
             ends: false,
             title: "Studio".parse().unwrap(),
+            genre: "Jazz".parse().unwrap(),
         };
         let capture = Capture::bind(CaptureConfig::new(recorder.serve().await, vec![source])).await.unwrap();
         let (_, status) = capture.statuses().remove(0);

@@ -15,11 +15,11 @@ use crate::backoff::Backoff;
 use crate::intake::kind;
 use crate::random::Random;
 use crate::shape::Shape;
-use crate::title;
+use crate::station::Station;
 use bytes::Bytes;
 use client::Found;
 use icy::{Icy, Part};
-use livetape_audio::{Frame, Spec, Title};
+use livetape_audio::{Frame, Spec};
 use livetape_codec::decode::Input;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,14 +41,14 @@ const WELL: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Relay {
     pushed: Pushed,
-    name: Title,
+    station: Station,
     _puller: AbortOnDropHandle<()>,
 }
 
 /// What is known once it plays.
 struct First {
     spec: Spec,
-    name: Title,
+    station: Station,
 }
 
 impl Relay {
@@ -66,8 +66,8 @@ impl Relay {
         let shown = url.clone();
         let puller = Puller { url, patience, to, first: Some(first), target: Target::Shape(shape) };
         let puller = AbortOnDropHandle::new(tokio::spawn(puller.run()));
-        let First { spec, name } = known.await.map_err(|_| SourceError::Relay(shown))?;
-        Ok(Self { pushed: Pushed::new(spec, arrivals, false), name, _puller: puller })
+        let First { spec, station } = known.await.map_err(|_| SourceError::Relay(shown))?;
+        Ok(Self { pushed: Pushed::new(spec, arrivals, false), station, _puller: puller })
     }
 
     /// Begins in this shape, whether or not the stream can be had: nothing comes until then. What it calls itself is waited
@@ -77,16 +77,16 @@ impl Relay {
         let (first, known) = oneshot::channel();
         let puller = Puller { url, patience: PATIENCE, to, first: Some(first), target: Target::Spec(spec) };
         let puller = AbortOnDropHandle::new(tokio::spawn(puller.run()));
-        let name = match timeout(NAME, known).await {
-            Ok(Ok(First { name, .. })) => name,
-            Ok(Err(_)) | Err(_) => Title::default(),
+        let station = match timeout(NAME, known).await {
+            Ok(Ok(First { station, .. })) => station,
+            Ok(Err(_)) | Err(_) => Station::default(),
         };
-        Self { pushed: Pushed::new(spec, arrivals, false), name, _puller: puller }
+        Self { pushed: Pushed::new(spec, arrivals, false), station, _puller: puller }
     }
 
-    /// What the stream calls itself.
-    pub(crate) const fn name(&self) -> &Title {
-        &self.name
+    /// What the stream says of itself.
+    pub(crate) const fn station(&self) -> &Station {
+        &self.station
     }
 }
 
@@ -143,7 +143,7 @@ impl Puller {
             untitled: None,
             feeding: Some(Arc::clone(&feeding)),
         };
-        let name = title::plain(&title::decoded(found.head.only("icy-name").unwrap_or_default(), None));
+        let station = Station::of(&found.head);
         let decoding = Decoding::start(material, self.target, move || Ok(Input::stream(reader)));
         let mut decoding = decoding.map_err(|error| error.to_string())?;
         let pump = AbortOnDropHandle::new(tokio::spawn(pump(found, feed, Arc::clone(&feeding))));
@@ -156,7 +156,7 @@ impl Puller {
         tracing::info!(url = %self.url, "the stream is there");
         self.target = Target::Spec(spec);
         if let Some(first) = self.first.take() {
-            let _ = first.send(First { spec, name });
+            let _ = first.send(First { spec, station });
         }
         let taken = CancellationToken::new().drop_guard();
         let arrival = Arrival { decoding, feeding, title, _taken: taken };

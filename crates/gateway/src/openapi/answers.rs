@@ -310,7 +310,7 @@ pub(super) fn headers() -> Map<String, Value> {
             text("What it was encoded to, and of which channels.", false, "mp3-128;rate=44100;channels=1,2"),
         ),
         ("icy-name", text("Of live MP3: what the stream is called.", false, "Studio A")),
-        ("icy-genre", text("Of live MP3.", false, "Various")),
+        ("icy-genre", text("Of live MP3: what the source says of it, if it does.", false, "Jazz")),
         ("icy-br", text("Of live MP3: kbit/s.", false, "128")),
         ("icy-pub", text("Of live MP3: whether directories may list it.", false, "0")),
         ("icy-url", text("Of live MP3: the page.", false, "https://radio.example/")),

@@ -490,7 +490,7 @@ fn changes(schemas: &mut Schemas) -> Vec<Operation> {
 }
 
 fn a_program() -> Value {
-    json!({ "playing": "Byrd - Ave verum corpus", "upcoming": ["03 Gloria", "04 Credo"] })
+    json!({ "playing": "Byrd - Ave verum corpus", "upcoming": ["Byrd - Gloria", "04 Credo"] })
 }
 
 fn a_recording() -> Value {
@@ -499,6 +499,7 @@ fn a_recording() -> Value {
         "stream": "studio-a",
         "title": "Evensong",
         "source": "hall",
+        "genre": "Choral",
         "spec": { "format": "s16", "rate": 48_000, "channels": 2 },
         "state": "open",
         "frames": 4_800_000,

@@ -22,6 +22,7 @@ pub(crate) fn recording(said: v1::Recording) -> Result<Recording, InvalidMessage
         notes: said.notes.parse()?,
         locked: said.locked,
         titled: false,
+        genre: said.genre.parse()?,
     })
 }
 
@@ -51,13 +52,14 @@ mod tests {
             locked: true,
             started_at_unix_ns: 7,
             seal: Some(v1::Seal { end_frame: 9, ended_at_unix_ns: 8, reason: 3, ..v1::Seal::default() }),
+            genre: "Jazz".into(),
         }
     }
 
     #[test]
     fn what_is_said_is_known() {
         let known = recording(said()).unwrap();
-        assert_eq!((known.stream.as_str(), known.title.as_str()), ("live", "Studio A"));
+        assert_eq!((known.stream.as_str(), known.title.as_str(), known.genre.as_str()), ("live", "Studio A", "Jazz"));
         assert_eq!((known.notes.as_str(), known.locked), ("two\nlines", true));
         assert_eq!(known.started, WallTime::from_unix_nanos(7));
         let seal = known.seal.unwrap();
@@ -67,11 +69,12 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         type Break = fn(&mut v1::Recording);
-        let cases: [(Break, &str); 5] = [
+        let cases: [(Break, &str); 6] = [
             (|r| r.id = "x".into(), "recording id"),
             (|r| r.stream = "../etc".into(), "stream name"),
             (|r| r.spec = None, "spec"),
             (|r| r.title = "x".repeat(1_000), "title"),
+            (|r| r.genre = "a\nb".into(), "title"),
             (
                 |r| r.seal = Some(v1::Seal { next_recording_id: Some("x".into()), ..v1::Seal::default() }),
                 "recording id",

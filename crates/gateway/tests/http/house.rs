@@ -118,6 +118,7 @@ impl House {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: "Jazz".parse().unwrap(),
         };
         let mut writer = TapeWriter::create(&self.data, recording.clone()).unwrap();
         writer.note(Entry::Anchor(Anchor { frame: Frame::ZERO, time: clock })).unwrap();

@@ -88,6 +88,7 @@ impl Desk {
             notes: Default::default(),
             locked: false,
             titled: false,
+            genre: Default::default(),
         };
         let id = recording.id;
         let writer = TapeWriter::create(&self.data, recording.clone()).unwrap();
@@ -216,5 +217,6 @@ pub fn said(recording: &Recording) -> v1::Recording {
             next_recording_id: seal.next.map(Into::into),
             earliest_unix_ns: seal.earliest.map(WallTime::unix_nanos),
         }),
+        genre: recording.genre.to_string(),
     }
 }

@@ -94,6 +94,7 @@ pub(crate) struct FileSource {
     shuffle: Option<bool>,
     fallback: Option<String>,
     title: Option<Title>,
+    genre: Option<Title>,
 }
 
 /// Where sources of other programs connect.
@@ -172,6 +173,7 @@ impl CaptureFlags {
             meter: None,
             ends: false,
             title: source.title.clone().unwrap_or_default(),
+            genre: source.genre.clone().unwrap_or_default(),
         })
     }
 }
@@ -204,6 +206,7 @@ impl SourceFlags {
             meter: None,
             ends: false,
             title,
+            genre: Title::default(),
         })
     }
 

@@ -18,6 +18,8 @@ pub struct Opening {
     pub resume: Option<RecordingId>,
     /// What people see.
     pub title: Title,
+    /// What kind of thing is heard; empty where nobody said.
+    pub genre: Title,
     /// Nothing follows but what is not acknowledged yet, and the end.
     pub ending: bool,
 }
@@ -32,6 +34,7 @@ impl TryFrom<v1::Open> for Opening {
             spec: open.spec.ok_or(InvalidMessage::Missing("spec"))?.try_into()?,
             resume: open.resume_recording_id.map(|id| id.parse()).transpose()?,
             title: open.title.parse()?,
+            genre: open.genre.parse()?,
             ending: open.ending,
         })
     }
@@ -50,6 +53,7 @@ impl From<Opening> for v1::Open {
             spec: Some(opening.spec.into()),
             resume_recording_id: opening.resume.map(Into::into),
             title: opening.title.into(),
+            genre: opening.genre.into(),
             ending: opening.ending,
         }
     }
@@ -68,6 +72,7 @@ mod tests {
             spec: Spec::new(SampleFormat::S24, 96_000, 6).unwrap(),
             resume: Some(RecordingId::new(1_763_649_000_000, &[1; 10])),
             title: "Studio A".parse().unwrap(),
+            genre: "Jazz".parse().unwrap(),
             ending: true,
         }
     }
@@ -80,10 +85,11 @@ mod tests {
     #[test]
     fn hostile_openings_are_named() {
         type Break = fn(&mut v1::Open);
-        let cases: [(Break, &str); 8] = [
+        let cases: [(Break, &str); 9] = [
             (|o| o.stream = "../etc".into(), "stream name"),
             (|o| o.stream = "a".repeat(10_000), "stream name"),
             (|o| o.source = "x\0".into(), "source"),
+            (|o| o.genre = "g".repeat(257), "title"),
             (|o| o.instance = vec![1], "instance"),
             (|o| o.spec = None, "spec is missing"),
             (|o| o.spec = Some(v1::Spec { format: 1, rate: 1, channels: 1 }), "rate"),

@@ -46,6 +46,7 @@ pub fn recording(n: u8, segment_frames: u64) -> Recording {
         notes: Default::default(),
         locked: false,
         titled: false,
+        genre: Default::default(),
     }
 }
 
