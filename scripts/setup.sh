@@ -93,6 +93,7 @@ need_players() {
     # What radios send with, and somebody who speaks.
     need ezstream have ezstream
     need liquidsoap have liquidsoap
+    need darkice have darkice
     need espeak-ng have espeak-ng
     need redis-server have redis-server
     need redis-tools have redis-cli

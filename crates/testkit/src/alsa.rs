@@ -109,10 +109,27 @@ impl Alsa {
         frame_bytes: u64,
         samples: impl Fn(Frame, FrameCount) -> Vec<u8> + Send + 'static,
     ) -> Result<Microphone> {
+        let block = ATOMIC / frame_bytes / u64::from(BLOCK) * u64::from(BLOCK);
+        self.microphone_for(name, block * frame_bytes, frame_bytes, samples)
+    }
+
+    /// The same for a program that reads so many bytes at once, at most 4096: it gets what lies in the pipe as one block.
+    ///
+    /// # Errors
+    /// If there is no such card.
+    pub fn microphone_for(
+        &self,
+        name: &str,
+        block_bytes: u64,
+        frame_bytes: u64,
+        samples: impl Fn(Frame, FrameCount) -> Vec<u8> + Send + 'static,
+    ) -> Result<Microphone> {
+        anyhow::ensure!(block_bytes <= ATOMIC, "a pipe takes at most {ATOMIC} bytes in one piece");
+        let block = FrameCount::new(block_bytes / frame_bytes);
         let pipe = open(&self.pipe(name))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || speak(pipe, frame_bytes, &samples, &stopped));
+        let thread = std::thread::spawn(move || speak(pipe, block, &samples, &stopped));
         Ok(Microphone { stop, thread: Some(thread) })
     }
 
@@ -154,8 +171,7 @@ fn open(pipe: &Path) -> Result<File> {
     Ok(file.with_context(|| format!("no card {}", pipe.display()))?.into())
 }
 
-fn speak(mut pipe: File, frame_bytes: u64, samples: &impl Fn(Frame, FrameCount) -> Vec<u8>, stop: &AtomicBool) {
-    let block = FrameCount::new(ATOMIC / frame_bytes / u64::from(BLOCK) * u64::from(BLOCK));
+fn speak(mut pipe: File, block: FrameCount, samples: &impl Fn(Frame, FrameCount) -> Vec<u8>, stop: &AtomicBool) {
     let (mut at, began) = (Frame::ZERO, Instant::now());
     while !stop.load(Ordering::Acquire) {
         let written = pipe.write_all(&samples(at, block));
