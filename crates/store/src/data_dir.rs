@@ -140,9 +140,30 @@ impl DataDir {
             let read = name.parse().map_err(|e: livetape_audio::NameError| e.to_string());
             match read.and_then(|id| self.load(stream, id).map_err(|e| e.to_string())) {
                 Ok(recording) => scan.recordings.push(recording),
+                Err(_) if self.is_unfinished(&path) => {}
                 Err(what) => scan.problems.push(Problem { path, what }),
             }
         }
+    }
+
+    /// Whether the process ended while a recording was being made in this folder: it has an id, but no description, without
+    /// which nothing is recorded, and its files are empty. It is nothing to worry about, and goes with [`DataDir::tidy`].
+    pub(crate) fn is_unfinished(&self, folder: &Path) -> bool {
+        let is_id = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.parse::<RecordingId>().is_ok());
+        let Ok(names) = self.disk().list(folder) else { return false };
+        let is_empty = |name: &String| {
+            let mut start = [0; 4096];
+            match name.strip_prefix(RECORDING) {
+                Some("") => false,
+                // On its way to its name it may be whole.
+                Some(_) => true,
+                None => {
+                    let read = self.disk().open(&folder.join(name)).and_then(|file| file.read_at(&mut start, 0));
+                    read.is_ok() && start.iter().all(|byte| *byte == 0)
+                }
+            }
+        };
+        folder.file_name().is_some_and(is_id) && names.iter().all(is_empty)
     }
 
     /// Reads a recording's own description.

@@ -118,8 +118,8 @@ impl DataDir {
         Ok(recording)
     }
 
-    /// Removes what deletions have left behind when the process ended on the way, and folders of streams without
-    /// recordings. Best effort. To be called before anything is recorded.
+    /// Removes what beginnings and deletions have left behind when the process ended on the way, and folders of streams
+    /// without recordings. Best effort. To be called before anything is recorded.
     pub fn tidy(&self) {
         if self.writable().is_err() {
             return;
@@ -131,8 +131,9 @@ impl DataDir {
             let folder = self.path().join(stream);
             for name in self.disk().list(&folder).unwrap_or_default() {
                 let id = name.strip_prefix('.').and_then(|name| name.strip_suffix(DELETED));
-                if id.is_some_and(|id| id.parse::<RecordingId>().is_ok()) {
-                    let _ = self.remove_all(&folder.join(name));
+                let path = folder.join(&name);
+                if id.is_some_and(|id| id.parse::<RecordingId>().is_ok()) || self.is_unfinished(&path) {
+                    let _ = self.remove_all(&path);
                 }
             }
             // Only an empty one can be removed.
