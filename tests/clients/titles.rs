@@ -40,8 +40,8 @@ pub(crate) fn all(report: &mut Report, opens: &dyn Opens, card: &Card) -> Result
 /// It knows titles because it asked for them, however late.
 fn asked(heads: &[String]) -> Result<()> {
     let line = |head: &String| head.lines().next().unwrap_or_default().to_owned();
-    let (with, without): (Vec<_>, Vec<_>) =
-        heads.iter().partition(|head| head.to_ascii_lowercase().contains("\r\nicy-metadata: 1\r\n"));
+    let asks = |head: &&String| head.lines().any(|line| line.eq_ignore_ascii_case("icy-metadata: 1"));
+    let (with, without): (Vec<_>, Vec<_>) = heads.iter().partition(asks);
     let lines = |heads: Vec<&String>| heads.into_iter().map(line).collect::<Vec<_>>();
     ensure!(!with.is_empty(), "it asked for no titles: {without:?}");
     let (with, without) = (lines(with), lines(without));
