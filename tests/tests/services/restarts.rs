@@ -57,7 +57,8 @@ const TRIES: usize = 5;
 fn play(to: SocketAddr, stop: &AtomicBool, has_burst: &AtomicBool) -> Result<(i64, u64)> {
     let mut live = http::get(to, &format!("/streams/live/live.pcm?burst={BURST}")).send()?;
     ensure!(live.status == 200, "{} {:?}", live.status, live.headers);
-    let first: u64 = live.header("x-livetape-first-frame").context("where it begins")?.parse()?;
+    let first = live.header("x-livetape-first-frame").with_context(|| format!("{}: where it begins", live.status))?;
+    let first: u64 = first.parse()?;
     let burst = live.at_least((BURST * SECOND) as usize, SOON)?;
     has_burst.store(true, Ordering::Relaxed);
     let (began, mut heard) = (Instant::now(), burst.len() as u64);
@@ -242,7 +243,8 @@ fn a_gateway_is_not_ready_first_then_bodies_go_on_then_they_are_reset() -> Resul
     wait::until("ready", SOON, || readyz(ops).ok().filter(|text| text.starts_with("ready\n")))?;
     wait::until("audio", SOON, || edge(gateway.http(), &id).is_ok_and(|bytes| bytes > SECOND).then_some(()))?;
     let mut live = http::get(gateway.http(), "/streams/live/live.pcm?burst=0").send()?;
-    let first: u64 = live.header("x-livetape-first-frame").context("where it begins")?.parse()?;
+    let first = live.header("x-livetape-first-frame").with_context(|| format!("{}: where it begins", live.status))?;
+    let first: u64 = first.parse()?;
     let mut heard = live.at_least(1, SOON)?;
     gateway.terminate()?;
     wait::until("not ready", SOON, || readyz(ops).ok().filter(|text| text.starts_with("not ready: running\n")))?;
