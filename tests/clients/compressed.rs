@@ -79,9 +79,10 @@ fn growing(report: &mut Report, kind: Kind, g: &Growing, opens: &dyn Opens, card
     let sought = to.into_iter().try_for_each(|to| seek(&mut *player, card, to, PATIENCE));
     report.tried(Deed::Seeks(kind), sought);
     // Near to what is recorded now, however it gets there.
-    let near = edge(g) as u64 - 4;
-    if seek(&mut *player, card, near, PATIENCE).is_err() {
+    let near = || edge(g) as u64 - 4;
+    if seek(&mut *player, card, near(), PATIENCE).is_err() {
         drop(player);
+        let near = near();
         player = open(opens, &url(kind, g, &format!("pos={near}")), card)?;
     }
     let shown = (kind == Kind::Opus && opens.shows_duration()).then(|| shows(&mut *player, g, CLOSE));

@@ -254,7 +254,11 @@ impl Opens for GStreamer {
 
     fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
         let shown = |player: GStreamerPlayer| -> Shown<'a> {
-            Box::new(move || Ok(player.title.lock().expect("nobody panics with it").clone()))
+            Box::new(move || {
+                // All of it, which plays as long as it lives.
+                let player = &player;
+                Ok(player.title.lock().expect("nobody panics with it").clone())
+            })
         };
         Some(Self::start(url, card).map(shown))
     }
