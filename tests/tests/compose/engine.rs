@@ -68,7 +68,7 @@ impl Compose {
             None => command.env_remove("LIVETAPE_SOURCE"),
         };
         // One setting that has no value of its own in the file: passed on as it is.
-        command.env("LIVETAPE_KEEP_FREE", "1MB").env_remove("LIVETAPE_KEEP_SIZE");
+        command.env("LIVETAPE_KEEP_FREE", "1MiB").env_remove("LIVETAPE_KEEP_SIZE");
         // One flag that v1 and v2 both know: the classic builder, for engines without buildx.
         command.env("COMPOSE_DOCKER_CLI_BUILD", "0").env("DOCKER_BUILDKIT", "0");
         Ok(spawn::run(command, limit)?.ok().with_context(|| format!("compose {args:?}"))?.text())

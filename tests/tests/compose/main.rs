@@ -47,7 +47,7 @@ fn a_clean_clone_is_heard_as_the_time_signal_by_programs_and_in_a_browser() -> R
     }
     let browser = Browser::start()?;
     let at = |path: &str| format!("http://{}{path}", compose.address);
-    let player = Player::play(&browser, &at("/streams"), &at("/streams/live/live.wav"))?;
+    let player = Player::play(&browser, &at("/plain"), &at("/streams/live/live.wav"))?;
     let mut seen = Vec::new();
     let plays = wait::until("the time signal in Chromium", PATIENCE, || {
         seen = decode(&player.samples(Duration::from_secs(4)).ok()?, RATE);
