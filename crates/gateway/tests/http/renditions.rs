@@ -203,7 +203,8 @@ async fn only_what_encodes_counts() {
     let (first, reply, _) = open(house.addr, "/streams/live/live.mp3", &[], 1).await;
     let (other, same, _) = open(house.addr, "/streams/live/live.mp3?burst=9", &[], 1).await;
     assert_eq!((reply.status, same.status), (200, 200));
-    assert_eq!(house.count("livetape_gateway_encoders"), 1);
+    // As soon as both have come to the edge.
+    house.until("livetape_gateway_encoders", 1).await;
     let (refused, _) = fetch(house.addr, "GET", "/streams/live/live.mp3?offset=100", &[]).await;
     assert_eq!(refused.status, 503);
     // A download of what is at hand needs none, of what is not it does.
