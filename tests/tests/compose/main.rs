@@ -81,7 +81,10 @@ fn a_clean_clone_is_heard_as_the_time_signal_by_programs_and_in_a_browser() -> R
     }
     // A setting of the environment is passed on; one that nobody made is not there at all.
     let settings = compose.inspect("recorder", "{{json .Config.Env}}")?;
-    ensure!(settings.contains("\"LIVETAPE_KEEP_FREE=1MB\"") && !settings.contains("LIVETAPE_KEEP_SIZE="), "{settings}");
+    ensure!(
+        settings.contains("\"LIVETAPE_KEEP_FREE=1MiB\"") && !settings.contains("LIVETAPE_KEEP_SIZE="),
+        "{settings}"
+    );
 
     for role in ["capture", "gateway", "recorder", "redis"] {
         compose.stops_well(role)?;
