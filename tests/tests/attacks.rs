@@ -194,7 +194,9 @@ fn silent_connections_cost_little_and_go() -> Result<()> {
     let n = setting("LIVETAPE_IDLE", 1_000);
     many_files()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let attacked = Attacked::start(&["--limit-head-time", "10s"])?;
+    // Long enough for all of them to come before the first has to go.
+    let patience = Duration::from_secs(10 + n / 250);
+    let attacked = Attacked::start(&["--limit-head-time", &format!("{}s", patience.as_secs())])?;
     let (http, grpc) = (attacked.g.livetape.http(), attacked.g.livetape.grpc());
     let listeners = silent(&runtime, "127.0.0.1:0", http, n)?;
     let callers = silent(&runtime, "127.0.0.1:0", grpc, n / 4)?;
@@ -210,7 +212,7 @@ fn silent_connections_cost_little_and_go() -> Result<()> {
     ensure!(listeners.len() as u64 >= (n * 6 / 10).min(7_000), "{} of {n} were let in", listeners.len());
     ensure!(grown <= 16 * 1024 * n + SLACK, "{grown} bytes");
     attacked.goes_on()?;
-    wait::until("the gateway to let go", SOON, || {
+    wait::until("the gateway to let go", patience + SOON, || {
         (attacked.figure("livetape_gateway_connections").ok()? < 20).then_some(())
     })?;
     drop((listeners, callers, pushers));
