@@ -1,5 +1,5 @@
-// The gaps of the recordings that are in sight, and how loud they are: no list says either. A recording without any costs one short question; of one that grows it is asked again
-// from time to time; what was not answered is asked again.
+// The gaps of the recordings that are in sight, and how loud they are: no list says either. A recording without any costs one
+// short question; of one that grows it is asked again from time to time; what was not answered is asked again.
 
 import { get, now, timeline } from './api.js';
 import { Tape } from './tape.js';

@@ -140,7 +140,8 @@ async fn converse(
             if commands.send(Command::Message { call, message, pcm }).await.is_err() {
                 return Err(status::stopping());
             }
-            if told.is_some_and(|told| told != std::mem::replace(&mut drift, told)) {
+            if let Some(told) = told.filter(|told| *told != drift) {
+                drift = told;
                 drop(commands.send(Command::Drift { call, drift }).await);
             }
         }

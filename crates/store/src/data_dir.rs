@@ -5,6 +5,7 @@ use crate::error::StoreError;
 use crate::format::{self, LOCK, MAX_JSON, RECORDER, RECORDING};
 use crate::recording::Recording;
 use livetape_audio::{Generation, RecordingId, StreamName};
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 /// A recorder that has been stopped may still be reading for a moment, for a waveform or to see how much room there is.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(10);
+/// As much as is allocated ahead at most, in bytes: a longer file has been recorded into.
+const MAX_EMPTY: u64 = 64 << 20;
 
 /// A data folder. Clones share it; the lock is held as long as one of them lives.
 #[derive(Clone, Debug)]
@@ -52,8 +55,8 @@ impl DataDir {
     /// Opens a data folder to record into: makes it if needed, locks it, raises its generation.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when another recorder has it and keeps it for longer than a second, [`StoreError::Newer`] when a newer version wrote it,
-    /// [`StoreError::Full`], and what the file system refuses.
+    /// [`StoreError::Locked`] when another recorder has it and keeps it for longer than a second, [`StoreError::Newer`] when a
+    /// newer version wrote it, [`StoreError::Full`], and what the file system refuses.
     pub fn open(path: &Path, disk: Disk) -> Result<Self, StoreError> {
         disk.create_dirs(path)?;
         let lock = disk.open_rw(&path.join(LOCK))?.into_file();
@@ -149,21 +152,31 @@ impl DataDir {
     /// Whether the process ended while a recording was being made in this folder: it has an id, but no description, without
     /// which nothing is recorded, and its files are empty. It is nothing to worry about, and goes with [`DataDir::tidy`].
     pub(crate) fn is_unfinished(&self, folder: &Path) -> bool {
-        let is_id = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.parse::<RecordingId>().is_ok());
-        let Ok(names) = self.disk().list(folder) else { return false };
-        let is_empty = |name: &String| {
-            let mut start = [0; 4096];
-            match name.strip_prefix(RECORDING) {
-                Some("") => false,
-                // On its way to its name it may be whole.
-                Some(_) => true,
-                None => {
-                    let read = self.disk().open(&folder.join(name)).and_then(|file| file.read_at(&mut start, 0));
-                    read.is_ok() && start.iter().all(|byte| *byte == 0)
-                }
-            }
+        let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        // First what is quick: nearly all of them are recordings.
+        if folder.join(RECORDING).exists() || name.parse::<RecordingId>().is_err() {
+            return false;
+        }
+        // A description on its way to its name may be whole.
+        let is_empty = |name: &String| match name.strip_prefix(RECORDING) {
+            Some(rest) => !rest.is_empty(),
+            None => self.is_empty(&folder.join(name)).unwrap_or(false),
         };
-        folder.file_name().is_some_and(is_id) && names.iter().all(is_empty)
+        self.disk().list(folder).is_ok_and(|names| names.iter().all(is_empty))
+    }
+
+    /// Whether there is nothing in a file but what was allocated ahead: all of it is looked at, since audio may begin with silence.
+    fn is_empty(&self, path: &Path) -> Result<bool, StoreError> {
+        let (file, mut piece) = (self.disk().open(path)?, vec![0; 64 << 10]);
+        let len = file.len()?;
+        for offset in (0..len.min(MAX_EMPTY)).step_by(piece.len()) {
+            piece.fill(0);
+            file.read_at(&mut piece, offset)?;
+            if piece.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+        }
+        Ok(len <= MAX_EMPTY)
     }
 
     /// Reads a recording's own description.

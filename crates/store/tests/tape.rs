@@ -174,7 +174,7 @@ fn what_is_no_recording_is_reported_and_left() {
     }
     // Audio that nobody knows to be a recording any more is not thrown away; the beginning of a recording is.
     fs::create_dir(stream.join(id(2))).unwrap();
-    fs::write(stream.join(id(2)).join("00000000000000000000.pcm"), [0, 0, 1]).unwrap();
+    fs::write(stream.join(id(2)).join("00000000000000000000.pcm"), [vec![0; 200_000], vec![1]].concat()).unwrap();
     fs::create_dir(stream.join(id(7))).unwrap();
     fs::write(stream.join(id(7)).join("00000000000000000000.pcm"), [0; 9]).unwrap();
     for folder in ["UPPER", "lost+found", ".snapshots"] {
