@@ -82,9 +82,10 @@ check:
 
 torture:
 	@scripts/setup.sh test
-	LIVETAPE_CASES=$(CASES) LIVETAPE_KILLS=$(KILLS) LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) LIVETAPE_RESTLESS=$(RESTLESS) \
-	    LIVETAPE_IDLE=$(IDLE) RUST_TEST_THREADS=$(TEST_THREADS) \
-	    $(CARGO) test $(LOCKED) --workspace --test kill --test services --test restless --test openapi --test attacks
+	LIVETAPE_CASES=$(CASES) LIVETAPE_KILLS=$(KILLS) LIVETAPE_RESTLESS=$(RESTLESS) LIVETAPE_IDLE=$(IDLE) \
+	    RUST_TEST_THREADS=$(TEST_THREADS) \
+	    $(CARGO) test $(LOCKED) --workspace --test recordings --test listening --test api --test access -- kill:: restless:: openapi:: attacks::
+	LIVETAPE_FAULTS=$(FAULTS) LIVETAPE_AWAY=$(AWAY) RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(LOCKED) --workspace --test services
 	LIVETAPE_BLOCKS=all $(CARGO) test $(LOCKED) --profile quick -p livetape-codec --lib proof -- --nocapture
 	LIVETAPE_TAB=$(TAB) $(CARGO) test $(LOCKED) --workspace --test page a_page_that_plays_does_not_grow
 

@@ -2,7 +2,7 @@
 # Looks at the compose files without an engine: each way to put them together is held against the schema of docker-compose
 # (or docker compose); then files that are wrong on purpose have to be refused. The settings that they pass on have to be
 # explained in .env.example, and those that .env.example explains have to be used. Whether the program knows them is a test
-# (tests/tests/deploy.rs).
+# (tests/tests/operating/deploy.rs).
 #
 # Needs what scripts/setup.sh check installs. Exit code: 0 all is right.
 set -euo pipefail

@@ -4,7 +4,7 @@ collector are told about one another, and about the roles, has to be so. Then ea
 
     scripts/monitoring.py FILE      the merged compose file (docker-compose config); exit code 0, or 1 and what is wrong
 
-Needs PyYAML (target/tools/kubernetes has it). What the metrics themselves are is a test: tests/tests/telemetry.rs.
+Needs PyYAML (target/tools/kubernetes has it). What the metrics themselves are is a test: tests/tests/operating/telemetry.rs.
 """
 
 import copy

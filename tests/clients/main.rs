@@ -145,19 +145,12 @@ fn said(mut program: std::process::Command, flag: &str, before: &str) -> Result<
     Ok(after.chars().skip_while(|c| !number(c)).take_while(number).collect())
 }
 
-/// Lets a player do everything, or one part of it; once more, if something was wrong, since a busy machine makes any player stumble.
+/// Lets a player do everything, or one part of it; anew, with another one, if it could not go on.
 fn tried(client: &Client, part: &str) -> Result<Report> {
-    match attempt(client, part) {
-        Ok(report) if report.wrong().is_empty() => Ok(report),
-        Ok(report) => {
-            report.wrong().iter().for_each(|what| eprintln!("AGAIN {what}"));
-            attempt(client, part)
-        }
-        Err(error) => {
-            eprintln!("AGAIN {}: {error:#}", client.name);
-            attempt(client, part)
-        }
-    }
+    attempt(client, part).or_else(|error| {
+        eprintln!("AGAIN {}: {error:#}", client.name);
+        attempt(client, part)
+    })
 }
 
 fn attempt(client: &Client, part: &str) -> Result<Report> {

@@ -1,6 +1,6 @@
 """Asks a real gateway whatever its own description allows, and much that it does not: every answer has to be described.
 
-Run by pytest, which tests/tests/openapi.rs starts:
+Run by pytest, which tests/tests/api/openapi.rs starts:
 
     LIVETAPE_URL     address of a `livetape run` that records at least one stream; its recordings are changed and deleted
     LIVETAPE_CASES   requests of random content for each operation

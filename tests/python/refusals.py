@@ -1,4 +1,4 @@
-"""What a program in another language learns when a call is refused. Run by tests/tests/python.rs: refusals.py ADDRESS"""
+"""What a program in another language learns when a call is refused. Run by tests/tests/api/python.rs: refusals.py ADDRESS"""
 
 import asyncio
 import os

@@ -1,0 +1,6 @@
+//! What an operator sees: metrics, traces, the dashboard, the files for deployment.
+
+mod dashboard;
+mod deploy;
+mod telemetry;
+mod traces;
