@@ -56,6 +56,24 @@ fn check(name: &str, body: &[u8], again: &[u8], first: Frame, end: Frame) -> Res
     Ok(())
 }
 
+/// How much a process grows, from now on.
+struct Grown {
+    pid: u32,
+    before: u64,
+}
+
+impl Grown {
+    fn of(pid: u32) -> Result<Self> {
+        usage::forget_peak(pid)?;
+        Ok(Self { pid, before: usage::resident(pid)? })
+    }
+
+    /// To the most that it had since then, in MiB.
+    fn mib(&self) -> Result<String> {
+        Ok(format!("{:.1}", usage::peak(self.pid)?.saturating_sub(self.before) as f64 / 1024.0))
+    }
+}
+
 fn measure() -> Result<()> {
     introduce()?;
     let g = Growing::start(music, LENGTH)?;
@@ -72,7 +90,7 @@ fn measure() -> Result<()> {
         Ok((body, Frame::new(first)))
     };
     let heads =
-        ["", "livetape, ms for each second of audio", "bare encoder", "ratio", "livetape, MiB at most", "bare encoder"];
+        ["", "livetape, ms for each second of audio", "bare encoder", "ratio", "livetape grew by MiB", "bare encoder"];
     let mut table = Table::new(&heads);
     for (name, address) in [
         ("mp3-128", "audio.mp3?bitrate=128"),
@@ -82,6 +100,7 @@ fn measure() -> Result<()> {
     ] {
         let bare = Floor::start(["encode".as_ref(), name.as_ref(), file.as_os_str()])?;
         let (mut ours, mut its) = (Runs::default(), Runs::default());
+        let (grown, its_grown) = (Grown::of(g.livetape.pid())?, Grown::of(bare.pid())?);
         for round in 0..rounds {
             // From another place on each time: what was encoded before is kept.
             let target = format!("/recordings/{}/{address}&pos=0.{:02}", g.id, round + 1);
@@ -98,15 +117,7 @@ fn measure() -> Result<()> {
             ensure!(got > made / 2 && got < made * 2, "{got} bytes came, and {made} from the bare encoder");
         }
         let ratio = format!("{:.2}", ours.ratio(&its));
-        let most = |pid| usage::peak(pid).map(|kib| format!("{:.0}", kib as f64 / 1024.0));
-        table.row([
-            name.to_owned(),
-            ours.to_string(),
-            its.to_string(),
-            ratio,
-            most(g.livetape.pid())?,
-            most(bare.pid())?,
-        ]);
+        table.row([name.to_owned(), ours.to_string(), its.to_string(), ratio, grown.mib()?, its_grown.mib()?]);
     }
     println!("\n{seconds:.0} s of 48 kHz stereo, median (least to most) of {rounds} rounds in turns");
     table.print();

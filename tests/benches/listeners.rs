@@ -5,7 +5,7 @@
 //! `livetape capture` captures, through all three roles.
 
 use anyhow::{Context, Result, ensure};
-use livetape_audio::{Frame, Spec, WallTime};
+use livetape_audio::{Frame, FrameCount, Spec, WallTime};
 use livetape_testkit::grpc_source::{now, stereo};
 use livetape_testkit::http;
 use livetape_testkit::process::{Livetape, Start};
@@ -45,6 +45,8 @@ struct Server {
     empty: u64,
     idle: f64,
     cpu: Runs,
+    /// How much of the audio that was due arrived, in percent.
+    heard: Runs,
     memory: Runs,
     delays: Delays,
 }
@@ -54,8 +56,8 @@ impl Server {
         let (empty, before) = (usage::resident(pid)?, usage::cpu(pid)?);
         std::thread::sleep(IDLE);
         let idle = (usage::cpu(pid)? - before).as_secs_f64() / IDLE.as_secs_f64();
-        let (cpu, memory, delays) = (Runs::default(), Runs::default(), Delays::default());
-        Ok(Self { idle, name, pid, live, empty, cpu, memory, delays })
+        let (cpu, heard, memory) = (Runs::default(), Runs::default(), Runs::default());
+        Ok(Self { idle, name, pid, live, empty, cpu, heard, memory, delays: Delays::default() })
     }
 }
 
@@ -67,11 +69,20 @@ struct Recorded {
     _data: tempfile::TempDir,
 }
 
+/// Noise, so that no piece of what an encoder makes of it comes twice.
+fn hiss(first: Frame, count: FrameCount, _: Spec) -> Vec<u8> {
+    let noise = |n: u64| {
+        let mixed = (n ^ n >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (((mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB) >> 48) as i16 / 4).to_le_bytes()
+    };
+    (first.get()..first.get() + count.get()).flat_map(|n| [noise(2 * n), noise(2 * n + 1)].concat()).collect()
+}
+
 impl Recorded {
-    fn start(spec: Spec) -> Result<Self> {
+    fn start(spec: Spec, content: fn(Frame, FrameCount, Spec) -> Vec<u8>) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let livetape = Start::new(data.path()).source("none").spawn()?;
-        let (to, stream, content) = (livetape.grpc(), "live".into(), words);
+        let (to, stream) = (livetape.grpc(), "live".into());
         let pusher = Pusher::start(Push { to, stream, spec, content, backlog: BACKLOG });
         let id = pusher.recording(SOON)?;
         pusher.acknowledged(Frame::ZERO + spec.frames(BACKLOG), SOON)?;
@@ -117,7 +128,7 @@ fn bare_live(floor: &Floor, byte_rate: u64) -> Live {
 fn pcm(listeners: usize) -> Result<()> {
     let spec = stereo();
     let byte_rate = spec.byte_rate();
-    let recorded = Recorded::start(spec)?;
+    let recorded = Recorded::start(spec, words)?;
     let icecast = Peer::icecast(listeners + 10)?;
     let source = IcecastSource::start(icecast.address(), "audio/x-pcm", byte_rate, Box::new(bytes));
     let source = runtime().block_on(source)?;
@@ -133,12 +144,12 @@ fn pcm(listeners: usize) -> Result<()> {
         Server::new("bare loop, 100 ms", fast.pid(), bare_live(&fast, byte_rate))?,
         Server::new("bare loop, 250 ms", calm.pid(), bare_live(&calm, byte_rate))?,
     ];
-    compare("PCM, 1,536 kbit/s", servers.into(), listeners, 2)?;
+    compare("PCM, 1,536 kbit/s", servers.into(), listeners, "bare loop, 100 ms")?;
     recorded.livetape.stop()
 }
 
 fn mp3(listeners: usize) -> Result<()> {
-    let recorded = Recorded::start(stereo())?;
+    let recorded = Recorded::start(stereo(), hiss)?;
     // What an encoder made of the same audio, over and over.
     let path = format!("/recordings/{}/audio.mp3?bitrate={MP3_KBPS}", recorded.id);
     let file = Arc::new(http::get(recorded.livetape.http(), &format!("{path}&len=now")).send()?.body()?);
@@ -165,7 +176,7 @@ fn mp3(listeners: usize) -> Result<()> {
         Server::new("Icecast", icecast.pid(), from_icecast)?,
         Server::new("bare loop, 500 ms", slow.pid(), bare_live(&slow, MP3_RATE))?,
     ];
-    compare("MP3, 128 kbit/s", servers.into(), listeners, 2)?;
+    compare("MP3, 128 kbit/s", servers.into(), listeners, "bare loop, 500 ms")?;
     // What all of them got alike is what the recording has.
     same_as_recorded(&recorded, &path, &shared)?;
     recorded.livetape.stop()
@@ -183,7 +194,7 @@ fn same_as_recorded(recorded: &Recorded, path: &str, shared: &Shared) -> Result<
 
 /// As many listeners, of three renditions: each is encoded once.
 fn renditions(listeners: usize) -> Result<()> {
-    let recorded = Recorded::start(stereo())?;
+    let recorded = Recorded::start(stereo(), hiss)?;
     let frame = |kbps: u64| kbps as f64 * 125.0 / f64::from(stereo().rate());
     let (low, high) = (Arc::<Shared>::default(), Arc::<Shared>::default());
     let lives = [
@@ -271,6 +282,7 @@ fn capture() -> Result<()> {
     std::thread::sleep(Duration::from_secs(4));
     let zero = captured_at(to, &id)?;
     let byte_rate = stereo().byte_rate();
+    let (fast, calm) = (bare(100, byte_rate)?, bare(250, byte_rate)?);
     let live = |query: &str| Live {
         to,
         path: format!("/streams/live/live.pcm{query}"),
@@ -281,8 +293,10 @@ fn capture() -> Result<()> {
     let servers = [
         Server::new("`live.pcm`", gateway.pid(), live(""))?,
         Server::new("`live.pcm?burst=0`", gateway.pid(), live("?burst=0"))?,
+        Server::new("bare loop, 100 ms", fast.pid(), bare_live(&fast, byte_rate))?,
+        Server::new("bare loop, 250 ms", calm.pid(), bare_live(&calm, byte_rate))?,
     ];
-    compare("from `livetape capture` through recorder and gateway, PCM", servers.into(), FEW, 0)?;
+    compare("from `livetape capture` through recorder and gateway, PCM", servers.into(), FEW, "bare loop, 100 ms")?;
     capture.stop()?;
     gateway.stop()?;
     recorder.stop()
@@ -302,19 +316,29 @@ fn rounds() -> u64 {
     torture::setting("LIVETAPE_ROUNDS", 3)
 }
 
-/// Measures them in turns and prints their table, as ratios to one of them.
-fn compare(what: &str, mut servers: Vec<Server>, listeners: usize, peer: usize) -> Result<()> {
+/// Measures them in turns and prints their table, as ratios to the bare loop and, where it is there, to Icecast.
+fn compare(what: &str, mut servers: Vec<Server>, listeners: usize, floor: &str) -> Result<()> {
     let rounds = rounds();
     for _ in 0..rounds {
         servers.iter_mut().try_for_each(|server| runtime().block_on(round(server, listeners)))?;
     }
     println!("\n{what}: {listeners} listeners, median (least to most) of {rounds} rounds of {LISTEN:?} in turns");
-    let (peer_name, peer) = (servers[peer].name, servers[peer].cpu.clone());
-    let to_peer = format!("to {peer_name}");
-    let mut table = Table::new(&["", "µs", &to_peer, "KiB", "p50", "p90", "p99", "most"]);
-    for Server { name, cpu, memory, delays, idle, .. } in &mut servers {
-        let cells = [(*name).to_owned(), cpu.to_string(), format!("{:.2}", cpu.ratio(&peer)), memory.to_string()];
-        table.row(cells.into_iter().chain(quantiles(delays)));
+    let mut others = Vec::new();
+    for server in servers.iter_mut().filter(|server| [floor, "Icecast"].contains(&server.name)) {
+        others.push((server.name, server.cpu.clone(), server.delays.at(0.5)));
+    }
+    let mut heads = vec!["".to_owned(), "µs".into()];
+    heads.extend(others.iter().map(|(name, ..)| format!("to {name}")));
+    heads.extend(["% heard", "KiB", "p50", "p90", "p99", "most"].map(str::to_owned));
+    heads.extend(others.iter().map(|(name, ..)| format!("p50 to {name}")));
+    let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
+    for Server { name, cpu, heard, memory, delays, idle, .. } in &mut servers {
+        let mut cells = vec![(*name).to_owned(), cpu.to_string()];
+        cells.extend(others.iter().map(|(_, other, _)| format!("{:.2}", cpu.ratio(other))));
+        cells.extend([format!("{:.0}", heard.median()), memory.to_string()]);
+        cells.extend(quantiles(delays));
+        cells.extend(others.iter().map(|(.., p50)| format!("{:.2}", delays.at(0.5) / p50)));
+        table.row(cells);
         println!("{name}: {:.1} % of a core with nobody there", *idle * 100.0);
     }
     table.print();
@@ -330,8 +354,10 @@ async fn round(server: &mut Server, listeners: usize) -> Result<()> {
     let used = usage::cpu(server.pid)? - before;
     // Who is starved costs nothing: what counts is the audio that arrived.
     let seconds = crowd.heard() as f64 / server.live.byte_rate as f64;
-    let expected = started.elapsed().as_secs_f64() * listeners as f64;
-    ensure!(seconds > expected * 0.5, "{}: {seconds:.0} s of {expected:.0} were heard", server.name);
+    let share = seconds / (started.elapsed().as_secs_f64() * listeners as f64);
+    // A peer may not keep up on this machine, and the table says so; a gateway has to.
+    ensure!(share > 0.9 || !server.live.path.starts_with("/streams/"), "{}: {share:.2} was heard", server.name);
+    server.heard.push(share * 100.0);
     server.cpu.push(used.as_secs_f64() * 1e6 / seconds);
     server.memory.push(usage::resident(server.pid)?.saturating_sub(server.empty) as f64 / listeners as f64);
     server.delays.extend(crowd.leave().await?);

@@ -39,15 +39,28 @@ fn measure() -> Result<()> {
         ("sendfile loop", sendfile.pid(), target(sendfile.address(), "/")),
         ("read loop", read.pid(), target(read.address(), "/")),
     ];
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let servers: Vec<_> =
-        servers.into_iter().filter(|s| only.is_empty() || only.split(',').any(|o| o == s.0)).collect();
+    let mut measured = Vec::new();
+    for (name, pid, target) in servers {
+        measured.push(Server { name, pid, target, empty: usage::resident(pid)? });
+    }
     let rounds = rounds();
     println!("median (least to most) of {rounds} rounds in turns; {CONNECTIONS} connections");
-    let mut table = Table::new(&["", "", "µs for each MB", "to nginx", "MB/s", "KiB", "p50", "p90", "p99", "most"]);
-    all("growing", &servers, &mut table)?;
+    let mut table = Table::new(&[
+        "",
+        "",
+        "µs for each MB",
+        "to sendfile loop",
+        "to nginx",
+        "MB/s",
+        "KiB",
+        "p50",
+        "p90",
+        "p99",
+        "most",
+    ]);
+    all("growing", &measured, &mut table)?;
     g.pusher.end(SOON)?;
-    all("finished", &servers, &mut table)?;
+    all("finished", &measured, &mut table)?;
     table.print();
     g.livetape.stop()
 }
@@ -58,7 +71,16 @@ fn segment(g: &Growing) -> Result<PathBuf> {
     Ok(folder.join(format!("{:020}.pcm", 0)))
 }
 
-fn all(state: &str, servers: &[(&str, u32, Target)], table: &mut Table) -> Result<()> {
+/// What is measured.
+struct Server {
+    name: &'static str,
+    pid: u32,
+    target: Target,
+    /// Its memory before anybody asked, in KiB.
+    empty: u64,
+}
+
+fn all(state: &str, servers: &[Server], table: &mut Table) -> Result<()> {
     for (what, len, count) in [("64 KiB", 64 << 10, 16_000), ("1 MiB", 1 << 20, 1_600), ("whole", u64::MAX, 16)] {
         compare(&format!("{what}, {state}"), len, count, servers, table)?;
     }
@@ -74,24 +96,26 @@ struct Figures {
     delays: Delays,
 }
 
-fn compare(what: &str, len: u64, count: u64, servers: &[(&str, u32, Target)], table: &mut Table) -> Result<()> {
+fn compare(what: &str, len: u64, count: u64, servers: &[Server], table: &mut Table) -> Result<()> {
     let mut figures: Vec<Figures> = servers.iter().map(|_| Figures::default()).collect();
     for _ in 0..rounds() {
-        for ((_, pid, target), figures) in servers.iter().zip(&mut figures) {
+        for (Server { pid, target, empty, .. }, figures) in servers.iter().zip(&mut figures) {
             let len = len.min(target.bytes);
-            let (before, empty, started) = (usage::cpu(*pid)?, usage::resident(*pid)?, Instant::now());
+            let (before, started) = (usage::cpu(*pid)?, Instant::now());
             let (delays, most) = runtime().block_on(watched(*pid, random(target, CONNECTIONS, count, len)))?;
             figures.delays.extend(delays);
             let mb = (count * len) as f64 / 1e6;
             figures.cpu.push((usage::cpu(*pid)? - before).as_secs_f64() * 1e6 / mb);
             figures.speed.push(mb / started.elapsed().as_secs_f64());
-            figures.memory.push(most.saturating_sub(empty) as f64 / CONNECTIONS as f64);
+            figures.memory.push(most.saturating_sub(*empty) as f64 / CONNECTIONS as f64);
         }
     }
-    let peer = figures[1].cpu.clone();
-    for ((name, ..), Figures { cpu, speed, memory, delays }) in servers.iter().zip(&mut figures) {
-        let (ratio, speed) = (format!("{:.2}", cpu.ratio(&peer)), grouped(speed.median()));
-        let cells = [what.to_owned(), (*name).to_owned(), cpu.to_string(), ratio, speed, memory.to_string()];
+    let costs = |name: &str| servers.iter().zip(&figures).find(|(s, _)| s.name == name).map(|(_, f)| f.cpu.clone());
+    let (peer, floor) = costs("nginx").zip(costs("sendfile loop")).context("what to compare with")?;
+    for (Server { name, .. }, Figures { cpu, speed, memory, delays }) in servers.iter().zip(&mut figures) {
+        let ratio = |to: &Runs| format!("{:.2}", cpu.ratio(to));
+        let (name, speed) = ((*name).to_owned(), grouped(speed.median()));
+        let cells = [what.to_owned(), name, cpu.to_string(), ratio(&floor), ratio(&peer), speed, memory.to_string()];
         table.row(cells.into_iter().chain(quantiles(delays)));
     }
     Ok(())

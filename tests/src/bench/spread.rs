@@ -13,9 +13,11 @@ impl Runs {
         self.0.sort_by(f64::total_cmp);
     }
 
-    /// The middle one.
+    /// The middle one; of an even number, what is halfway between the two in the middle.
     pub fn median(&self) -> f64 {
-        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+        let middle = |place: usize| self.0.get(place).copied().unwrap_or(f64::NAN);
+        let (half, last) = (self.0.len() / 2, self.0.len().saturating_sub(1));
+        f64::midpoint(middle(half.min(last)), middle(last - half.min(last)))
     }
 
     /// The ratio to another, run by run as they were taken in turns, would hide a slow turn of either: this is the ratio
@@ -77,5 +79,9 @@ mod tests {
         let mut runs = Runs::default();
         [30.0, 10.0, 20.0].into_iter().for_each(|n| runs.push(n));
         assert_eq!(runs.to_string(), "20 (10 to 30)");
+        runs.push(20.0);
+        runs.push(40.0);
+        runs.push(40.0);
+        assert_eq!((runs.median(), Runs::default().median().is_nan()), (25.0, true));
     }
 }

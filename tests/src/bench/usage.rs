@@ -25,7 +25,15 @@ pub fn resident(pid: u32) -> Result<u64> {
     children(pid).into_iter().try_fold(own, |sum, child| Ok(sum + resident(child)?))
 }
 
-/// The most memory that a process ever had resident, in KiB.
+/// Forgets the most memory that a process had, so that [`peak`] is that from now on (proc(5), `clear_refs`).
+///
+/// # Errors
+/// When there is no such process, or it is somebody else's.
+pub fn forget_peak(pid: u32) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("no such process")
+}
+
+/// The most memory that a process had resident since it was started or [`forget_peak`], in KiB.
 ///
 /// # Errors
 /// When there is no such process.
