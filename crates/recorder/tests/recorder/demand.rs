@@ -26,11 +26,6 @@ impl Running {
         Ok(self.operations.clone().begin_recording(request).await?.into_inner())
     }
 
-    async fn seal(&self, id: &str) -> Result<v1::Recording, Status> {
-        let request = v1::SealRecordingRequest { recording_id: id.into() };
-        Ok(self.operations.clone().seal_recording(request).await?.into_inner().recording.unwrap())
-    }
-
     /// Name, mode, whether a source waits, and whether there is a recording, of every stream.
     async fn streams(&self) -> Vec<(String, v1::RecordingMode, bool, bool)> {
         let response = self.catalogue.clone().list_streams(v1::ListStreamsRequest::default()).await.unwrap();

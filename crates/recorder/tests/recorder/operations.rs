@@ -14,11 +14,6 @@ impl Running {
         Ok((response.sealed.unwrap(), response.recording.unwrap()))
     }
 
-    async fn seal(&self, id: &str) -> Result<v1::Recording, Status> {
-        let request = v1::SealRecordingRequest { recording_id: id.into() };
-        Ok(self.operations.clone().seal_recording(request).await?.into_inner().recording.unwrap())
-    }
-
     async fn update(&self, id: &str, title: Option<&str>, notes: Option<&str>) -> Result<v1::Recording, Status> {
         let (title, notes) = (title.map(Into::into), notes.map(Into::into));
         let request = v1::UpdateRecordingRequest { recording_id: id.into(), title, notes };

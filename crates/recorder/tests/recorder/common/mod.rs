@@ -113,6 +113,11 @@ impl Running {
         id
     }
 
+    pub async fn seal(&self, id: &str) -> Result<v1::Recording, Status> {
+        let request = v1::SealRecordingRequest { recording_id: id.into() };
+        Ok(self.operations.clone().seal_recording(request).await?.into_inner().recording.unwrap())
+    }
+
     pub async fn get(&self, id: &str) -> Result<(v1::Recording, v1::Tail), Status> {
         let request = v1::GetRecordingRequest { recording_id: id.into() };
         let response = self.catalogue.clone().get_recording(request).await?.into_inner();

@@ -68,10 +68,6 @@ impl Model {
         self.written
     }
 
-    pub const fn durable(&self) -> u64 {
-        self.durable
-    }
-
     /// Appends `frames` in chunks of `chunk` frames.
     pub fn append(&mut self, frames: u64, chunk: u64) -> Result<(), StoreError> {
         self.audio.truncate(self.written as usize * FRAME);
