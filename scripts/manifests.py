@@ -49,13 +49,15 @@ class Manifests:
 
 
 def made_by_hand():
-    """Names and keys of the Secrets that the walk makes; keys only where it says them."""
+    """The Secrets that the walk makes: what of each key's content it says, which is a file, or nothing."""
     text = (ROOT / "docs/kubernetes.md").read_text().replace("\\\n", " ")
     found = {}
     for kind, name, rest in re.findall(r"create secret (\w+) ([a-z0-9-]+)(.*)", text):
-        keys = set(re.findall(r"--from-(?:file|literal)=([\w.-]+)=", rest))
-        keys |= {Path(path).name for path in re.findall(r"--from-file=([\w./-]+)(?=\s|$)", rest)}
-        found[name] = keys | ({"tls.crt", "tls.key"} if kind == "tls" else set())
+        keys = {key or Path(path).name: path for key, path in re.findall(r"--from-file=(?:([\w.-]+)=)?([\w./-]+)", rest)}
+        keys |= {key: None for key in re.findall(r"--from-literal=([\w.-]+)=", rest)}
+        if kind == "tls":
+            keys |= {f"tls.{ending}": re.search(rf"--{word}=(\S+)", rest)[1] for word, ending in (("cert", "crt"), ("key", "key"))}
+        found[name] = keys
     return found
 
 
@@ -196,6 +198,27 @@ def addresses(m, one, said):
             m.say(one, f"{name}: {said[name]} is no Service with this port")
 
 
+def spool(m, one, container, said):
+    """What waits for the recorder fits the volume: a pod whose emptyDir is larger than its sizeLimit is evicted, and loses all of it."""
+    mounts = {mount["mountPath"]: mount["name"] for mount in container.get("volumeMounts", [])}
+    name = mounts.get(said.get("LIVETAPE_SPOOL_DIR"))
+    volume = next((volume for volume in spec(one).get("volumes", []) if volume["name"] == name), {})
+    if "LIVETAPE_SPOOL_DIR" not in said or "emptyDir" not in volume:
+        return
+    # As many streams as sources may push, or as the arguments name.
+    pushed = said.get("LIVETAPE_LIMIT_SOURCES", "") if "LIVETAPE_SOURCE_ADDR" in said else None
+    streams = container.get("args", []).count("--stream") if pushed is None else int(pushed) if pushed.isdigit() else 0
+    each, room = size(said.get("LIVETAPE_SPOOL_SIZE", "").removesuffix("B")), size(volume["emptyDir"].get("sizeLimit"))
+    if not (each and room and streams):
+        # In its environment, because the configuration file is no part of this.
+        m.say(one, "LIVETAPE_SPOOL_SIZE, LIVETAPE_LIMIT_SOURCES (or --stream) and the sizeLimit of its spool are not all said")
+    # A tenth for what is written beside the audio, and for whole blocks.
+    elif each * streams * 1.1 > room:
+        m.say(one, f"LIVETAPE_SPOOL_SIZE of {streams} streams is too much for its volume {name}")
+    elif each * streams * 2 < room:
+        m.say(one, f"LIVETAPE_SPOOL_SIZE of {streams} streams leaves most of its volume {name} empty")
+
+
 def service_port(m, name, port):
     service = m.named("Service", name)
     return bool(service) and any(port in (p["port"], p.get("name")) for p in service["spec"]["ports"])
@@ -220,6 +243,7 @@ def workload(m, one):
         resources(m, one, container)
         restricted(m, one, container)
         addresses(m, one, said)
+        spool(m, one, container, said)
         if container["name"] == "gateway":
             before = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["", "0"])
             if int(before[1]) == 0 or int(before[1]) + seconds(said["LIVETAPE_DRAIN"]) >= spec(one)["terminationGracePeriodSeconds"]:
@@ -268,6 +292,10 @@ def network_policy(m, one):
 
 
 def ingress(m, one):
+    # A body of a growing recording waits so long for its source (growing_silence in crates/gateway/src/config.rs).
+    for name, text in one["metadata"].get("annotations", {}).items():
+        if name.endswith("/proxy-read-timeout") and not (text.isdigit() and int(text) > 600):
+            m.say(one, f"proxy-read-timeout {text} cuts listeners who wait for a source that is away")
     for tls in one["spec"].get("tls", []):
         there(m, one, "Secret", tls["secretName"], "tls.crt")
     for rule in one["spec"]["rules"]:

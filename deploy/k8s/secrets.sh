@@ -9,7 +9,9 @@
 set -eu
 umask 077
 [ $# -eq 1 ] || { echo "usage: $0 FOLDER" >&2; exit 2; }
-livetape=${LIVETAPE:-livetape}
+livetape=$(command -v "${LIVETAPE:-livetape}") || { echo "$0: there is no ${LIVETAPE:-livetape}: say where with LIVETAPE=" >&2; exit 1; }
+# It is used in the new folder.
+livetape=$(realpath "$livetape")
 mkdir "$1"
 cd "$1"
 
