@@ -97,6 +97,20 @@ until_so 'and goes on with the same recording' 30 grows
 
 inside systemctl stop livetape
 [ "$(property livetape Result)" = success ] || fail "a stop: $(property livetape Result)"
+
+# Another program has its address for longer than systemd's own limit of five starts lasts.
+docker exec -d "$name" timeout 20 livetape run --data-dir /tmp/other --source none \
+    --http-addr 127.0.0.1:8080 --grpc-addr 127.0.0.1:7171 --source-addr 127.0.0.1:8001
+taken() { inside curl -sf http://127.0.0.1:8080/healthz; }
+until_so 'another program has its address' 15 taken
+inside systemctl start --no-block livetape
+often() { [ "$(property livetape NRestarts)" -ge 6 ]; }
+until_so 'it is started again and again' 60 often
+active() { [ "$(property livetape ActiveState)" = active ]; }
+until_so 'and runs once the address is free' 60 active
+until_so 'with the same recording' 30 grows
+[ "$(recording)" = "$first" ] || fail 'another recording after it could not start'
+inside systemctl stop livetape
 inside systemctl disable -q livetape
 inside rm -r /etc/systemd/system/livetape.service.d
 inside systemctl daemon-reload
