@@ -2,7 +2,6 @@
 
 use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
-use crate::health::Watchers;
 use crate::rendition::Renditions;
 use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
@@ -31,8 +30,6 @@ pub struct GatewayConfig {
     /// Address of the recorder that carries out what operators want, as `http://127.0.0.1:7070`; nothing is changed
     /// through this gateway if absent.
     pub operations_url: Option<RecorderAddress>,
-    /// Whether anyone may read `/metrics`; else only those on this machine, on a loopback address.
-    pub watched: bool,
     /// How long bodies in progress may go on after a shutdown was asked for.
     pub drain: Duration,
     /// Whether audio goes on coming while it drains, so that bodies that follow may go on, too.
@@ -111,7 +108,6 @@ impl GatewayConfig {
             access: None,
             tls: None,
             operations_url: None,
-            watched: false,
             drain: Self::DRAIN,
             goes_on: false,
             renditions: Renditions::default(),
@@ -133,16 +129,9 @@ impl GatewayConfig {
         }
     }
 
-    fn is_local(&self) -> bool {
+    /// Whether only this machine reaches the address.
+    pub(crate) fn is_local(&self) -> bool {
         self.addr.ip().to_canonical().is_loopback()
-    }
-
-    pub(crate) fn watchers(&self) -> Watchers {
-        match self.watched {
-            true => Watchers::Anyone,
-            false if self.is_local() => Watchers::ThisMachine,
-            false => Watchers::Nobody,
-        }
     }
 
     pub(crate) fn check(&self) -> Result<(Origins, Arc<Access>), GatewayError> {

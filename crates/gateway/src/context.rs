@@ -5,7 +5,6 @@ use crate::blocks::Blocks;
 use crate::config::Limits;
 use crate::edge::Edges;
 use crate::guard::Origins;
-use crate::health::Watchers;
 use crate::levels::Levels;
 use crate::library::Library;
 use crate::metrics::Instruments;
@@ -53,8 +52,8 @@ pub(crate) struct Context {
     pub(crate) receiving: Arc<Semaphore>,
     /// What is said of how it is.
     pub(crate) readiness: Readiness,
-    /// Who may read the figures.
-    pub(crate) watchers: Watchers,
+    /// Whether only this machine reaches the address.
+    pub(crate) is_local: bool,
     /// Whether the library knows what there is.
     pub(crate) ready: watch::Sender<bool>,
     /// Cancelled when nobody new is let in.

@@ -98,13 +98,13 @@ impl Gateway {
         let (origins, access) = config.check()?;
         let bind_error = |source| GatewayError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind_error)?;
-        let (limits, watchers) = (config.limits, config.watchers());
+        let (limits, is_local) = (config.limits, config.is_local());
         let room = Clients::Listeners.affordable(limits.connections.max(limits.bodies));
         let (instruments, ready) = (Instruments::new()?, watch::Sender::new(remote.is_none()));
         let context = Arc::new(Context {
             library,
             readiness: remote.as_ref().map_or_else(Readiness::default, |remote| remote.readiness(&ready)),
-            watchers,
+            is_local,
             edges: Edges::default(),
             blocks: Blocks::new(limits.encoders, instruments.encoding.clone()),
             renditions: config.renditions,

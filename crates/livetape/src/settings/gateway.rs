@@ -74,12 +74,12 @@ impl GatewayFlags {
             "encoders (LIVETAPE_ENCODERS) is {}; at most {at_most}, such as 64",
             limits.encoders
         );
+        policy.warn_if_open(built_in.addr);
         Ok(GatewayConfig {
             renditions: renditions.context("renditions (LIVETAPE_RENDITIONS)")?.unwrap_or_default(),
             limits,
             access: Some(policy.at(built_in.addr)?),
             tls: None,
-            watched: policy.lets_watch(),
             hosts: list(&self.hosts, &file.hosts).unwrap_or_default(),
             cors_origins: list(&self.cors_origins, &file.cors_origins).unwrap_or_default(),
             drain: span("drain", self.drain, file.drain, built_in.drain, Duration::ZERO..=most)?,
