@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// What only one who knows what it means should say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Anonymous {
     /// Anyone who reaches the address may listen.
     Listen,
@@ -22,6 +22,13 @@ pub(crate) enum Anonymous {
     Watch,
     /// Anyone who reaches the address may seal, change and delete recordings.
     Manage,
+    /// All of this but `watch` counts only for as long as there is no access file: for what is built into a deployment and must
+    /// not stay open when somebody adds one.
+    UnlessAccess,
+    /// Between two commas: what a compose file puts together may have an empty part.
+    #[value(name = "", hide = true)]
+    #[serde(skip)]
+    Nothing,
 }
 
 impl Anonymous {
@@ -31,7 +38,7 @@ impl Anonymous {
             Self::Publish => Some(Right::Publish),
             Self::Export => Some(Right::Export),
             Self::Manage => Some(Right::Manage),
-            Self::Watch => None,
+            Self::Watch | Self::UnlessAccess | Self::Nothing => None,
         }
     }
 }
@@ -42,7 +49,8 @@ pub(crate) struct AccessFlags {
     /// File that says who may publish, listen, export and manage; see docs/security.md [default: everybody, on loopback]
     #[arg(long, env = "LIVETAPE_ACCESS", value_name = "FILE")]
     access: Option<PathBuf>,
-    /// Let anyone do this who shows nothing, also where other machines reach it: listen, publish, export, manage, watch
+    /// Let anyone do this who shows nothing, also where other machines reach it: listen, publish, export, manage, watch; with
+    /// unless-access only while there is no access file
     #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
     anonymous: Option<Vec<Anonymous>>,
 }
@@ -59,8 +67,9 @@ impl AccessFlags {
     /// Reads the access file, if there is one.
     pub(crate) fn policy(&self, file: &File) -> anyhow::Result<Policy> {
         let said = self.anonymous.as_ref().or(file.anonymous.as_ref()).map(Vec::as_slice).unwrap_or_default();
-        let anonymous = Grants::everywhere(Rights::of(said.iter().filter_map(|what| what.right())));
         let path = self.access.as_ref().or(file.access.as_ref());
+        let counts = path.is_none() || !said.contains(&Anonymous::UnlessAccess);
+        let anonymous = Grants::everywhere(Rights::of(said.iter().filter(|_| counts).filter_map(|what| what.right())));
         let load = |path: &PathBuf| Access::load(path, anonymous.clone()).context("LIVETAPE_ACCESS");
         Ok(Policy { loaded: path.map(load).transpose()?, watch: said.contains(&Anonymous::Watch), anonymous })
     }
@@ -74,6 +83,18 @@ impl Policy {
             Some(access) => Ok(Arc::clone(access)),
             None if addr.ip().to_canonical().is_loopback() => Ok(Access::open(Grants::all())?),
             None => Ok(Access::open(self.anonymous.clone())?),
+        }
+    }
+
+    /// Says so when others reach an address at which anyone may change and delete, although an access file says who may.
+    pub(crate) fn warn_if_open(&self, addr: SocketAddr) {
+        let reached = !addr.ip().to_canonical().is_loopback();
+        if self.loaded.is_some() && reached && self.anonymous.allow_everywhere(Right::Manage) {
+            tracing::warn!(
+                %addr,
+                "there is an access file, and still anyone who reaches this address may seal, change and delete recordings: \
+                 leave `manage` out of LIVETAPE_ANONYMOUS"
+            );
         }
     }
 

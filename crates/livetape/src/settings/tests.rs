@@ -120,6 +120,28 @@ fn what_cannot_be_is_refused_by_name() {
 }
 
 #[test]
+fn what_is_open_without_an_access_file_closes_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.toml");
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    std::fs::write(&path, format!("[[token]]\nname = \"a\"\nsha256 = \"{hash}\"\ngrants = [\"listen:*\"]\n")).unwrap();
+    let with = format!("access = {path:?}\n");
+    let open = |anonymous: &str, file: &str| {
+        let settings = merged(&["--http-addr", "0.0.0.0:0", "--anonymous", anonymous], file).unwrap();
+        settings.gateway.access.unwrap().anonymous().to_string()
+    };
+    let built_in = "listen,manage,unless-access,watch";
+    assert_eq!((open(built_in, ""), open(built_in, &with)), ("listen,manage:*".into(), String::new()));
+    assert_eq!(open("listen", &with), "listen:*", "in so many words");
+    // Of a compose file whose user leaves it empty: `${EMPTY-listen},watch`.
+    assert_eq!((open(",watch", ""), open(",watch", &with)), (String::new(), String::new()));
+    let in_file = format!("anonymous = [\"listen\", \"unless-access\"]\n{with}");
+    let settings = merged(&["--http-addr", "0.0.0.0:0"], &in_file).unwrap();
+    assert!(settings.gateway.access.unwrap().anonymous().is_empty());
+    assert!(merged(&[], "anonymous = [\"\"]").is_err());
+}
+
+#[test]
 fn how_much_waits_for_the_recorder() {
     let built_in = merged(&[], "").unwrap().capture;
     assert_eq!((built_in.queue_bytes, built_in.spool.is_none()), (4 << 20, true));
