@@ -8,6 +8,7 @@ use livetape_testkit::{http, wait};
 use livetape_tests::growing::SOON;
 use livetape_tests::pushes::{Push, counting_wav};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 const WAV: &str = "Content-Type: audio/wav";
 const SECOND: usize = 192_000;
@@ -73,6 +74,40 @@ fn so_many_connections_and_sources_of_all() -> Result<()> {
         (figure(&livetape, "source_head_time").ok()? == 1).then_some(())
     })?;
     livetape.stop()
+}
+
+#[test]
+fn a_source_that_went_has_its_place_until_all_is_delivered() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let recorder = Start::recorder(data.path()).spawn()?;
+    let intake = Start::intake(recorder.grpc()).args(["--limit-sources", "1"]).spawn()?;
+    let begin = |stream: &str| Push::begin(intake.sources(), &format!("SOURCE /{stream} HTTP/1.0"), &[WAV]);
+    let mut one = begin("a")?;
+    ensure!(one.status()? == 200);
+    let figures = |name: &str| -> Option<String> {
+        let text = http::get(intake.ops(), "/metrics").send().ok()?.body().ok()?;
+        let text = String::from_utf8(text).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned))
+    };
+    one.send(&counting_wav(48_000, 4_800)?)?;
+    wait::until("a session", SOON, || figures("livetape_capture_connected{stream=\"a\"} 1"))?;
+    recorder.hold()?;
+    one.send(&vec![0; SECOND])?;
+    wait::until("audio that waits", SOON, || {
+        let waiting: f64 = figures("livetape_capture_waiting_frames{stream=\"a\"} ")?.parse().ok()?;
+        (waiting > 0.0).then_some(())
+    })?;
+    drop(one);
+    // Longer than a session without a sender lasts once all is delivered.
+    for _ in 0..15 {
+        let (status, head) = begin("b")?.answer()?;
+        ensure!(status == 503 && head.contains("Retry-After: "), "{head}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    recorder.go_on()?;
+    wait::until("the place to be free", SOON, || (begin("b").ok()?.status().ok()? == 200).then_some(()))?;
+    intake.stop()?;
+    recorder.stop()
 }
 
 #[test]

@@ -31,7 +31,7 @@ const SILENT: Duration = Duration::from_secs(3);
 pub(crate) enum Occupied {
     #[error("somebody sends into the stream {0} already: one source at a time")]
     Stream(StreamName),
-    #[error("{0} sources send already, and there may be no more")]
+    #[error("{0} sources send already, or what they sent still waits for the recorder, and there may be no more")]
     Full(usize),
 }
 
@@ -55,6 +55,15 @@ struct Port {
     running: Option<Running>,
     /// The session before, for as long as it is not over.
     before: Option<Running>,
+}
+
+impl Port {
+    /// Somebody sends, or what was sent is not delivered yet and lies in memory and in a spool: there is room for so many of them,
+    /// however many come and go while the recorder is away.
+    fn takes_place(&self) -> bool {
+        let ends = |running: &Running| running.may_end;
+        self.seated.is_some() || self.before.is_some() || self.running.as_ref().is_some_and(ends)
+    }
 }
 
 struct Seated {
@@ -157,7 +166,7 @@ impl Ports {
     pub(crate) fn take(self: &Arc<Self>, stream: &StreamName, feeding: &Arc<Feeding>) -> Result<Seat, Occupied> {
         let mut ports = self.lock();
         let leave = CancellationToken::new();
-        let others = ports.iter().filter(|(its, port)| *its != stream && port.seated.is_some()).count();
+        let others = ports.iter().filter(|(its, port)| *its != stream && port.takes_place()).count();
         let port = ports.get(stream).and_then(|port| port.seated.as_ref());
         match port {
             Some(seated) if seated.feeding.silent_for() < SILENT => return Err(Occupied::Stream(stream.clone())),
