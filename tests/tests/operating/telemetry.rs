@@ -93,7 +93,8 @@ fn rules_and_dashboard_ask_only_for_what_there_is() -> Result<()> {
     let gateway = Start::gateway(recorder.grpc()).args(["--redis-url", &url]).spawn()?;
     ensure!(http::get(gateway.http(), "/streams").send()?.status == 503);
     recorder.go_on()?;
-    let capture = Start::capture(recorder.grpc()).spawn()?;
+    // It takes sources of others, too.
+    let capture = Start::capture(recorder.grpc()).args(["--source-addr", "127.0.0.1:0"]).spawn()?;
     let prometheus =
         Prometheus::start(&[("recorder", recorder.ops()), ("gateway", gateway.ops()), ("capture", capture.ops())])?;
     let text =
