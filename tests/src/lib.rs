@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod clients;
+pub mod containers;
 pub mod growing;
 pub mod page;
 pub mod player;

@@ -58,6 +58,14 @@ pub fn schemathesis() -> Result<Command> {
     tool("openapi/bin/python").map(spawn::command)
 }
 
+/// A command that runs a Python that has PyYAML, which schemathesis brings.
+///
+/// # Errors
+/// When it is not installed.
+pub fn yaml() -> Result<Command> {
+    schemathesis()
+}
+
 /// A command that runs this Python's `python`.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! The real binary as a child process: built once, started on free ports, stopped in every way that a process can stop.
 
+mod container;
+
 use crate::{spawn, wait};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
