@@ -27,8 +27,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// How often something is sent when nothing happens, so that a dead connection is noticed.
-const COMMENT: Duration = Duration::from_secs(15);
+/// How often something is sent when nothing happens, so that a dead connection is noticed: by the gateway, which writes in vain, and
+/// by the client, which is told what it may expect. A comment would do for the first, but scripts are not shown those.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// `GET /events`.
 pub(crate) async fn all(
@@ -74,7 +75,7 @@ fn events(
         only,
         caller,
         told: HashMap::new(),
-        queue: VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]),
+        queue: VecDeque::from([Bytes::from_static(b"retry: 2000\n\n"), beat()]),
         drain: context.drain.clone(),
         levels,
         _measured: measured.flatten(),
@@ -102,7 +103,7 @@ struct EventFeed {
 
 impl EventFeed {
     async fn next(&mut self) -> Option<Bytes> {
-        let comment = Instant::now() + COMMENT;
+        let due = Instant::now() + BEAT;
         loop {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
@@ -114,7 +115,7 @@ impl EventFeed {
                     self.tell(&levels);
                     continue;
                 }
-                () = sleep_until(comment) => return Some(Bytes::from_static(b": still here\n\n")),
+                () = sleep_until(due) => return Some(beat()),
                 () = self.drain.cancelled() => return None,
             }
             let news = self.news.borrow_and_update().clone();
@@ -167,6 +168,18 @@ pub(crate) struct Told {
     time: Option<WallTime>,
     /// What is playing there, as far as the source has said.
     playing: Option<String>,
+}
+
+/// `data` of a beat: something comes after so many seconds at the latest.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Beat")]
+pub(crate) struct Beat {
+    seconds: u64,
+}
+
+fn beat() -> Bytes {
+    let data = serde_json::to_string(&Beat { seconds: BEAT.as_secs() }).unwrap_or_default();
+    Bytes::from(format!("event: beat\ndata: {data}\n\n"))
 }
 
 fn event(stream: &StreamName, status: &Status) -> Bytes {

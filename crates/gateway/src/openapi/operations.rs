@@ -2,7 +2,7 @@
 
 use super::answers::with_headers;
 use super::schemas::{AN_ID, Schemas};
-use crate::events::Told;
+use crate::events::{Beat, Told};
 use crate::levels::Level;
 use crate::listing::{RecordingItem, RecordingsPage, StreamItem, StreamsPage, TimelinePage};
 use crate::loudness::LoudnessItem;
@@ -421,15 +421,15 @@ fn playlists() -> Vec<Operation> {
 
 fn events(schemas: &mut Schemas) -> Vec<Operation> {
     let data = schemas.sent::<Told>();
-    let level = schemas.sent::<Level>();
+    let (level, beat) = (schemas.sent::<Level>(), schemas.sent::<Beat>());
     let example = format!(
         "id: 4800000\ndata: {}\n\n",
         json!({ "stream": "studio-a", "recording": AN_ID, "frames": 4_800_000, "seconds": 100.0, "state": "live", "time": "2026-11-20T14:31:40Z", "playing": null })
     );
-    let content = json!({ "text/event-stream": { "schema": { "type": "string" }, "example": example, "x-data": data, "x-level": level } });
+    let content = json!({ "text/event-stream": { "schema": { "type": "string" }, "example": example, "x-data": data, "x-level": level, "x-beat": beat } });
     let op = |path, id, summary| {
         Operation::new("events", "GET", path, id, summary)
-            .says("Server-sent events, at most four a second of each stream; `id` is the frame, `data` a StreamEvent. With `levels=on` also events named `level`, whose `data` is a Level.")
+            .says("Server-sent events, at most four a second of each stream; `id` is the frame, `data` a StreamEvent. With `levels=on` also events named `level`, whose `data` is a Level. At the beginning, and whenever nothing else was sent for that long, an event named `beat` says after how many seconds at the latest something comes.")
             .query(query::EVENTS)
             .answers_with(200, "Events, until the client leaves.", &["Cache-Control"], &content)
             .endless()

@@ -129,6 +129,22 @@ async fn levels_and_loudness_while_somebody_wants_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn something_comes_even_where_nothing_happens() {
+    let house = House::new().await;
+    house.finished("live", Duration::from_secs(60), 100);
+    let mut client = Client::connect(house.addr).await;
+    let mut reply = client.request("GET", "/events", &[]).await;
+    let mut beats = Vec::new();
+    // At the beginning it is promised, and then it is kept.
+    while beats.len() < 2 {
+        let text = tokio::time::timeout(Duration::from_secs(30), paragraph(&mut client, &mut reply)).await.unwrap();
+        beats.extend(text.strip_prefix("event: beat\ndata: ").map(str::to_owned));
+    }
+    let promised: Value = serde_json::from_str(&beats[0]).unwrap();
+    assert!((1..=15).contains(&promised["seconds"].as_u64().unwrap()) && beats[0] == beats[1], "{beats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn there_are_only_so_many() {
     let house = House::with(|c| c.limits.event_streams = 1).await;
     house.finished("live", Duration::from_secs(60), 100);

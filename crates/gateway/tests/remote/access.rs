@@ -178,7 +178,7 @@ async fn lists_show_what_one_may_hear() {
     assert_eq!(named("/recordings", "recordings", "stream").await, ["mine"]);
     assert!(named("/recordings?stream=theirs", "recordings", "stream").await.is_empty());
     let auth = house.bearer();
-    let (_, _, bytes) = open(house.addr, "/events", &[("Authorization", &auth)], 145).await;
+    let (_, _, bytes) = open(house.addr, "/events", &[("Authorization", &auth)], 179).await;
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.contains("\"stream\":\"mine\""), "{text}");
 }
