@@ -6,10 +6,15 @@ use crate::page;
 use crate::query::{ListAddress, Query};
 use crate::reply::Reply;
 use axum::extract::State;
-use livetape_audio::{Frame, RecordingId};
+use livetape_access::wall_clock;
+use livetape_audio::Frame;
 use livetape_store::Recording;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The newest are at the end of the list: without scripts nobody looks for them there.
+const RECENT: Duration = Duration::from_secs(86_400);
 
 const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
                     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Livetape</title>\n\
@@ -21,8 +26,9 @@ const FOOT: &str = "</main>\n</body>\n</html>\n";
 pub(crate) async fn serve(
     State(context): State<Arc<Context>>,
     Asker(caller): Asker,
-    Query(ListAddress { stream, from, to, after, limit }): Query<ListAddress>,
+    Query(address): Query<ListAddress>,
 ) -> Reply {
+    let ListAddress { stream, from, to, after, limit } = address.clone();
     let catalogue = context.library.catalogue();
     let mut out = String::from(HEAD);
     if after.is_none() {
@@ -38,13 +44,18 @@ pub(crate) async fn serve(
         }
     }
     out.push_str("<h2>Recordings</h2>\n");
-    let query = livetape_store::Query { stream: stream.clone(), from, to, after, limit };
+    if (from, to, after) == (None, None, None) {
+        let recent = ListAddress { from: Some(wall_clock().earlier(RECENT)), ..address.clone() };
+        _ = writeln!(out, "<p><a href=\"{}\">of the last 24 hours</a></p>", link(&recent));
+    }
+    let query = livetape_store::Query { stream, from, to, after, limit };
     let listed = catalogue.list(&query);
     for recording in listed.recordings.iter().filter(|recording| caller.sees(&recording.stream)) {
         entry(&mut out, &context, recording);
     }
     if let Some(next) = listed.next {
-        out.push_str(&further(stream.as_ref().map(ToString::to_string), next));
+        let further = ListAddress { after: Some(next), ..address };
+        _ = writeln!(out, "<p><a href=\"{}\">further recordings</a></p>", link(&further));
     }
     out.push_str(FOOT);
     Ok(page::page(out))
@@ -68,9 +79,20 @@ fn entry(out: &mut String, context: &Context, recording: &Arc<Recording>) {
     );
 }
 
-fn further(stream: Option<String>, next: RecordingId) -> String {
-    let stream = stream.map_or_else(String::new, |stream| format!("stream={stream}&amp;"));
-    format!("<p><a href=\"/plain?{stream}after={next}\">further recordings</a></p>\n")
+/// The page of these recordings, as a link has it. None of the values has characters that mean something there.
+fn link(ListAddress { stream, from, to, after, limit }: &ListAddress) -> String {
+    let mut link = String::from("/plain?");
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            _ = write!(link, "{name}={value}&amp;");
+        }
+    };
+    add("stream", stream.as_ref().map(ToString::to_string));
+    add("from", from.map(|time| time.to_string()));
+    add("to", to.map(|time| time.to_string()));
+    add("after", after.map(|id| id.to_string()));
+    _ = write!(link, "limit={limit}");
+    link
 }
 
 /// A text of somebody else's, as text.

@@ -178,16 +178,25 @@ async fn the_page_without_scripts() {
     };
     let (status, page) = get("/plain?limit=1").await;
     assert_eq!(status, 200);
-    let next = format!("/plain?after={first}");
-    for part in ["<h3>live</h3>", "src=\"/streams/live/live.wav\"", &format!("/{first}/audio.wav"), "Studio A", &next] {
+    let next = format!("/plain?after={first}&amp;limit=1");
+    let recent = "<a href=\"/plain?from=20";
+    for part in
+        ["<h3>live</h3>", "src=\"/streams/live/live.wav\"", &format!("/{first}/audio.wav"), "Studio A", &next, recent]
+    {
         assert!(page.contains(part), "{part} in {page}");
     }
-    let (status, page) = get(&next).await;
+    let (status, page) = get(&next.replace("&amp;", "&")).await;
     assert_eq!(status, 200);
     assert!(
         page.contains(&format!("src=\"/recordings/{}/audio.wav\"", deck.id)) && !page.contains("/streams/"),
         "{page}"
     );
+    // A further page is of what was asked for.
+    let (from, to) = (now().earlier(4 * MINUTE), now().later(MINUTE));
+    let (_, page) = get(&format!("/plain?stream=live&from={from}&to={to}&limit=1")).await;
+    let next = format!("/plain?stream=live&amp;from={from}&amp;to={to}&amp;after={first}&amp;limit=1");
+    assert!(page.contains(&next) && !page.contains("24 hours"), "{page}");
+    assert_eq!(get(&next.replace("&amp;", "&")).await.0, 200);
     assert_eq!(get("/plain?limit=x").await.0, 400);
 }
 
