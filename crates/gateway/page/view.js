@@ -1,7 +1,10 @@
-// Which part of a tape is seen: seconds from `from` on, `length` of them. It follows the edge until somebody looks elsewhere.
+// Which part of a tape is seen: seconds from `from` on, `length` of them. It follows the edge until somebody looks elsewhere. What is
+// no number moves nothing: a view that is nowhere would never come back.
 
 const SHORTEST = 1;
 const USED = 0.96;              // the rest is room after the edge
+
+const areNumbers = (...all) => all.every(Number.isFinite);
 
 export class View {
   from = 0;
@@ -21,6 +24,7 @@ export class View {
   }
 
   zoom(factor, around, edge) {
+    if (!areNumbers(factor, around, edge)) return;
     this.#all = false;
     const whole = Math.max(edge / USED, SHORTEST);
     const length = Math.min(Math.max(this.length * factor, SHORTEST), whole);
@@ -32,6 +36,7 @@ export class View {
   }
 
   pan(seconds, edge) {
+    if (!areNumbers(seconds, edge)) return;
     this.from += seconds;
     this.#all = false;
     this.follows = this.to > edge + this.length * 0.02;
@@ -40,6 +45,7 @@ export class View {
 
   /** Just this part. */
   set(from, to, edge) {
+    if (!areNumbers(from, to, edge)) return;
     this.#all = false;
     this.length = Math.max(SHORTEST, to - from);
     this.from = from;
@@ -49,7 +55,7 @@ export class View {
 
   /** Brings a place into sight, if it is not. */
   show(place, edge) {
-    if (this.#all || (place >= this.from && place <= this.to - this.length * 0.02)) return;
+    if (!areNumbers(place, edge) || this.#all || (place >= this.from && place <= this.to - this.length * 0.02)) return;
     this.follows = place > edge - this.length * 0.2;
     this.from = place - this.length * 0.3;
     this.settle(edge);

@@ -23,7 +23,7 @@ export class Waveform extends HTMLElement {
   #ghost = null;                // where a drag would go
   #peaks = null;
   #fingers = new Map();
-  #pinch = null;
+  #pinch = null;                // what two fingers took hold of; `over` when one of them has left
   #held = null;                 // what a finger has hold of: an end of the selection, of the window, or the window
   #asked = 0;
 
@@ -198,7 +198,7 @@ export class Waveform extends HTMLElement {
     this.#held = this.#handle(event);
     if (this.#held) return;
     this.#fingers.set(event.pointerId, event.clientX);
-    if (this.#fingers.size === 2) this.#pinch = { ...this.#spread(), length: this.view.length };
+    if (this.#fingers.size === 2) this.#pinch = this.#spread();
     this.anchor = this.#place(event, this.main, this.view);
     this.#ghost = this.#fingers.size === 1 ? this.anchor : null;
     this.refresh();
@@ -207,7 +207,8 @@ export class Waveform extends HTMLElement {
   #spread() {
     const [a, b] = [...this.#fingers.values()];
     const { left, width } = this.main.getBoundingClientRect();
-    return { apart: Math.max(20, Math.abs(a - b)), at: this.view.from + ((a + b) / 2 - left) / width * this.view.length };
+    const { from, length } = this.view;
+    return { apart: Math.max(20, Math.abs(a - b)), at: from + ((a + b) / 2 - left) / width * length, length };
   }
 
   #move(event) {
@@ -223,6 +224,7 @@ export class Waveform extends HTMLElement {
     if (event.buttons === 0) this.main.classList.toggle('handle', this.#handle(event) !== null);
     if (!this.#fingers.has(event.pointerId)) return;
     this.#fingers.set(event.pointerId, event.clientX);
+    if (this.#pinch?.over) return;
     if (this.#pinch) {
       const { apart } = this.#spread();
       this.view.zoom(this.#pinch.length * this.#pinch.apart / apart / this.view.length, this.#pinch.at, this.edge);
@@ -258,6 +260,8 @@ export class Waveform extends HTMLElement {
     const ghost = this.#ghost;
     this.#held = null;
     this.#fingers.delete(event.pointerId);
+    // Two fingers never leave at once: the one that is left does nothing any more.
+    if (this.#pinch) this.#pinch = this.#fingers.size < 2 ? { over: true } : this.#spread();
     if (this.#fingers.size > 0) return;
     if (event.type === 'pointerup' && ghost !== null && !this.#pinch) this.#seek(ghost);
     this.#pinch = null;

@@ -133,12 +133,18 @@ impl Browser {
         self.act(&finger("one", place, place))
     }
 
-    /// Two fingers, each from a place to another.
+    /// Two fingers, each from a place to another. As hands do it: one leaves first, and the other one has not stopped yet.
     ///
     /// # Errors
     /// When the driver does not answer.
     pub fn pinch(&self, one: ((f64, f64), (f64, f64)), other: ((f64, f64), (f64, f64))) -> Result<()> {
-        self.act_all(&json!([finger("one", one.0, one.1), finger("other", other.0, other.1)]))
+        let mut lasting = finger("other", other.0, other.1);
+        let still = json!({"type": "pause", "duration": 0});
+        let on = json!({"type": "pointerMove", "duration": 50, "x": other.1.0.round() as i64 - 12, "y": other.1.1.round() as i64});
+        if let Some(actions) = lasting["actions"].as_array_mut() {
+            actions.splice(3..3, [still, on]);
+        }
+        self.act_all(&json!([finger("one", one.0, one.1), lasting]))
     }
 
     /// A command of Chromium's own protocol, and its result. Chromium alone is asked.
