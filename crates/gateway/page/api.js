@@ -9,13 +9,26 @@ export class Refused extends Error {
   }
 }
 
+/** Whether it may be another answer a little later: it is worth to ask again. */
+export const passes = (error) => !(error instanceof Refused) || error.status >= 500 || error.status === 429;
+
+// No answer takes longer: a connection on which nothing comes any more is not waited for.
+const PATIENCE_MS = 20_000;
+
 let ahead = null;               // of the gateway's clock before performance.now(), in milliseconds
 
 /** The gateway's time of day, in milliseconds. */
 export const now = () => performance.now() + (ahead ?? Date.now() - performance.now());
 
-async function ask(address, options) {
-  const reply = await fetch(address, options);
+async function ask(address, options = {}) {
+  try {
+    return await read(await fetch(address, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }));
+  } catch (error) {
+    throw ['TimeoutError', 'AbortError'].includes(error.name) ? new Error('the gateway does not answer') : error;
+  }
+}
+
+async function read(reply) {
   const date = Date.parse(reply.headers.get('Date') ?? '');
   if (!Number.isNaN(date)) ahead = date - performance.now();
   if (!reply.ok) {
@@ -26,7 +39,13 @@ async function ask(address, options) {
 }
 
 /** What there is at an address, as JSON. */
-export const get = (address, signal) => ask(address, { signal });
+export const get = (address) => ask(address);
+
+/** With which status an address is answered; `null` if it is not. */
+export async function status(address) {
+  const reply = await fetch(address, { method: 'HEAD', signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => null);
+  return reply?.status ?? null;
+}
 
 /** Changes something. */
 export function send(method, address, body) {
@@ -46,6 +65,12 @@ export async function pages(address, key, most = 100) {
     next = page.next ?? null;
   }
   return all;
+}
+
+/** How far a recording goes, and in which one its stream goes on; `null` while nobody says. */
+export async function tailOf(id) {
+  const page = await get(`/recordings/${id}/timeline?limit=1`).catch(() => null);
+  return page?.tail ?? null;
 }
 
 const MOST_ENTRIES = 50_000;

@@ -4,6 +4,7 @@
 import { get, login, pages, send } from './api.js';
 import { say } from './dom.js';
 import { Feed } from './feed.js';
+import { Opener } from './opener.js';
 import { Rights } from './rights.js';
 import './archive.js';
 import './player.js';
@@ -11,21 +12,45 @@ import './streams.js';
 
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 15_000;
+const SOON_MS = 500;
 const feed = new Feed();
 const rights = new Rights();
 const cards = new Map();        // name of a stream -> its element
 const [player, archive] = [document.querySelector('livetape-player'), document.querySelector('livetape-archive')];
-let listening = null;           // the stream that is followed from one recording into the next
+player.begin(feed, rights);
+archive.begin(feed, rights, $('days'));
+const streams = () => [...cards.values()].map(({ stream }) => stream);
+const opener = new Opener({ player, archive, streams, tell: (error) => tell('open', error) });
+
+// What is wrong, by whoever says it: each takes back its own words alone.
+const troubles = new Map();
+function tell(who, error) {
+  if (error?.status === 401) $('login').hidden = false;
+  troubles.set(who, error?.message ?? '');
+  say($('status'), ['feed', 'list', 'open'].map((one) => troubles.get(one)).find(Boolean) ?? '');
+}
 
 let refreshing = null;
-function refresh() {
-  refreshing ??= load().catch(trouble).finally(() => { refreshing = null; });
+let again = false;
+function refresh({ all = false, anew = all } = {}) {
+  if (all) archive.forget();
+  // What is being asked for may be how it was before, or nobody answers it any more.
+  again ||= anew && refreshing !== null;
+  refreshing ??= load().then(() => tell('list', null), (error) => tell('list', error)).finally(() => {
+    refreshing = null;
+    if (again) refresh();
+    again = false;
+  });
   return refreshing;
 }
 
-function trouble(error) {
-  if (error.status === 401) $('login').hidden = false;
-  say($('status'), error.message);
+// Events come several times a second: what is new is asked for once.
+let due = null;
+function refreshSoon() {
+  due ??= setTimeout(() => {
+    due = null;
+    refresh();
+  }, SOON_MS);
 }
 
 // When the newest recording of all was going on; `null` if there is none.
@@ -54,19 +79,11 @@ async function load() {
     card.remove();
     cards.delete(name);
   }
-  await archive.refresh(newest(streams));
-  const open = [...archive.recordings, ...streams.map((stream) => stream.recording)].find((one) => one && one.id === player.recording?.id);
+  await archive.refresh(newest(streams), streams.map(({ recording }) => recording).filter(Boolean));
+  const open = [...streams.map((stream) => stream.recording), ...archive.recordings].find((one) => one && one.id === player.recording?.id);
   if (open) player.update(open);
-  const followed = listening && cards.get(listening)?.stream.recording;
-  // What is followed has gone on in another recording, and nobody is listening to the old one.
-  if (followed && followed.id !== player.recording?.id && !player.deck.wanted) player.open(followed);
-  else if (!player.recording && started) await route();
-}
-
-function listenTo(stream, play) {
-  listening = stream.name;
-  history.replaceState(null, '', `#/streams/${stream.name}`);
-  return player.open(stream.recording, { play });
+  opener.follow();
+  if (!player.recording && started) await opener.route();
 }
 
 // What was pressed further down is played further up.
@@ -74,32 +91,17 @@ function toPlayer() {
   player.scrollIntoView({ block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
 }
 
-/** Opens what the address says; the first live stream, if it says nothing. */
-async function route() {
-  const [path, query = ''] = location.hash.slice(1).split('?');
-  const [, kind, name] = path.split('/');
-  const said = new URLSearchParams(query);
-  const number = (key) => (said.has(key) && Number.isFinite(Number(said.get(key))) ? Number(said.get(key)) : null);
-  try {
-    if (kind === 'recordings' && name) {
-      listening = null;
-      const [from, to] = [number('from'), number('to')];
-      const selection = from !== null && to > from ? { from, to } : null;
-      return await player.open(await archive.find(name), { place: number('pos') ?? from, selection });
-    }
-    const all = [...cards.values()].map(({ stream }) => stream).filter((stream) => stream.recording);
-    const stream = kind === 'streams' && name ? await get(`/streams/${name}`) : ['live', 'silent'].map((one) => all.find(({ state }) => state === one)).find(Boolean) ?? all[0];
-    if (!stream?.recording) return;
-    listening = stream.name;
-    await player.open(stream.recording);
-  } catch (error) {
-    trouble(error);
-  }
+// Whether a modifier makes it another key. Brackets are where they need AltGr on many keyboards, which some systems call control and
+// alt; on a Mac option.
+function isModified(event) {
+  const { ctrlKey, metaKey, altKey, key } = event;
+  if ('[]'.includes(key) && !metaKey && (event.getModifierState('AltGraph') || (altKey && (ctrlKey || navigator.platform.startsWith('Mac'))))) return false;
+  return ctrlKey || metaKey || altKey;
 }
 
 function keys(event) {
   const { target } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector('dialog[open]')) return;
+  if (isModified(event) || event.defaultPrevented || document.querySelector('dialog[open]')) return;
   const types = target.matches?.('input:not([type=range]), select, textarea');
   const presses = [' ', 'Enter'].includes(event.key) && target.matches?.('button, a, summary');
   const slides = event.key.startsWith('Arrow') && target.matches?.('input[type=range]');
@@ -117,51 +119,38 @@ async function begin() {
   known = session !== null;
   if (known) await refresh();
   started = true;
-  if (!player.recording) await route();
+  if (!player.recording) await opener.route();
 }
 
 feed.addEventListener('state', () => {
-  say($('status'), feed.connected ? '' : 'The gateway is away; trying again …');
+  tell('feed', feed.connected ? null : new Error('The gateway is away; trying again …'));
+  if (!feed.connected) for (const card of cards.values()) card.level.clear();
   // A browser does not try again by itself when it was refused: is it that one has to log in?
   if (feed.connected && !known) begin();
-  else if (feed.connected || feed.refused) refresh();
+  else if (feed.connected || feed.refused) refresh({ anew: true });
   if (feed.refused) setTimeout(() => feed.refused && feed.open(), REFRESH_MS / 3);
 });
 feed.addEventListener('tail', ({ detail }) => {
   const card = cards.get(detail.stream);
-  if (card?.stream.recording?.id !== detail.recording) refresh();
-  else if (card.stream.state === 'idle' && detail.state !== 'ended') refresh();
+  if (card?.stream.recording?.id !== detail.recording) refreshSoon();
+  else if (card.stream.state === 'idle' && detail.state !== 'ended') refreshSoon();
   else card.tell(detail);
 });
 feed.addEventListener('level', ({ detail }) => cards.get(detail.stream)?.sound(detail.levels));
-player.begin(feed, rights);
-archive.begin(feed, rights, $('days'));
-// Nothing else is opened by itself: what is said of it would be gone, too.
-player.deck.addEventListener('gone', () => {
-  listening = null;
-  refresh();
-});
-player.addEventListener('next', async ({ detail }) => {
-  if (listening) player.open(await get(`/recordings/${detail}`), { place: 0, play: true }).catch(trouble);
-});
+player.deck.addEventListener('gone', () => refresh({ all: true }));
 document.addEventListener('listen', ({ detail }) => {
   toPlayer();
-  listenTo(detail, true).catch(trouble);
+  opener.listen(detail);
 });
-document.addEventListener('open', async ({ detail: { recording: one, time } }) => {
-  listening = null;
+document.addEventListener('open', ({ detail: { recording, time } }) => {
   toPlayer();
-  await player.open(one, { place: 0 });
-  player.deck.wanted = true;
-  const at = player.wave.tape.secondsOf(time);
-  player.deck.seek(at);
-  player.wave.view.show(at, player.wave.edge);
+  opener.playAt(recording, time);
 });
-document.addEventListener('changed', () => refresh());
+document.addEventListener('changed', () => refresh({ all: true }));
 document.addEventListener('keydown', keys);
 addEventListener('hashchange', () => {
   toPlayer();
-  route();
+  opener.route();
 });
 setInterval(() => { if (!document.hidden && feed.connected) refresh(); }, REFRESH_MS);
 

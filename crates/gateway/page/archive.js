@@ -2,19 +2,22 @@
 // times there is audio, and where it is missing.
 
 import { get, now, pages } from './api.js';
-import { ICONS, button, h } from './dom.js';
+import { ICONS, arrange, button, h, say } from './dom.js';
 import { addDays, dateField, dayName, dayOf, fromDateField, nextDay } from './format.js';
 import { Gaps } from './gaps.js';
 import { Lane } from './lane.js';
-import { row, tellRow } from './row.js';
+import { row, sameRow, tellRow } from './row.js';
 
 const DAYS = 7;
 const MOST = 300;               // recordings that are shown at once; the older ones of these days are an `earlier` away
 const GROW_MS = 5000;
+const WHOLE_MS = 60_000;        // so often all that is in sight is asked for: others may have named or deleted something
 
 export class Archive extends HTMLElement {
   recordings = [];
-  #shown = '';
+  #asked = -Infinity;           // when all of it was asked for
+  #range = '';                  // for which days; nothing where what is shown may be wrong
+  #inSight = false;
   #day = null;                  // the last one that is shown; `null` for the newest on which there was something
   #latest = null;               // when the newest recording was going on
 
@@ -35,6 +38,7 @@ export class Archive extends HTMLElement {
     this.seen = new IntersectionObserver((found) => {
       for (const { isIntersecting, target } of found) if (isIntersecting) this.gaps.look(target.recording);
     });
+    new IntersectionObserver(([{ isIntersecting }]) => { this.#inSight = isIntersecting; }).observe(this);
   }
 
   // The last day that is shown.
@@ -56,35 +60,54 @@ export class Archive extends HTMLElement {
   async #go(day) {
     // Today stays today when it is past midnight.
     this.#day = day !== null && day >= dayOf(now()) ? Infinity : day;
-    await this.refresh(this.#latest).catch((error) => { this.none.textContent = error.message; });
+    await this.refresh(this.#latest, []).catch((error) => { this.none.textContent = error.message; });
   }
 
-  /** Asks for what there is in these days. `latest` is when the newest recording of all was going on. */
-  async refresh(latest) {
+  /** What is shown may be wrong: all of it is asked for the next time. */
+  forget() {
+    this.#range = '';
+  }
+
+  /**
+   * Brings what there is in these days up to date. `latest` is when the newest recording of all was going on, `current` the newest
+   * one of each stream, as they are listed: what is new is known by them, so that little is asked for most of the time.
+   */
+  async refresh(latest, current) {
     this.#latest = latest;
     const [from, to] = [this.#start, nextDay(this.#end)];
-    const span = [from, to].map((ms) => encodeURIComponent(new Date(ms).toISOString()));
-    const found = await pages(`/recordings?limit=1000&from=${span[0]}&to=${span[1]}`, 'recordings');
+    const range = `from=${encodeURIComponent(new Date(from).toISOString())}&to=${encodeURIComponent(new Date(to).toISOString())}`;
+    const whole = range !== this.#range || performance.now() - this.#asked > (this.#inSight ? WHOLE_MS : Infinity);
+    const kept = whole ? [] : this.#unchanged(current, from, to);
+    if (whole) [this.#asked, this.#range] = [performance.now(), range];
+    const after = kept.length > 0 ? `&after=${kept.at(-1).id}` : '';
+    const rest = kept === this.recordings ? [] : await pages(`/recordings?limit=1000&${range}${after}`, 'recordings').catch((error) => {
+      this.forget();
+      throw error;
+    });
     if (from !== this.#start) return;
-    this.cut = found.length > MOST;
-    this.#update(found.slice(-MOST));
+    const found = [...kept, ...rest];
+    this.cut = found.length > MOST || (!whole && this.cut);
+    this.#update(found.slice(-MOST).map((one) => current.find(({ id }) => id === one.id) ?? one));
+  }
+
+  // Those of which nothing new is expected: all, unless one has begun, or one was going on with which its stream has not gone on.
+  #unchanged(current, from, to) {
+    const newest = new Set(current.map(({ id }) => id));
+    const over = this.recordings.findIndex(({ id, sealed }) => !sealed && !newest.has(id));
+    if (over >= 0 && current.length > 0) return this.recordings.slice(0, over);
+    const known = new Set(this.recordings.map(({ id }) => id));
+    const isNew = ({ id, started, edge, sealed }) => !known.has(id) && Date.parse(started) < to && (!sealed || Date.parse(edge ?? started) >= from);
+    return current.some(isNew) ? [...this.recordings] : this.recordings;
   }
 
   #update(recordings) {
-    const signature = JSON.stringify([this.#start, dayOf(now()), recordings.map(({ id, title, locked, sealed, stream }) =>
-      [id, title, locked, sealed, stream, this.rights.manages(stream)])]);
     this.recordings = recordings;
-    for (const one of this.querySelectorAll('li')) one.recording = recordings.find(({ id }) => id === one.recording.id) ?? one.recording;
     this.date.max = dateField(now());
     this.date.value = dateField(this.#end);
     this.later.disabled = this.#end >= dayOf(now());
-    this.none.textContent = recordings.length || this.#latest === null ? '' : `Nothing was recorded in the ${DAYS} days up to this one.`;
-    if (signature === this.#shown) return this.#grow();
-    this.#shown = signature;
-    this.seen.disconnect();
-    const days = Array.from({ length: DAYS }, (_, n) => addDays(this.#end, -n));
-    this.days.replaceChildren(...days.map((day) => this.#section(day)).filter(Boolean));
-    for (const one of this.querySelectorAll('li')) this.seen.observe(one);
+    say(this.none, recordings.length || this.#latest === null ? '' : `Nothing was recorded in the ${DAYS} days up to this one.`);
+    const days = Array.from({ length: DAYS }, (_, n) => addDays(this.#end, -n)).map((day) => [day, this.#on(day)]).filter(([, list]) => list.length > 0);
+    arrange(this.days, days, { key: ([day]) => day, make: ([day]) => this.#section(day), tell: (section, [day, list]) => this.#fill(section, day, list) });
     this.#grow();
   }
 
@@ -92,20 +115,38 @@ export class Archive extends HTMLElement {
     return Date.parse(this.feed.tails.get(id)?.time ?? edge ?? started);
   }
 
-  // One day with all that was going on in it, also what began the day before.
+  // All that was going on in a day, also what began the day before.
+  #on(day) {
+    return this.recordings.filter((one) => Date.parse(one.started) < nextDay(day) && (this.#ends(one) >= day || !one.sealed)).toReversed();
+  }
+
   #section(day) {
-    const list = this.recordings.filter((one) => Date.parse(one.started) < nextDay(day) && (this.#ends(one) >= day || !one.sealed)).toReversed();
-    if (list.length === 0) return null;
-    const title = dayName(day, now());
-    const lanes = [...Map.groupBy(list, ({ stream }) => stream)].sort().map(([stream, ones]) => new Lane(this, day, stream, ones.map(({ id }) => id)));
-    return h('section', { class: 'day', 'aria-label': title }, h('h3', {}, title),
-      h('div', { class: 'lanes' }, ...lanes,
-        h('div', { class: 'hours', 'aria-hidden': 'true' }, ...[0, 6, 12, 18].map((hour) => h('span', {}, `${String(hour).padStart(2, '0')}:00`)))),
-      h('ol', {}, ...list.map((one) => row(one, day, this.rights.manages(one.stream), () => this.#changed()))));
+    const parts = { title: h('h3', {}), lanes: h('div', {}), rows: h('ol', {}) };
+    const hours = h('div', { class: 'hours', 'aria-hidden': 'true' }, ...[0, 6, 12, 18].map((hour) => h('span', {}, `${String(hour).padStart(2, '0')}:00`)));
+    return Object.assign(h('section', { class: 'day' }, parts.title, h('div', { class: 'lanes' }, parts.lanes, hours), parts.rows), { parts });
+  }
+
+  // What is there already stays, with the focus that may be in it.
+  #fill(section, day, list) {
+    const { title, lanes, rows } = section.parts;
+    section.setAttribute('aria-label', dayName(day, now()));
+    say(title, dayName(day, now()));
+    const streams = [...Map.groupBy(list, ({ stream }) => stream)].sort();
+    arrange(lanes, streams, { key: ([stream]) => stream, make: ([stream]) => new Lane(this, day, stream),
+      tell: (lane, [, ones]) => { lane.ids = ones.map(({ id }) => id); } });
+    arrange(rows, list, { key: ({ id }) => id, tell: (item, one) => { item.recording = one; }, same: (item, one) => sameRow(item, one, this.#may(one)),
+      make: (one) => {
+        const item = row(one, day, this.#may(one), () => this.#changed());
+        this.seen.observe(item);
+        return item;
+      } });
+  }
+
+  #may({ stream }) {
+    return this.rights.manages(stream);
   }
 
   #changed() {
-    this.#shown = '';
     this.dispatchEvent(new Event('changed', { bubbles: true }));
   }
 

@@ -17,6 +17,38 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * Makes the children of an element those of a list. What is there under the same `key` stays as it is, and so does the focus in it,
+ * unless it is not the `same` any more: what is made in its place has the focus and the open menu of the one before. `tell` is called
+ * for each, before it is shown.
+ */
+export function arrange(parent, list, { key, make, same = () => true, tell = () => {} }) {
+  const before = new Map([...parent.children].map((child) => [child.key, child]));
+  const wanted = list.map((one) => {
+    const old = before.get(key(one));
+    before.delete(key(one));
+    const child = old && same(old, one) ? old : Object.assign(make(one), { key: key(one) });
+    tell(child, one);
+    if (old && old !== child) takeOver(old, child);
+    return child;
+  });
+  const kept = new Set(wanted);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
+  // Nothing that is in its place is moved: that would take the focus away.
+  wanted.forEach((child, n) => { if (parent.children[n] !== child) parent.insertBefore(child, parent.children[n] ?? null); });
+}
+
+function takeOver(old, child) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const open = old.querySelector('details')?.open ?? false;
+  old.replaceWith(child);
+  const menu = child.querySelector('details');
+  if (menu) menu.open = open;
+  if (!focused) return;
+  const alike = child.querySelector([focused.localName, ...focused.classList].join('.'));
+  (alike ?? child.querySelector('summary'))?.focus();
+}
+
 /** One of the icons below, as a drawing that nobody reads aloud. */
 export function icon(picture) {
   const { path, line } = typeof picture === 'string' ? { path: picture, line: false } : picture;

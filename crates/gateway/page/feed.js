@@ -1,37 +1,70 @@
 // How far everything goes, and how loud it is: the one event stream of the page. It says `tail` with each piece of news, `level`
-// with the levels of a stream in dBFS, and `state`.
+// with the levels of a stream in dBFS, and `state`. A connection on which nothing comes any more breaks no socket: a browser that only
+// reads would wait for minutes. So the gateway promises beats, and without them the stream is opened anew.
 
+import { status } from './api.js';
 import { decibels } from './format.js';
 
 const POINTS = 10;
 const RECENT = 120;             // points that are kept: twelve seconds, which a player is seldom behind when it is live
+const BEAT = 5;                 // seconds: what is expected of a gateway that has not said anything yet
+const PATIENCE = 2.5;           // so many beats may be missing
+const WITH_LEVELS = '/events?levels=on';
 
 export class Feed extends EventTarget {
   tails = new Map();            // recording -> news, and when it came
   connected = false;
   #events = null;
-  #levels = true;
+  #beat = BEAT;                 // in so many seconds something comes; infinite where nothing is promised
+  #silent = 0;                  // for so many seconds nothing has come
   #newest = new Map();          // stream -> recording
   #recent = new Map();          // recording -> the newest levels, and where each is
 
-  open() {
+  constructor() {
+    super();
+    // Counted, not measured: a machine that slept or was busy has looked at nothing meanwhile, either.
+    setInterval(() => this.#watch(), 1000);
+  }
+
+  open(levels = true) {
     this.close();
-    this.#events = new EventSource(this.#levels ? '/events?levels=on' : '/events');
-    this.#events.onopen = () => this.#say(true);
-    this.#events.onerror = () => {
-      // A gateway that knows no levels refuses to be asked for them.
-      const again = this.refused && this.#levels;
-      this.#levels = !again && this.#levels;
-      if (again) this.open();
-      else this.#say(false);
-    };
-    this.#events.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-    this.#events.addEventListener('level', ({ data }) => this.#louder(JSON.parse(data)));
+    const events = this.#events = new EventSource(levels ? WITH_LEVELS : '/events');
+    const on = (name, act) => events.addEventListener(name, (event) => {
+      this.#silent = 0;
+      act(event);
+    });
+    on('open', () => {
+      this.#beat = Infinity;
+      this.#say(true);
+    });
+    on('beat', ({ data }) => { this.#beat = JSON.parse(data).seconds; });
+    on('message', ({ data }) => this.#hear(JSON.parse(data)));
+    on('level', ({ data }) => this.#louder(JSON.parse(data)));
+    on('error', () => this.#failed(levels));
   }
 
   close() {
     this.#events?.close();
     this.#events = null;
+    this.#silent = 0;
+  }
+
+  // A gateway that knows no levels refuses to be asked for them. Whatever else was wrong passes: then there are levels again.
+  async #failed(levels) {
+    const events = this.#events;
+    const older = this.refused && levels && await status(WITH_LEVELS) === 400;
+    if (events !== this.#events) return;
+    if (older) this.open(false);
+    else this.#say(false);
+  }
+
+  #watch() {
+    if (!this.#events || this.refused) return;
+    this.#silent += 1;
+    if (this.#silent <= this.#beat * PATIENCE) return;
+    this.#beat = BEAT;
+    this.open();
+    this.#say(false);
   }
 
   /** Whether the browser has given up: it was refused, and somebody has to log in. */
@@ -41,6 +74,7 @@ export class Feed extends EventTarget {
 
   #say(connected) {
     this.connected = connected;
+    if (!connected) this.#recent.clear();
     this.dispatchEvent(new Event('state'));
   }
 

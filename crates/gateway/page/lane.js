@@ -8,11 +8,12 @@ import { nextDay, span, timeOfDay } from './format.js';
 const STEP_MS = 300_000;        // of an arrow key; with shift an hour
 
 export class Lane extends HTMLElement {
+  ids = [];                     // of the recordings on it
   #at;                          // time of day of the line
 
-  constructor(archive, day, stream, ids) {
+  constructor(archive, day, stream) {
     super();
-    Object.assign(this, { archive, day, stream, ids });
+    Object.assign(this, { archive, day, stream });
   }
 
   connectedCallback() {

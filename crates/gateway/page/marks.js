@@ -2,7 +2,7 @@
 // one was when one pressed the key, not where one is when the text is written.
 
 import { send } from './api.js';
-import { button, h, say } from './dom.js';
+import { arrange, button, h, say } from './dom.js';
 import { clock, timeOfDay } from './format.js';
 
 const SHOWN = 200;
@@ -24,6 +24,11 @@ export class Marks extends HTMLElement {
     this.hidden = true;
   }
 
+  /** Whether somebody is writing one. */
+  get isWriting() {
+    return !this.form.hidden;
+  }
+
   clear() {
     this.list.replaceChildren();
     this.links.replaceChildren();
@@ -34,16 +39,19 @@ export class Marks extends HTMLElement {
     const { wave, recording } = this.player;
     const { marks } = wave.tape;
     this.hidden = marks.length === 0 && this.form.hidden;
-    this.list.replaceChildren(...marks.slice(-SHOWN).map((mark) => this.#item(mark)));
+    arrange(this.list, marks.slice(-SHOWN), { key: ({ at, text }) => `${at} ${this.#place(at)} ${text}`, make: (mark) => this.#item(mark) });
     const address = `/recordings/${recording.id}/marks`;
-    const files = [['CSV', `${address}.csv`], ['Audacity labels', `${address}.txt`]];
-    if (marks.length === 0 || !recording.urls.peaks) return this.links.replaceChildren();
-    this.links.replaceChildren(...files.map(([text, href]) => h('a', { href, download: '' }, text)));
+    const files = marks.length === 0 || !recording.urls.peaks ? [] : [['CSV', `${address}.csv`], ['Audacity labels', `${address}.txt`]];
+    arrange(this.links, files, { key: ([, href]) => href, make: ([text, href]) => h('a', { href, download: '' }, text) });
+  }
+
+  #place(at) {
+    const time = this.player.wave.tape.timeOf(at);
+    return time === null ? clock(at) : timeOfDay(time);
   }
 
   #item({ at, text }) {
-    const time = this.player.wave.tape.timeOf(at);
-    const place = time === null ? clock(at) : timeOfDay(time);
+    const place = this.#place(at);
     const press = () => {
       this.player.deck.wanted = true;
       this.player.deck.seek(at);
@@ -57,8 +65,7 @@ export class Marks extends HTMLElement {
     if (!recording || !rights.manages(recording.stream)) return;
     const place = monitor.position ?? deck.position;
     this.#frame = Math.floor(Math.min(place, this.player.feed.tail(recording).seconds) * recording.spec.rate);
-    const time = this.player.wave.tape.timeOf(place);
-    say(this.where, time === null ? clock(place) : timeOfDay(time));
+    say(this.where, this.#place(place));
     this.hidden = this.form.hidden = false;
     this.text.focus();
   }

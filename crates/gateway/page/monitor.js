@@ -1,6 +1,9 @@
 // The monitor: what is recorded now, as near to the edge as it comes. It reads the frames of the tape by range, as they are written,
 // and plays each piece at its time through Web Audio: nodes with buffers, because worklets are only there over HTTPS. An audio element
 // waits for 36 KiB; this waits for `lead` seconds, more only on a line that needs it. It neither pauses nor seeks: that is the deck's.
+// It says `change`, and `ended` with the recording with which the stream goes on, at the end of one.
+
+import { tailOf } from './api.js';
 
 const LEAD = 0.12;              // seconds of audio that wait to be played
 const MORE = 0.05;              // added each time that was not enough
@@ -8,6 +11,7 @@ const MOST = 1;
 const PIECE = 0.02;             // seconds that are put together before they are scheduled
 const AGAIN_MS = 500;
 const LONGEST_MS = 8000;
+const STUCK_MS = 4000;
 
 /** Samples of one format, as floats: -1 to 1. */
 const READ = {
@@ -27,12 +31,15 @@ export class Monitor extends EventTarget {
   #stop = null;                 // of the request
   #retry = null;
   #lead = LEAD;
+  #read = 0;                    // so many frames of the tape have come, and when the last did
+  #came = 0;
   #next = 0;                    // when the next piece is to be heard, in the context's time
   #heard = [];                  // { time, frame }: what begins when, of what is still to be heard
 
   constructor(feed) {
     super();
     this.#feed = feed;
+    setInterval(() => this.#watch(), 1000);
   }
 
   start(recording) {
@@ -97,14 +104,15 @@ export class Monitor extends EventTarget {
     const { rate, channels, format } = recording.spec;
     const [size, read] = READ[format];
     const frameBytes = size * channels;
-    let frame = Math.max(0, Math.floor((this.#feed.tail(recording).seconds - PIECE) * rate));
+    const from = Math.max(0, Math.floor((this.#feed.tail(recording).seconds - PIECE) * rate));
+    [this.#read, this.#came] = [from, performance.now()];
     const stop = this.#stop = new AbortController();
     let rest = new Uint8Array(0);
     let came = false;
     try {
       const reply = await fetch(`/recordings/${recording.id}/audio.pcm`,
-        { headers: { Range: `bytes=${frame * frameBytes}-` }, signal: stop.signal, cache: 'no-store' });
-      if (reply.status !== 206 && !(reply.status === 200 && frame === 0)) throw new Error(`the gateway answers ${reply.status}`);
+        { headers: { Range: `bytes=${from * frameBytes}-` }, signal: stop.signal, cache: 'no-store' });
+      if (reply.status !== 206 && !(reply.status === 200 && from === 0)) throw new Error(`the gateway answers ${reply.status}`);
       const reader = reply.body.getReader();
       for (;;) {
         const { done, value } = await reader.read();
@@ -120,17 +128,35 @@ export class Monitor extends EventTarget {
         rest = bytes.slice(count * frameBytes);
         came = true;
         this.trouble = '';
-        this.#play(new DataView(bytes.buffer, 0, count * frameBytes), { frame, count, channels, size, read, rate });
-        frame += count;
+        this.#play(new DataView(bytes.buffer, 0, count * frameBytes), { frame: this.#read, count, channels, size, read, rate });
+        this.#read += count;
+        this.#came = performance.now();
       }
     } catch (error) {
       if (stop.signal.aborted) return;
       this.#say(`Broken off (${error.message}); going on …`);
     }
-    if (this.#stop !== stop || !this.on) return;
-    if (this.#feed.tail(recording).state === 'ended') return this.stop();
+    const tail = stop.signal.aborted ? null : await tailOf(recording.id);
+    if (stop.signal.aborted || !this.on) return;
+    if (tail && tail.state !== 'open') return this.#over(tail.next ?? null);
     const again = came ? 0 : failures + 1;
     this.#retry = setTimeout(() => this.on && this.#follow(again), Math.min(LONGEST_MS, AGAIN_MS * 2 ** again));
+  }
+
+  // A connection that says nothing any more, although there is something, is given up.
+  #watch() {
+    if (!this.on || !this.#feed.connected || performance.now() - this.#came < STUCK_MS) return;
+    const { recording } = this;
+    if (this.#feed.tail(recording).seconds < this.#read / recording.spec.rate + 1) return;
+    this.#stop.abort();
+    clearTimeout(this.#retry);
+    this.#follow(0);
+  }
+
+  // Whoever follows the stream hears it go on in the next recording; the monitor is on until somebody opens that.
+  #over(next) {
+    if (next) this.dispatchEvent(new CustomEvent('ended', { detail: next }));
+    else this.stop();
   }
 
   #play(view, { frame, count, channels, size, read, rate }) {

@@ -1,29 +1,23 @@
 // <livetape-player>: one tape with all that one does to it. It joins the deck, which plays, and the waveform, which is looked at.
 
-import { get, now, timeline } from './api.js';
-import { offer, toolbar, transport } from './controls.js';
+import { now } from './api.js';
+import { toolbar, transport } from './controls.js';
 import { Deck } from './deck.js';
-import { ICONS, h, icon, say } from './dom.js';
-import { clock, readPlace, shortDay, signed, span, timeOfDay } from './format.js';
-import { isMeasured } from './gaps.js';
+import { h } from './dom.js';
+import { Facts } from './facts.js';
+import { readPlace } from './format.js';
 import { Meter } from './levels.js';
 import { Marks } from './marks.js';
 import { Monitor } from './monitor.js';
+import { Readout } from './readout.js';
 import { Selection } from './selection.js';
 import { mediaSession } from './session.js';
-import { Tape } from './tape.js';
 import { Waveform } from './waveform.js';
-
-const TIMELINE_MS = 5000;
-const LOUDNESS_MS = 10_000;
-const SAMPLES = { s16: '16 bit', s24: '24 bit', s32: '32 bit', f32: '32 bit float' };
-const STATES = { waiting: 'lost', ended: 'finished' };
 
 export class Player extends HTMLElement {
   recording = null;
-  #entries = 0;
-  #asking = false;
-  #loudness = null;             // of the whole tape, as far as it is known, and whether it is final
+  facts = new Facts();
+  #readout = new Readout(this);
 
   /** Once: what it plays by, and what one may change. */
   begin(feed, rights) {
@@ -37,25 +31,29 @@ export class Player extends HTMLElement {
     this.selection.begin(this);
     this.deck.addEventListener('change', () => this.show());
     this.deck.addEventListener('offers', () => {
-      this.#describe();
+      this.#readout.describe();
       this.selection.show();
     });
     this.deck.addEventListener('jump', () => {
       wave.view.show(this.deck.position, this.deck.edge);
       wave.refresh();
     });
-    this.deck.addEventListener('ended', ({ detail }) => this.#over(detail));
+    this.deck.addEventListener('ended', ({ detail }) => this.#over(detail, this.deck.wanted));
     // One or the other: both at once would be an echo.
     audio.addEventListener('play', () => this.monitor.stop());
     this.monitor.addEventListener('change', () => this.show());
+    this.monitor.addEventListener('ended', ({ detail }) => this.#over(detail, true));
     wave.addEventListener('seek', ({ detail }) => this.deck.seek(detail === Infinity ? this.deck.edge : detail));
     wave.addEventListener('select', () => this.selection.show());
+    this.facts.addEventListener('news', () => {
+      this.marks.show();
+      this.show();
+    });
+    this.facts.addEventListener('gone', ({ detail }) => this.deck.gone(detail));
     this.session = mediaSession(this.deck);
-    setInterval(() => this.#entriesNow(), TIMELINE_MS);
-    setInterval(() => this.#measure(), LOUDNESS_MS);
     const move = () => {
       if (this.deck.playing || this.deck.growing) this.show();
-      this.#hear();
+      this.#readout.hear();
       setTimeout(() => requestAnimationFrame(move), matchMedia('(prefers-reduced-motion: reduce)').matches ? 500 : 50);
     };
     move();
@@ -95,7 +93,7 @@ export class Player extends HTMLElement {
   }
 
   /** Shows a recording; `place` in seconds, or `null` for the live edge (of a finished one: its start). */
-  async open(recording, { place = null, play = false, selection = null } = {}) {
+  open(recording, { place = null, play = false, selection = null, monitor = false } = {}) {
     const { deck, wave } = this;
     this.hidden = false;
     this.recording = recording;
@@ -105,7 +103,9 @@ export class Player extends HTMLElement {
     wave.recorded = this.feed.tail(recording).seconds;
     wave.open(recording);
     wave.selection = selection;
-    this.#forget();
+    this.facts.open(recording);
+    wave.tape = this.facts.tape;
+    this.marks.clear();
     deck.wanted = play;
     const growing = this.feed.tail(recording).state !== 'ended';
     deck.open(recording, place);
@@ -113,147 +113,32 @@ export class Player extends HTMLElement {
     else wave.view.whole(wave.edge);
     wave.view.show(deck.position, wave.edge);
     if (selection) wave.view.show(selection.from, wave.edge);
-    this.#describe();
+    this.#readout.describe();
     this.selection.show();
     this.show();
-    this.#measure();
-    await this.#entriesNow();
+    if (monitor) this.monitor.start(recording);
   }
 
   /** How it is listed now: its title may be another one. */
   update(recording) {
     if (recording.id !== this.recording?.id) return;
     Object.assign(this.recording, recording);
-    this.#describe();
+    this.#readout.describe();
   }
 
-  #forget() {
-    this.#entries = 0;
-    this.#loudness = null;
-    this.wave.tape = new Tape(this.recording.spec.rate);
-    this.marks.clear();
-  }
-
-  async #entriesNow() {
-    const { recording } = this;
-    if (!recording || recording.deleted || this.#asking || document.hidden) return;
-    this.#asking = true;
-    try {
-      const { entries } = await timeline(recording.id, this.#entries);
-      if (recording === this.recording && entries.length) {
-        this.#entries += entries.length;
-        this.wave.tape.add(entries);
-        this.marks.show();
-        this.show();
-      }
-    } catch (error) {
-      // What the browser has loaded would be heard for a minute still.
-      if (error.status === 404 && recording === this.recording) this.deck.gone(error);
-    } finally {
-      this.#asking = false;
-    }
-    if (recording !== this.recording && this.recording) await this.#entriesNow();
-  }
-
-  // No list says how loud a recording is; while it grows that changes.
-  async #measure() {
-    const { recording } = this;
-    if (!recording || recording.deleted || document.hidden || this.#loudness?.final) return;
-    const said = await get(`/recordings/${recording.id}`).catch(() => null);
-    if (!said || recording !== this.recording) return;
-    const { loudness = null, sealed, edge } = said;
-    this.#loudness = { integrated: loudness, final: sealed !== null && loudness !== null && isMeasured(edge) };
+  /** Whether it may be another tape: nobody listens, has chosen a place or a part, or writes about one. */
+  get isIdle() {
+    return this.deck.waits && !this.monitor.on && !this.wave.selection && !this.marks.isWriting;
   }
 
   /** Asks for marks that have just been put. */
   refresh() {
-    return this.#entriesNow();
-  }
-
-  #describe() {
-    const { stream, title, spec } = this.recording;
-    say(this.name, title || stream);
-    const channels = spec.channels === 1 ? 'mono' : spec.channels === 2 ? 'stereo' : `${spec.channels} channels`;
-    this.info = [title ? stream : '', `${spec.rate / 1000} kHz ${channels}, ${SAMPLES[spec.format] ?? spec.format}`].filter(Boolean).join(' · ');
-    offer(this.tools.rendition, this.deck.choices, this.deck.rendition);
-    const may = this.rights.manages(stream);
-    this.tools.mark.hidden = !may;
-  }
-
-  // The level where one listens: at the edge as it is told, elsewhere as it was drawn.
-  #hear() {
-    const { recording, deck, monitor, wave } = this;
-    if (!recording || document.hidden) return;
-    const place = monitor.on ? monitor.position : deck.playing ? deck.position : null;
-    const levels = place === null ? null : this.feed.levelAt(recording, place) ?? wave.levelAt(place);
-    const integrated = this.#loudness?.integrated ?? null;
-    const whole = integrated === null ? '' : `${signed(integrated, 1)} LUFS`;
-    const peak = this.meter.show(levels, whole);
-    const now = place === null ? '' : peak <= -60 ? 'silence' : `${signed(peak)} dB`;
-    say(this.loudness, [now, whole && `whole ${whole}`].filter(Boolean).join(' · '));
+    return this.facts.refresh().catch(() => null);
   }
 
   /** Everything that moves. */
   show() {
-    const { recording, deck, wave, keys } = this;
-    if (!recording) return;
-    const { position, edge, growing, live, playing } = deck;
-    const moved = Math.abs(wave.position - position) + Math.abs(wave.edge - edge) > wave.view.length / wave.clientWidth / 2;
-    const { state, seconds } = this.feed.tail(recording);
-    if (moved || wave.growing !== growing) {
-      const wasSeen = wave.position >= wave.view.from && wave.position <= wave.view.to;
-      Object.assign(wave, { position, edge, growing, recorded: seconds });
-      if (playing && wasSeen) wave.view.show(position, edge);
-      wave.refresh();
-    }
-    const word = STATES[state] ?? state;
-    say(this.state, word);
-    this.state.className = `state ${word}`;
-    const time = wave.tape.timeOf(position);
-    say(keys.time, time === null ? '–' : timeOfDay(time));
-    say(keys.day, time === null ? '' : `${shortDay(time, now())} · `);
-    say(keys.at, clock(position, 1));
-    say(keys.of, ` of ${clock(edge)}`);
-    const titled = wave.tape.titleAt(position);
-    say(this.about, [titled && `♪ ${titled}`, this.info].filter(Boolean).join(' · '));
-    this.#buttons(playing, live, growing);
-    say(this.trouble, this.monitor.trouble || deck.trouble);
-    this.classList.toggle('waiting', deck.wanted && playing && this.audio.readyState < 3);
-    this.session.show({ recording, titled });
-  }
-
-  #buttons(playing, live, growing) {
-    const { keys, tools, deck, monitor } = this;
-    const sounds = playing || monitor.on;
-    const label = sounds ? 'Pause (space)' : 'Play (space)';
-    if (keys.play.title !== label) {
-      keys.play.title = label;
-      keys.play.setAttribute('aria-label', label);
-      keys.play.replaceChildren(icon(sounds ? ICONS.pause : ICONS.play));
-    }
-    const isHeard = live && (playing || monitor.on);
-    keys.lag.hidden = !growing;
-    keys.lag.className = `lag ${monitor.on ? 'near' : isHeard ? 'on' : live ? '' : 'late'}`;
-    const [behind, unit] = this.#lag(isHeard, live);
-    say(keys.behind, behind);
-    say(keys.unit, unit);
-    keys.live.hidden = !growing;
-    keys.live.classList.toggle('calm', isHeard && !monitor.on);
-    say(keys.live.lastChild, live || monitor.on ? 'Listen live' : 'Back to live');
-    keys.faster.hidden = !growing || !playing || (!deck.catching && deck.behind < deck.holdBack + 0.5);
-    keys.faster.setAttribute('aria-pressed', String(deck.catching));
-    tools.monitor.hidden = !growing;
-    tools.monitor.setAttribute('aria-pressed', String(monitor.on));
-    if (Number(tools.speed.value) !== deck.speed) tools.speed.value = String(deck.speed);
-  }
-
-  // How far behind the edge that is, and what the number means.
-  #lag(isHeard, live) {
-    const { monitor: { on, distance }, deck: { behind } } = this;
-    if (on) return distance === null ? ['…', 'joining'] : [`${distance.toFixed(2)} s`, 'to the edge'];
-    if (isHeard) return ['Live', `${behind.toFixed(1)} s behind the edge`];
-    if (live) return ['At the edge', 'play begins there'];
-    return [behind < 60 ? span(behind) : clock(behind), 'behind live'];
+    if (this.recording) this.#readout.show();
   }
 
   #toggle() {
@@ -280,6 +165,15 @@ export class Player extends HTMLElement {
     this.wave.refresh();
   }
 
+  /** Plays from a time of day; says whether there is such a place. */
+  playAt(time) {
+    const seconds = this.wave.tape.secondsOf(time);
+    if (seconds === null) return false;
+    this.#from(seconds);
+    this.wave.view.show(seconds, this.wave.edge);
+    return true;
+  }
+
   /** Plays from what was typed. */
   #go() {
     const { deck, wave, place } = this;
@@ -292,9 +186,9 @@ export class Player extends HTMLElement {
   }
 
   // A finished tape stays where it is; whoever listened to a stream hears it go on.
-  #over(next) {
+  #over(next, wanted) {
     this.show();
-    if (next && this.deck.wanted) this.dispatchEvent(new CustomEvent('next', { detail: next, bubbles: true }));
+    if (next && wanted) this.dispatchEvent(new CustomEvent('next', { detail: next, bubbles: true }));
   }
 
   /** A key that was pressed anywhere on the page; says whether it means something. */

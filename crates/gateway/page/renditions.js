@@ -11,7 +11,23 @@ export const RENDITIONS = {
   mp3: { name: 'MP3', type: 'audio/mpeg', rate: 16e3 },
 };
 
-export const address = (id, key) => `/recordings/${id}/audio.${key}`;
+/** Where a recording is played from, from this frame on. A finished one has an address of its own: browsers keep what they had under the
+ * old one. */
+export function source({ id, spec: { rate } }, key, frame, growing) {
+  const query = [frame ? `pos=${(frame / rate).toFixed(9)}` : '', growing ? 'len=star' : 'v=end'].filter(Boolean).join('&');
+  return `/recordings/${id}/audio.${key}?${query}`;
+}
+
+const LONGEST_WAV = 2 ** 32 - 2 ** 20;
+
+/** Bytes of so many seconds as they were recorded. */
+const bytesOf = ({ format, channels, rate }, seconds) => Number(format.replace(/\D/g, '')) / 8 * channels * rate * seconds;
+
+/** Where a recording is kept from as a file, if it is so many seconds long: more than 4 GiB cannot be said in a WAV, but in RF64. */
+export function download({ urls, spec, seconds }, long = seconds) {
+  const isLonger = bytesOf(spec, long ?? 0) > LONGEST_WAV;
+  return `${(isLonger && urls.rf64) || urls.wav}?len=now`;
+}
 
 const BLOCKS = 4;               // seconds: compressed audio exists in blocks
 const BYTES = 36_864;           // a browser plays nothing before it has as many
@@ -25,8 +41,8 @@ export function chosen(choices, wanted) {
 }
 
 /** How far a player stays behind the edge, in seconds. */
-export function holdBack({ format, channels, rate }, key) {
-  const bytes = RENDITIONS[key].rate ?? Number(format.replace(/\D/g, '')) / 8 * channels * rate;
+export function holdBack(spec, key) {
+  const bytes = RENDITIONS[key].rate ?? bytesOf(spec, 1);
   return Math.max(key === 'wav' ? 1 : BLOCKS, BYTES / bytes);
 }
 

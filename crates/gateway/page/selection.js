@@ -2,6 +2,7 @@
 
 import { ICONS, button, h, icon, say } from './dom.js';
 import { clock, span, timeOfDay } from './format.js';
+import { download } from './renditions.js';
 
 const CLIP = 30;                // seconds of a part that nobody has said anything about yet
 
@@ -80,7 +81,7 @@ export class Selection extends HTMLElement {
     const part = `from=${this.#exact(from)}&to=${this.#exact(to)}`;
     const { urls, id } = recording;
     // Who may only listen keeps what it hears, without the time of day in it.
-    const clip = urls.peaks && this.player.rights.exports(recording.stream) ? `/recordings/${id}/clip.wav?${part}` : `${urls.wav}?${part}&len=now`;
+    const clip = urls.peaks && this.player.rights.exports(recording.stream) ? `/recordings/${id}/clip.wav?${part}` : `${download(recording, to - from)}&${part}`;
     const others = this.player.deck.choices.filter((key) => key !== 'wav').map((key) => [key, `/recordings/${id}/audio.${key}?${part}&len=now`]);
     this.files.replaceChildren(...[['wav', clip], ...others]
       .map(([text, href]) => h('a', { href, download: '', class: `keep ${text}`, title: `Keep it as ${text.toUpperCase()}` },

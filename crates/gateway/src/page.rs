@@ -41,7 +41,7 @@ pub(crate) static FILES: [File; 7] = [
 ];
 
 /// The modules of the script, by name.
-pub(crate) static MODULES: [(&str, &str); 26] = [
+pub(crate) static MODULES: [(&str, &str); 30] = [
     ("api.js", include_str!("../page/api.js")),
     ("app.js", include_str!("../page/app.js")),
     ("archive.js", include_str!("../page/archive.js")),
@@ -49,16 +49,20 @@ pub(crate) static MODULES: [(&str, &str); 26] = [
     ("deck.js", include_str!("../page/deck.js")),
     ("dialog.js", include_str!("../page/dialog.js")),
     ("dom.js", include_str!("../page/dom.js")),
+    ("facts.js", include_str!("../page/facts.js")),
     ("feed.js", include_str!("../page/feed.js")),
     ("format.js", include_str!("../page/format.js")),
     ("gaps.js", include_str!("../page/gaps.js")),
     ("lane.js", include_str!("../page/lane.js")),
     ("levels.js", include_str!("../page/levels.js")),
     ("marks.js", include_str!("../page/marks.js")),
+    ("mending.js", include_str!("../page/mending.js")),
     ("monitor.js", include_str!("../page/monitor.js")),
+    ("opener.js", include_str!("../page/opener.js")),
     ("paint.js", include_str!("../page/paint.js")),
     ("peaks.js", include_str!("../page/peaks.js")),
     ("player.js", include_str!("../page/player.js")),
+    ("readout.js", include_str!("../page/readout.js")),
     ("renditions.js", include_str!("../page/renditions.js")),
     ("rights.js", include_str!("../page/rights.js")),
     ("row.js", include_str!("../page/row.js")),
