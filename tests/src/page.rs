@@ -1,6 +1,8 @@
 //! The page at `/` in a browser: what its player says, and places on it. What a person does there, one thing after the other, is in
-//! [`steps`]; whoever listens meanwhile is [`Ears`].
+//! [`steps`] and [`controls`], what breaks off meanwhile in [`breaks`]; whoever listens is [`Ears`].
 
+pub mod breaks;
+pub mod controls;
 pub mod steps;
 
 use crate::growing::{Growing, SOON};

@@ -1,14 +1,12 @@
 //! What a person does with the player, in any browser. What counts is what is heard, and what is kept.
 
-use super::{Ears, number, of_player, on_wave, press, text, until};
+use super::{Ears, number, of_player, on_wave, text, until};
 use crate::growing::{Growing, SOON, audio_of};
 use crate::player::RATE;
 use anyhow::{Context, Result, ensure};
-use livetape_testkit::process::Start;
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{http, wait};
 use serde_json::json;
-use std::time::Duration;
 
 /// Keys as WebDriver calls them.
 pub const LEFT: &str = "\u{e012}";
@@ -125,69 +123,4 @@ pub fn moves_by_keys(browser: &Browser, ears: &dyn Ears) -> Result<()> {
     until(browser, "it to be silent again", "!player.deck.playing")?;
     browser.keys(" ")?;
     until(browser, "it to go on", "player.deck.playing")
-}
-
-/// Takes what the element of the page plays as the numbers of its frames, which counting PCM carries; `jumps` are the places at
-/// which one was not followed by the next, as `[last, next]`. What is silent says nothing.
-const FRAMES: &str = "
-    const { audio } = document.querySelector('livetape-player');
-    const context = new AudioContext({ sampleRate: 48000 });
-    const tap = context.createScriptProcessor(4096, 2, 2);
-    const heard = window.heard = { last: null, count: 0, jumps: [], context, tap };
-    tap.onaudioprocess = ({ inputBuffer }) => {
-        const [low, high] = [0, 1].map(c => inputBuffer.getChannelData(c));
-        for (let n = 0; n < low.length; n += 1) {
-            const frame = Math.round(high[n] * 32768) * 65536 + (Math.round(low[n] * 32768) & 0xffff);
-            if (low[n] === 0 && high[n] === 0) continue;
-            if (heard.last !== null && frame !== heard.last + 1) heard.jumps.push([heard.last, frame]);
-            heard.last = frame;
-            heard.count += 1;
-        }
-    };
-    context.createMediaElementSource(audio).connect(tap).connect(context.destination);
-    await context.resume();
-";
-
-/// Frames that the browser takes out of an element before they sound, so that they are lost with it when it breaks.
-const IN_FLIGHT: i64 = 24_000;
-
-/// The gateway is killed while the page plays, and comes back: it goes on by itself at the frame where it stopped.
-///
-/// # Errors
-/// When it does not, or elsewhere.
-pub fn goes_on_after_a_break(browser: &Browser) -> Result<()> {
-    let data = tempfile::tempdir()?;
-    let start = Start::new(data.path()).source("counting");
-    let livetape = start.spawn()?;
-    browser.open(&livetape.url("/"))?;
-    wait::until("some seconds", SOON, || (number(browser, "player.deck?.edge").ok()? > 8.0).then_some(()))?;
-    browser.run(FRAMES, json!([]))?;
-    press(browser, "livetape-player button.start")?;
-    let heard = |what: &str| browser.run(&format!("return window.heard.{what}"), json!([]));
-    wait::until("a second to be heard", SOON, || (heard("last").ok()?.as_i64()? > 48_000).then_some(()))?;
-    let again = start.clone().on_ports_of(&livetape);
-    livetape.kill()?;
-    wait::until("the page to say that the gateway is away", SOON, || {
-        text(browser, "#status")?.contains("away").then_some(())
-    })?;
-    // What it had loaded is played first; then nothing is heard any more.
-    let mut silent = (0, 0);
-    let stopped = wait::until("silence", SOON, || {
-        std::thread::sleep(Duration::from_millis(500));
-        let last = heard("last").ok()?.as_i64()?;
-        silent = if last == silent.0 { (last, silent.1 + 1) } else { (last, 0) };
-        (silent.1 >= 4).then_some(last)
-    })?;
-    let before = heard("jumps")?.as_array().context("jumps")?.len();
-    let livetape = again.spawn()?;
-    wait::until("a second more", SOON, || (heard("last").ok()?.as_i64()? > stopped + 48_000).then_some(()))?;
-    let jumps = heard("jumps")?;
-    let jumps = jumps.as_array().context("jumps")?.iter().skip(before);
-    let all: Vec<(i64, i64)> = jumps.map(|j| (j[0].as_i64().unwrap_or(0), j[1].as_i64().unwrap_or(0))).collect();
-    let at_break = all.iter().find(|(last, _)| *last == stopped);
-    let missed = at_break.map_or(0, |(last, next)| next - last - 1);
-    println!("stopped at {stopped}, missed {missed} frames: {all:?}");
-    ensure!((-IN_FLIGHT..=IN_FLIGHT).contains(&missed), "stopped at {stopped}: {all:?}");
-    wait::until("the page to say nothing any more", SOON, || (text(browser, "#status")?.is_empty()).then_some(()))?;
-    livetape.stop()
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{http, wait};
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::page::{number, of_player, press, steps, text, until};
+use livetape_tests::page::{self, breaks, controls, number, of_player, press, text, until};
 use livetape_tests::player::Player;
 use livetape_tests::tone;
 use serde_json::json;
@@ -13,8 +13,25 @@ use std::time::Duration;
 
 #[test]
 fn goes_on_at_the_frame_where_it_stopped_when_the_gateway_was_away() -> Result<()> {
-    steps::goes_on_after_a_break(&Browser::start()?)
+    breaks::goes_on_after_a_kill(&Browser::start()?)
 }
+
+#[test]
+fn goes_on_at_the_frame_where_it_stopped_when_nothing_came_any_more() -> Result<()> {
+    breaks::goes_on_after_silence(&Browser::start()?)
+}
+
+/// From now on the first requests for a recording that is to be opened fail.
+const FAILING: &str = "
+    const real = window.fetch;
+    window.failed = 0;
+    window.fetch = (address, ...more) => {
+        const opens = /^.recordings.[^/?]+$/.test(address) && new Error().stack.includes('opener.js');
+        if (!opens || window.failed >= 2) return real(address, ...more);
+        window.failed += 1;
+        return Promise.reject(new TypeError('no way to there'));
+    };
+";
 
 #[test]
 fn whoever_listens_to_a_stream_hears_it_go_on_in_the_next_recording() -> Result<()> {
@@ -23,17 +40,102 @@ fn whoever_listens_to_a_stream_hears_it_go_on_in_the_next_recording() -> Result<
     let player = Player::of_page(&browser, "livetape-player audio")?;
     press(&browser, "#streams button.live")?;
     until(&browser, "it to be live", "player.deck.live && player.deck.playing")?;
-    browser.run("document.querySelector('livetape-stream details').open = true", json!([]))?;
-    press(&browser, "livetape-stream button.again")?;
-    let next = |id: &str| (!id.is_empty() && id != g.id).then(|| id.to_owned());
-    let id = wait::until("the next recording in the player", SOON, || {
-        next(of_player(&browser, "player.recording?.id").ok()?.as_str()?)
-    })?;
+    browser.run(FAILING, json!([]))?;
+    let id = controls::begins_a_new_tape(&browser)?;
     until(&browser, "it to go on", "player.deck.playing && player.audio.currentTime > 1")?;
     // Its frames begin at 0 again, the tone goes on counting.
     let heard = wait::until("a tone", SOON, || player.hear().ok()?)?;
     assert!(heard > 30, "second {heard}");
     assert_eq!(http::json(g.livetape.http(), "/streams/live")?["recording"]["id"], json!(id));
+    assert_eq!(browser.run("return window.failed", json!([]))?, 2, "once is not enough to give up");
+    Ok(())
+}
+
+/// Begins a new tape as somebody elsewhere does it, and waits until the page lists so many.
+fn rolls(browser: &Browser, g: &Growing, rows: usize) -> Result<()> {
+    let begun =
+        http::request(g.livetape.http(), "POST", "/streams/live/recordings", "1.1").header("Content-Length", "0");
+    assert_eq!(begun.send()?.status, 201);
+    let listed = "return document.querySelectorAll('livetape-archive li').length";
+    wait::until("it in the list", SOON, || {
+        (browser.run(listed, json!([])).ok()?.as_u64()? as usize >= rows).then_some(())
+    })
+}
+
+#[test]
+fn whoever_has_chosen_a_place_keeps_it_when_the_recording_is_another() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(30))?;
+    let browser = opened(&g)?;
+    let player = Player::of_page(&browser, "livetape-player audio")?;
+    browser.run("performance.setResourceTimingBufferSize(10_000)", json!([]))?;
+    // Who waits at the edge, and has done nothing yet, sees what is recorded now.
+    rolls(&browser, &g, 2)?;
+    until(&browser, "the next recording", &format!("player.recording.id !== '{}'", g.id))?;
+    until(&browser, "some seconds", "player.deck.edge > 6")?;
+    // Somebody listens to the past, pauses, and writes a mark: when the stream goes on elsewhere nothing of that is lost.
+    of_player(&browser, "(player.deck.wanted = true, player.deck.seek(2))")?;
+    until(&browser, "it to play", "player.deck.playing && player.deck.position > 2.2")?;
+    wait::until("a tone", SOON, || player.hear().ok()?)?;
+    browser.keys(" ")?;
+    until(&browser, "it to be silent", "!player.deck.playing && !player.deck.wanted")?;
+    browser.keys("m")?;
+    browser.run("document.querySelector('livetape-marks input').value = 'half a tho'", json!([]))?;
+    let here = "[player.recording.id, player.deck.position, player.marks.text.value]";
+    let before = of_player(&browser, here)?;
+    rolls(&browser, &g, 3)?;
+    assert_eq!(of_player(&browser, here)?, before);
+    // What is new is asked for, not all of these days again.
+    let asked = "
+        const all = performance.getEntriesByType('resource').map(({ name }) => new URL(name)).filter(({ pathname }) => pathname === '/recordings');
+        return all.some(({ searchParams }) => searchParams.has('after'));
+    ";
+    assert_eq!(browser.run(asked, json!([]))?, true);
+    // At the end of the one it goes on in the other.
+    browser.run("document.querySelector('livetape-marks form button[type=button]').click()", json!([]))?;
+    browser.run("document.activeElement.blur()", json!([]))?;
+    browser.keys(" ")?;
+    until(
+        &browser,
+        "it to go on in the next one",
+        &format!("player.recording.id !== {} && player.deck.playing", before[0]),
+    )
+}
+
+/// The first event stream of the page is refused, as by a proxy in front of a gateway that starts.
+const REFUSED: &str = "
+    const Real = window.EventSource;
+    window.opened = [];
+    window.EventSource = class extends Real {
+        constructor(address) {
+            super(window.opened.length === 0 ? '/streams/none/events' : address);
+            window.opened.push(address);
+        }
+    };
+    const real = window.fetch;
+    window.fetch = (address, ...more) => window.refuses && address === '/streams'
+        ? Promise.resolve(new Response('{\"error\":\"not yet\"}', { status: 503 })) : real(address, ...more);
+";
+
+#[test]
+fn what_was_refused_once_is_neither_forgotten_nor_said_for_ever() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(10))?;
+    let browser = Browser::start()?;
+    browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": REFUSED}))?;
+    page::open(&browser, &g)?;
+    let level = "return Number(document.querySelector('#streams livetape-trace').getAttribute('aria-valuenow'))";
+    wait::until("levels", SOON, || (browser.run(level, json!([])).ok()?.as_f64()? > -40.0).then_some(()))?;
+    let opened = browser.run("return window.opened", json!([]))?;
+    let all = opened.as_array().context("addresses")?;
+    assert!(all.len() >= 2 && all.iter().all(|address| address == "/events?levels=on"), "{opened}");
+    // What goes wrong in between is said until it goes right.
+    let asks = "
+        window.refuses = arguments[0];
+        document.dispatchEvent(new Event('changed'));
+    ";
+    for (refuses, says) in [(true, "not yet"), (false, "")] {
+        browser.run(asks, json!([refuses]))?;
+        wait::until(&format!("the page to say {says:?}"), SOON, || (text(&browser, "#status")? == says).then_some(()))?;
+    }
     Ok(())
 }
 

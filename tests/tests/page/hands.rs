@@ -2,10 +2,11 @@
 
 use crate::bad_input::HOSTILE;
 use crate::opened;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use livetape_testkit::wait;
+use livetape_testkit::webdriver::Browser;
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::page::{number, of_player, on_wave, picture, press, steps, until};
+use livetape_tests::page::{self, controls, number, of_player, on_wave, picture, steps, until};
 use livetape_tests::player::Player;
 use livetape_tests::tone;
 use serde_json::json;
@@ -22,17 +23,7 @@ fn dragged_back_marked_kept_and_live_again() -> Result<()> {
     steps::marks(&browser, &g, HOSTILE, steps::pastes)?;
     assert_eq!(browser.run("return [document.title, document.images.length]", json!([]))?, json!(["Livetape", 1]));
     steps::keeps_a_clip(&browser, &g)?;
-    // By hand in another rendition, at the same place.
-    let before = of_player(&browser, "player.deck.position")?.as_f64().context("a position")?;
-    let choose = "
-        const select = document.querySelector('livetape-player [aria-label=Rendition]');
-        select.value = 'opus';
-        select.dispatchEvent(new Event('change'));
-    ";
-    browser.run(choose, json!([]))?;
-    player.hears(before as u64 + 2, SOON)?;
-    let source = of_player(&browser, "player.audio.currentSrc")?;
-    assert!(source.as_str().is_some_and(|source| source.contains("audio.opus")), "{source}");
+    controls::takes_the_rendition(&browser, &player, "opus")?;
     picture(&browser, "player.png", 1280, 900)?;
     picture(&browser, "player-small.png", 390, 844)?;
 
@@ -45,19 +36,7 @@ fn keys_wheel_and_fingers() -> Result<()> {
     let browser = opened(&g)?;
     let player = Player::of_page(&browser, "livetape-player audio")?;
 
-    // The wheel, down to a second, around the place under the pointer.
-    browser.keys("0")?;
-    let place = on_wave(&browser, 0.5)?;
-    for _ in 0..12 {
-        browser.wheel(place, -500)?;
-    }
-    until(&browser, "a second to be seen", "player.wave.view.length === 1")?;
-    let seen = of_player(&browser, "[player.wave.view.from, player.wave.edge]")?;
-    let middle = seen[0].as_f64().context("a place")? + 0.5;
-    let whole = seen[1].as_f64().context("an edge")?;
-    assert!((middle / whole - 0.5).abs() < 0.15, "{middle} of {whole}");
-    until(&browser, "its waveform", "player.wave.levelAt(player.wave.view.from + 0.5) !== null")?;
-    browser.keys("0")?;
+    controls::zooms_by_the_wheel(&browser)?;
 
     // A finger: a tap plays from there, two of them spread the tape.
     browser.cdp("Emulation.setTouchEmulationEnabled", json!({"enabled": true}))?;
@@ -68,48 +47,85 @@ fn keys_wheel_and_fingers() -> Result<()> {
     let (left, right) = (on_wave(&browser, 0.45)?, on_wave(&browser, 0.55)?);
     browser.pinch((left, on_wave(&browser, 0.2)?), (right, on_wave(&browser, 0.8)?))?;
     until(&browser, "less to be seen", &format!("player.wave.view.length < {before} / 2"))?;
+    // The finger that is left goes nowhere, and what is seen is somewhere.
+    let seen = of_player(&browser, "[player.wave.view.from, player.wave.view.length].every(Number.isFinite)")?;
+    assert_eq!(seen, true);
+    assert!((number(&browser, "player.deck.position")? - aimed).abs() < 20.0, "two fingers play nothing");
+    browser.keys("-")?;
+    until(&browser, "more to be seen", &format!("player.wave.view.length > {before} / 2"))?;
     browser.cdp("Emulation.setTouchEmulationEnabled", json!({"enabled": false}))?;
 
     steps::moves_by_keys(&browser, &player)?;
-    let change = "
-        const [name, value, event] = arguments;
-        const control = document.querySelector(`livetape-player [aria-label=${name}]`);
-        control.value = value;
-        control.dispatchEvent(new Event(event));
-    ";
-    browser.run(change, json!(["Speed", "2", "change"]))?;
-    assert_eq!(of_player(&browser, "player.audio.playbackRate")?, 2.0);
-    browser.run(change, json!(["Volume", "0.4", "input"]))?;
-    assert_eq!(of_player(&browser, "player.audio.volume")?, 0.4);
-    browser.run(change, json!(["Speed", "1", "change"]))?;
-    browser.run(change, json!(["Volume", "1", "input"]))?;
+    controls::sets_speed_and_volume(&browser)?;
+    controls::catches_up(&browser)?;
 
-    // Some seconds behind the edge, then faster until it is reached; then by itself as fast as it is recorded.
-    of_player(&browser, "player.deck.seek(player.deck.edge - player.deck.holdBack - 2)")?;
-    press(&browser, "livetape-player button.faster")?;
-    assert_eq!(of_player(&browser, "player.audio.playbackRate")?, 1.25);
-    until(&browser, "the edge to be reached", "!player.deck.catching && player.deck.live")?;
-    assert_eq!(of_player(&browser, "player.audio.playbackRate")?, 1.0);
-    // What the lock screen is told, and what its keys do.
-    assert_eq!(browser.run("return navigator.mediaSession.metadata.artist", json!([]))?, "live");
-    assert_eq!(browser.run("return navigator.mediaSession.playbackState", json!([]))?, "playing");
+    // Brackets where a keyboard has them beside AltGr, which some systems call control and alt.
+    let bracket = "
+        const { wave } = document.querySelector('livetape-player');
+        const press = (how) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '[', bubbles: true, ...how }));
+        press({ ctrlKey: true });
+        const before = wave.selection;
+        press({ ctrlKey: true, altKey: true, modifierAltGraph: true });
+        return [before, wave.selection !== null];
+    ";
+    assert_eq!(browser.run(bracket, json!([]))?, json!([null, true]));
     Ok(())
+}
+
+/// Keeps what the page says of the keys of keyboards and lock screens, so that they can be pressed: no driver has such keys.
+const MEDIA_KEYS: &str = "
+    window.mediaKeys = {};
+    const set = MediaSession.prototype.setActionHandler;
+    MediaSession.prototype.setActionHandler = function (name, act) {
+        window.mediaKeys[name] = act;
+        return set.call(this, name, act);
+    };
+";
+
+#[test]
+fn media_keys_do_what_the_buttons_do() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(60))?;
+    let browser = Browser::start()?;
+    browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": MEDIA_KEYS}))?;
+    page::open(&browser, &g)?;
+    let player = Player::of_page(&browser, "livetape-player audio")?;
+    let key = |name: &str, details: serde_json::Value| {
+        browser.run("window.mediaKeys[arguments[0]]({ action: arguments[0], ...arguments[1] })", json!([name, details]))
+    };
+    key("nexttrack", json!({}))?;
+    until(&browser, "it to be live", "player.deck.live && player.deck.playing")?;
+    player.hears(number(&browser, "player.deck.edge")? as u64 + 1, SOON)?;
+    // What the lock screen is told.
+    let told = "return [navigator.mediaSession.metadata.artist, navigator.mediaSession.playbackState]";
+    wait::until("what is told", SOON, || {
+        (browser.run(told, json!([])).ok()? == json!(["live", "playing"])).then_some(())
+    })?;
+    key("seekto", json!({"seekTime": 20}))?;
+    player.hears(21, SOON)?;
+    let at = number(&browser, "player.deck.position")?;
+    key("seekbackward", json!({"seekOffset": 15}))?;
+    until(&browser, "15 seconds back", &format!("player.deck.position < {at} - 10"))?;
+    let at = number(&browser, "player.deck.position")?;
+    key("seekforward", json!({}))?;
+    until(&browser, "10 seconds ahead", &format!("player.deck.position > {at} + 9.9"))?;
+    key("pause", json!({}))?;
+    until(&browser, "it to be silent", "!player.deck.playing")?;
+    wait::until("what is told", SOON, || {
+        (browser.run(told, json!([])).ok()? == json!(["live", "paused"])).then_some(())
+    })?;
+    key("play", json!({}))?;
+    until(&browser, "it to play", "player.deck.playing")?;
+    key("stop", json!({}))?;
+    until(&browser, "it to be silent", "!player.deck.playing")?;
+    key("previoustrack", json!({}))?;
+    until(&browser, "it to be at the start", "player.deck.position < 1")
 }
 
 #[test]
 fn a_link_opens_where_it_was_copied() -> Result<()> {
     let g = Growing::start(tone, Duration::from_secs(60))?;
     let browser = opened(&g)?;
-    of_player(&browser, "player.deck.seek(31.5)")?;
-    press(&browser, "livetape-player button.share")?;
-    let link = wait::until("the link", SOON, || {
-        let link = browser.run("return location.href", json!([])).ok()?.as_str()?.to_owned();
-        link.contains("pos=").then_some(link)
-    })?;
-    assert!(link.contains(&format!("#/recordings/{}?pos=31.5", g.id)), "{link}");
-    browser.open("about:blank")?;
-    browser.open(&link)?;
-    until(&browser, "it to be open there", "player.deck?.recording && Math.abs(player.deck.position - 31.5) < 0.01")?;
+    controls::copies_a_link(&browser, &g)?;
     let player = Player::of_page(&browser, "livetape-player audio")?;
     browser.keys(" ")?;
     player.hears(32, SOON)

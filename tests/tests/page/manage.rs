@@ -7,7 +7,7 @@ use livetape_testkit::process::Start;
 use livetape_testkit::webdriver::Browser;
 use livetape_testkit::{http, wait};
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::page::{number, press, text};
+use livetape_tests::page::{number, press, text, until};
 use livetape_tests::tone;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -125,4 +125,87 @@ fn a_stream_whose_source_is_lost_says_so() -> Result<()> {
     capture.kill()?;
     state(&browser, "lost")?;
     all.stop()
+}
+
+const ON_DEMAND: &str = "allow_streams = [\"court-*\"]\n[[stream]]\nname = \"court-*\"\nrecord = \"on-demand\"\n";
+
+#[test]
+fn what_is_recorded_on_demand_is_begun_and_finished_by_buttons() -> Result<()> {
+    let (data, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let config = other.path().join("livetape.toml");
+    std::fs::write(&config, ON_DEMAND)?;
+    let recorder = Start::recorder(data.path()).args(["--config".as_ref(), config.as_os_str()]).spawn()?;
+    let gateway = Start::gateway(recorder.grpc()).spawn()?;
+    let source = ["--stream", "court-1", "--source", "tone", "--rate", "8000"];
+    let capture = Start::capture(recorder.grpc()).args(source).spawn()?;
+    let browser = Browser::start()?;
+    browser.open(&gateway.url("/"))?;
+    state(&browser, "idle")?;
+    let shown = "
+        const seen = (name) => document.querySelector(`livetape-stream button.${name}`)?.checkVisibility() ?? false;
+        return [seen('record'), seen('live'), document.querySelector('#streams .about').textContent];
+    ";
+    assert_eq!(browser.run(shown, json!([]))?, json!([true, false, "recorded on demand"]));
+    press(&browser, "livetape-stream button.record")?;
+    state(&browser, "live")?;
+    wait::until("it to grow in the player", SOON, || {
+        (number(&browser, "player.deck?.edge").ok()? > 1.0).then_some(())
+    })?;
+    assert_eq!(browser.run(shown, json!([]))?[0], false);
+    browser.run("document.querySelector('livetape-stream details').open = true", json!([]))?;
+    press(&browser, "livetape-stream button.seal")?;
+    press(&browser, "dialog .yes")?;
+    state(&browser, "idle")?;
+    let recordings = http::json(gateway.http(), "/recordings")?;
+    let all = recordings["recordings"].as_array().context("a list")?;
+    assert!(all.len() == 1 && !all[0]["sealed"].is_null(), "{recordings}");
+    capture.stop()?;
+    gateway.stop()?;
+    recorder.stop()
+}
+
+#[test]
+fn what_others_change_takes_no_focus_away() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(20))?;
+    let browser = opened(&g)?;
+    let to = g.livetape.http();
+    let target = format!("/recordings/{}", g.id);
+    let marked = |frame: u64, words: &str| -> Result<()> {
+        let mark = json!({"text": words, "frame": frame});
+        let status = http::request(to, "POST", &format!("{target}/marks"), "1.1").json(&mark).send()?.status;
+        assert_eq!(status, 201);
+        Ok(())
+    };
+    let is_focused = |what: &str| {
+        let script = "return document.activeElement === window.focused && window.focused.isConnected";
+        wait::until(what, SOON, || (browser.run(script, json!([])).ok()? == true).then_some(()))
+    };
+    marked(480_000, "first")?;
+    until(&browser, "the mark", "player.marks.list.children.length === 1")?;
+    browser.run("(window.focused = document.querySelector('livetape-marks li button')).focus()", json!([]))?;
+    marked(240_000, "before it")?;
+    until(&browser, "the other mark, in its place", "player.marks.list.children[1]?.textContent.includes('first')")?;
+    is_focused("the mark")?;
+
+    // In the list: a menu that is open, while something else happens to the same recording, and to another one.
+    let opens = "
+        const menu = document.querySelector('livetape-archive li details');
+        menu.open = true;
+        menu.querySelector('.lock').focus();
+    ";
+    wait::until("the row", SOON, || (browser.run(opens, json!([])).is_ok()).then_some(()))?;
+    assert_eq!(http::request(to, "PATCH", &target, "1.1").json(&json!({"title": "Evensong"})).send()?.status, 200);
+    browser.run("document.dispatchEvent(new Event('changed'))", json!([]))?;
+    wait::until("its title", SOON, || (text(&browser, "livetape-archive li .name")? == "Evensong").then_some(()))?;
+    let focused = "
+        window.focused = document.activeElement;
+        return [document.activeElement.className, document.activeElement.closest('li')?.recording.id, document.activeElement.closest('details')?.open];
+    ";
+    assert_eq!(browser.run(focused, json!([]))?, json!(["lock", g.id, true]));
+    let begun = http::request(to, "POST", "/streams/live/recordings", "1.1").header("Content-Length", "0").send()?;
+    assert_eq!(begun.status, 201);
+    let rows = "return document.querySelectorAll('livetape-archive li').length";
+    wait::until("another row", SOON, || (browser.run(rows, json!([])).ok()?.as_u64()? > 1).then_some(()))?;
+    assert_eq!(browser.run(focused, json!([]))?, json!(["lock", g.id, true]));
+    Ok(())
 }

@@ -1,11 +1,11 @@
-//! The monitor: what is recorded now, through Web Audio, with its distance to the edge.
+//! The monitor: what is recorded now, through Web Audio, with its distance to the edge, from one recording into the next.
 
 use crate::opened;
 use anyhow::{Context, Result};
 use livetape_testkit::time_signal::tone_second;
 use livetape_testkit::wait;
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::page::{number, of_player, press, text, until};
+use livetape_tests::page::{controls, number, of_player, press, text, until};
 use livetape_tests::player::RATE;
 use livetape_tests::tone;
 use serde_json::json;
@@ -50,11 +50,17 @@ fn the_monitor_plays_what_is_recorded_now_and_says_how_near_that_is() -> Result<
     assert!((0.0..30.0).contains(&distance), "{distance} s");
     assert_eq!(of_player(&browser, "player.deck.playing")?, false, "one or the other");
 
-    // Play takes over, and the end of the recording ends it.
+    // Play takes over, and the end of the stream ends it: not that of a recording.
     press(&browser, "livetape-player button.live")?;
     until(&browser, "the element to play", "player.deck.playing && !player.monitor.on")?;
     press(&browser, "livetape-player button.monitor")?;
     until(&browser, "the monitor again", "player.monitor.distance !== null && !player.deck.playing")?;
+    press(&browser, "#streams button.live")?;
+    press(&browser, "livetape-player button.monitor")?;
+    until(&browser, "the monitor of the stream", "player.monitor.distance !== null && !player.deck.playing")?;
+    let next = controls::begins_a_new_tape(&browser)?;
+    until(&browser, "the monitor to go on", "player.monitor.on && player.monitor.distance !== null")?;
+    assert_eq!(of_player(&browser, "[player.monitor.recording.id, player.deck.playing]")?, json!([next, false]));
     g.pusher.end(SOON)?;
     until(&browser, "the monitor to end", "!player.monitor.on")?;
     assert_eq!(text(&browser, "livetape-player > .trouble").unwrap_or_default(), "");
