@@ -37,14 +37,15 @@ impl Queue {
         self.len == 1
     }
 
-    /// The next one of this round. With the last one the next round becomes known, so that what comes can be said.
+    /// The next one of this round. With the last one the next round becomes known, so that what comes can be said. It is taken
+    /// when nothing is waited for any more: when this is given up, it is still to come.
     pub(super) async fn pop(&mut self) -> Option<PathBuf> {
-        self.last = Some(self.now.pop_front()?);
-        if self.now.is_empty() && self.how.repeat {
+        self.last = Some(self.now.front()?.clone());
+        if self.now.len() == 1 && self.how.repeat {
             // If there is nothing now, there may be something when the round begins.
             self.next = self.listed().await.ok();
         }
-        self.last.clone()
+        self.now.pop_front()
     }
 
     /// Begins the next round.
@@ -108,6 +109,25 @@ mod tests {
         }
         assert!(orders.len() == 6 && orders.values().all(|n| (850..1_150).contains(n)), "{orders:?}");
         shuffle::<u8>(&mut [], &mut random);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_skips_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        ["a", "b"].iter().for_each(|name| std::fs::write(dir.path().join(format!("{name}.wav")), "x").unwrap());
+        let how = Playing { repeat: true, ..Playing::default() };
+        let mut queue = Queue::of(dir.path(), how).await.unwrap();
+        let mut played = Vec::new();
+        while played.len() < 2 {
+            // Given up at once wherever it waits, and asked again.
+            tokio::select! {
+                biased;
+                path = queue.pop() => played.extend(path),
+                () = std::future::ready(()) => played.extend(queue.pop().await),
+            }
+        }
+        assert_eq!(played.iter().map(|path| name(path).to_string()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(queue.pop().await, None, "the round is over");
     }
 
     #[tokio::test]
