@@ -1,5 +1,5 @@
 //! A source with another one that takes over while nothing comes of it, and hands back. Frames go on one after another: what
-//! passed until it was noticed is silence, and what the source missed is not missing.
+//! passed until it was noticed is silence, and so is what the source missed without anybody taking over.
 
 use super::file::Files;
 use super::pieces::Pieces;
@@ -129,8 +129,14 @@ impl<P: Source> Fallback<P> {
                 self.titles[0] = Some(title.clone());
                 (!self.away).then_some(Piece::Title(title))
             }
-            // If it was short it was filled, and if it was long the backup has played.
-            Piece::Gap(_) => None,
+            // The backup has played.
+            Piece::Gap(_) if self.away => None,
+            // It was over before anybody took over, so it is silence; but not for as long as a machine sleeps.
+            Piece::Gap(lost) if lost.frames <= self.main.spec().frames(MOST) => {
+                self.silence = lost.frames;
+                None
+            }
+            gap @ Piece::Gap(_) => Some(gap),
             Piece::Audio(chunk) if self.away => {
                 self.hand_back(chunk);
                 None
@@ -236,13 +242,13 @@ mod tests {
             let until = *self.until.get_or_insert(Instant::now() + *away);
             sleep_until(until).await;
             self.until = None;
-            self.script.pop_front();
+            let away = self.script.pop_front().map(|(_, away)| away).unwrap_or_default();
             // A source that comes back counts on, and its clock begins anew.
             let (spec, first) = (self.spec(), 1_000_000);
             self.counting = Generator::new(Box::new(Counting), spec);
             self.counting.begin(Frame::new(first));
             Ok(Some(Piece::Gap(super::super::Lost {
-                frames: FrameCount::new(1),
+                frames: spec.frames(away),
                 reason: livetape_audio::GapReason::SourceRestarted,
             })))
         }
@@ -260,7 +266,7 @@ mod tests {
         ];
         let main = Unsteady { counting, script: script.into(), until: None };
         let mut both = Fallback::new(main, Backup::Voice(SourceSpec::Silence, None));
-        both.hold = Duration::from_millis(200);
+        both.hold = Duration::from_millis(400);
         both.begin(Frame::ZERO);
         let (mut pcm, mut last, mut titles): (Vec<u8>, Option<WallTime>, _) = (Vec::new(), None, 0);
         while let Some(piece) = both.next().await.unwrap() {
@@ -287,5 +293,7 @@ mod tests {
             pcm[24_000 * 4..][..between as usize * 4].iter().all(|&byte| byte == 0),
             "only the backup is heard there"
         );
+        let missed = counted[3].at.get() - (counted[2].at.get() + counted[2].frames.get());
+        assert_eq!(missed, 2_880, "60 ms that nobody noticed are silence");
     }
 }
