@@ -9,6 +9,7 @@ use livetape_audio::{Entry, FrameCount, SealReason, Spec, StreamName};
 use livetape_service::Rejections;
 use livetape_service::metrics::{Counters, Gauge, Gauges, Histogram, Metrics, MetricsError, SECONDS};
 use livetape_store::Space;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -48,6 +49,9 @@ pub(crate) struct Instruments {
     pub(crate) rejections: Rejections,
     unread: Counters<1>,
     removed: Counters<1>,
+    retention_in_vain: Gauge,
+    /// Of all streams, also of those that are gone.
+    written: AtomicU64,
     /// Told when the disk takes no more.
     short: Notify,
     storage_full: Gauge,
@@ -118,6 +122,11 @@ impl Instruments {
             rejections,
             unread,
             removed,
+            retention_in_vain: m.gauge(
+                "livetape_recorder_retention_in_vain",
+                "1 while the disk is too full although recordings were removed: it has freed nothing.",
+            )?,
+            written: AtomicU64::new(0),
             short: Notify::new(),
             seals,
             gaps: m.counters("livetape_recorder_gaps_total", "Gaps on timelines.", ["stream"])?,
@@ -137,6 +146,7 @@ impl Instruments {
         }
         self.frames.with([stream.as_str()]).inc_by(frames.get());
         self.bytes.with([stream.as_str()]).inc_by(spec.bytes(frames));
+        self.written.fetch_add(spec.bytes(frames), Ordering::Relaxed);
         self.storage_full.set(0);
     }
 
@@ -243,6 +253,18 @@ impl Instruments {
     /// Waits until the disk takes no more, or for nothing, if it has taken no more since this was last waited for.
     pub(crate) async fn short(&self) {
         self.short.notified().await;
+    }
+
+    /// Bytes of audio that became durable.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether the disk is too full although recordings were removed. How it was before.
+    pub(crate) fn retention_in_vain(&self, now: bool) -> bool {
+        let before = self.retention_in_vain.get() == 1;
+        self.retention_in_vain.set(now.into());
+        before
     }
 
     /// Retention has removed a recording.

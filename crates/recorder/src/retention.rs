@@ -3,10 +3,13 @@
 //! The decision is a pure function of what there is; a task looks again and again, and at once when the disk has taken no more,
 //! and carries it out. What it did is an event on the stream's timeline, a line of the log, and a count.
 
+mod awaited;
+
 use crate::keeper::Keeper;
 use crate::stream::Shared;
 use crate::tape;
 use crate::wish::Refused;
+use awaited::{Awaited, Seen};
 use livetape_audio::{EventKind, Frame, RecordingId, StreamName, WallTime};
 use livetape_store::{Query, Recording, Space};
 use std::collections::BTreeMap;
@@ -30,6 +33,7 @@ pub struct Retention {
     pub max_bytes: Option<u64>,
     /// While the file system has fewer free bytes, the oldest goes; also when it takes no more although it has more. Has to be
     /// more than what comes in a few seconds, with what is allocated ahead for each stream, or sources are refused for as long.
+    /// Where removing frees nothing, nothing more is removed for this.
     pub min_free_bytes: Option<u64>,
 }
 
@@ -80,6 +84,17 @@ impl Retention {
         matches!(self.min_free_bytes, Some(least) if free < least)
     }
 
+    /// Whether something would go so that there is more free space.
+    const fn wants_more(&self, free: u64, has_room: bool) -> bool {
+        self.min_free_bytes.is_some() && (!has_room || self.is_short_of(free))
+    }
+
+    /// Removing frees nothing.
+    const fn without_space(mut self) -> Self {
+        self.min_free_bytes = None;
+        self
+    }
+
     /// The disk takes no more: whatever is free is too little.
     const fn when_full(mut self, free: u64) -> Self {
         if let Some(least) = self.min_free_bytes
@@ -125,6 +140,7 @@ fn ended(recording: &Recording) -> Option<WallTime> {
 pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
     let mut glances = tokio::time::interval(GLANCE);
     glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut awaited = Awaited::default();
     // When everything is looked at again, and until when a disk that is short of space is no reason to: nothing could be removed.
     let (mut due, mut worth) = (Instant::now(), Instant::now());
     loop {
@@ -132,19 +148,45 @@ pub(crate) async fn run(keep: Retention, shared: Arc<Shared>, keeper: Keeper) {
             _ = glances.tick() => false,
             () = shared.instruments.short() => true,
         };
-        let Some(space) = space(&shared).await else { continue };
-        shared.instruments.space(space);
-        let keep = if is_full { keep.when_full(space.free) } else { keep };
-        let (now, is_short) = (Instant::now(), keep.is_short_of(space.free));
+        let Some(seen) = see(&shared).await else { continue };
+        let now = Instant::now();
+        let free = awaited.look(seen, now);
+        let in_vain = free.is_none() && keep.wants_more(seen.free, shared.instruments.has_room());
+        if shared.instruments.retention_in_vain(in_vain) != in_vain && in_vain {
+            tracing::error!(
+                "removing recordings has not made the disk less full, so no more are removed for its sake until there is more \
+                 room: snapshots of the file system, or programs that have the files open, keep what was removed"
+            );
+        }
+        let (keep, free) = match free {
+            Some(free) if is_full => (keep.when_full(seen.free), free),
+            Some(free) => (keep, free),
+            None => (keep.without_space(), seen.free),
+        };
+        let is_short = keep.is_short_of(free);
         if keep.limits_nothing() || !(now >= due || is_short && now >= worth) {
             continue;
         }
         due = now + INTERVAL;
-        let removed = look(keep, space.free, &shared, &keeper).await;
-        if is_short && removed == 0 {
+        let removed = look(keep, free, &shared, &keeper).await;
+        if is_short && removed.is_none() {
             worth = due;
         }
+        awaited.removed(removed.unwrap_or(0), seen, Instant::now());
+        // Nearly always it is there at once; what recordings take of it from now on is taken from what there is.
+        if removed.is_some()
+            && let Some(seen) = see(&shared).await
+        {
+            awaited.look(seen, Instant::now());
+        }
     }
+}
+
+/// How much room there is, and tells it.
+async fn see(shared: &Shared) -> Option<Seen> {
+    let space = space(shared).await?;
+    shared.instruments.space(space);
+    Some(Seen { free: space.free, written: shared.instruments.written() })
 }
 
 async fn space(shared: &Shared) -> Option<Space> {
@@ -159,15 +201,16 @@ async fn space(shared: &Shared) -> Option<Space> {
     }
 }
 
-/// Removes what has to go. How many went.
-async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper) -> usize {
-    let mut removed: BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>> = BTreeMap::new();
-    for (id, why) in keep.choose(&everything(shared), free, tape::now()) {
+/// Removes what has to go. How many bytes went, if anything did.
+async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper) -> Option<u64> {
+    let (mut removed, mut bytes): (BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>>, _) = (BTreeMap::new(), 0_u64);
+    for (id, why) in chosen(keep, free, shared).await {
         let Some(recording) = shared.archive.get(id) else { continue };
         match keeper.delete(id).await {
             Ok(()) => {
                 tracing::info!(stream = %recording.stream, recording = %id, why = why.as_str(), "removed by retention");
                 shared.instruments.removed(why);
+                bytes = bytes.saturating_add(bytes_of(&recording, shared));
                 removed.entry(recording.stream.clone()).or_default().push((recording, why));
             }
             // Locked or deleted since the decision.
@@ -178,7 +221,23 @@ async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper)
     for (stream, removed) in &removed {
         keeper.tell(stream, EventKind::Retention, told(removed)).await;
     }
-    removed.values().map(Vec::len).sum()
+    (!removed.is_empty()).then_some(bytes)
+}
+
+/// Which go, and why. There may be very many to choose from, so this is no work for a thread that others wait for.
+async fn chosen(keep: Retention, free: u64, shared: &Arc<Shared>) -> Vec<(RecordingId, Why)> {
+    let shared = Arc::clone(shared);
+    let choosing = move || keep.choose(&everything(&shared), free, tape::now());
+    tokio::task::spawn_blocking(choosing).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "what is kept could not be looked through; nothing is removed");
+        Vec::new()
+    })
+}
+
+fn bytes_of(recording: &Recording, shared: &Shared) -> u64 {
+    let tail = || shared.tails.get(recording.id).map_or(Frame::ZERO, |tail| tail.end);
+    let end = recording.seal.map_or_else(tail, |seal| seal.end);
+    recording.spec.bytes(end.since(Frame::ZERO))
 }
 
 /// All recordings, oldest first.
@@ -187,9 +246,7 @@ fn everything(shared: &Shared) -> Vec<Candidate> {
     loop {
         let page = shared.archive.all.list(&query);
         all.extend(page.recordings.iter().map(|recording| {
-            let tail = || shared.tails.get(recording.id).map_or(Frame::ZERO, |tail| tail.end);
-            let end = recording.seal.map_or_else(tail, |seal| seal.end);
-            let bytes = recording.spec.bytes(end.since(Frame::ZERO));
+            let bytes = bytes_of(recording, shared);
             Candidate { id: recording.id, bytes, ended: ended(recording) }
         }));
         query.after = page.next;

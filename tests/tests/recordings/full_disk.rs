@@ -132,8 +132,11 @@ fn recordings(livetape: &Livetape) -> Result<Vec<String>> {
 }
 
 fn removed_for_space(livetape: &Livetape) -> Result<u64> {
+    metric(livetape, "livetape_recorder_retention_removed_total{why=\"space\"} ")
+}
+
+fn metric(livetape: &Livetape, series: &str) -> Result<u64> {
     let text = String::from_utf8(http::get(livetape.http(), "/metrics").send()?.body()?)?;
-    let series = "livetape_recorder_retention_removed_total{why=\"space\"} ";
     text.lines().find_map(|line| line.strip_prefix(series)).with_context(|| text.clone())?.parse().context("a number")
 }
 
@@ -194,5 +197,46 @@ fn with_keep_free_somebody_elses_files_stop_no_recording() -> Result<()> {
     let audio = http::get(livetape.http(), &format!("/recordings/{id}/audio.pcm")).send()?.body()?;
     let zero = livetape_audio::Frame::ZERO;
     ensure!(audio == counting(zero, end.since(zero), stereo()), "every frame, in order");
+    livetape.stop()
+}
+
+/// Somebody keeps what was removed, as a snapshot does, or a program that has the files open: the others need not go for it.
+#[test]
+fn with_keep_free_what_frees_nothing_costs_no_more_than_it_should() -> Result<()> {
+    let disk = tempfile::tempdir()?;
+    let Some(wrapper) = small_disk(disk.path()) else { return Ok(()) };
+    let keep = 9 << 20;
+    let start = Start::new(disk.path().join("data")).source("none").args(["--keep-free", "9MiB"]);
+    let livetape = start.through(wrapper).spawn()?;
+    let place = inside(&livetape, disk.path());
+    let mut all = Vec::new();
+    // Three of them and what is to be free fit.
+    for _ in 0..3 {
+        let pusher = push(&livetape, 20);
+        all.push(pusher.recording(SOON)?);
+        pusher.end(SOON)?;
+    }
+    let held: Vec<_> = (all.iter())
+        .map(|id| std::fs::File::open(place.join(format!("data/live/{id}/00000000000000000000.pcm"))))
+        .collect::<Result<_, _>>()?;
+    ensure!(free(&place)? >= keep && recordings(&livetape)? == all, "nothing had to go so far");
+    // One of them would be enough.
+    let filler = place.join("filler");
+    std::fs::write(&filler, vec![0; usize::try_from(free(&place)? - keep + (1 << 20))?])?;
+    wait::until("the oldest to go", SOON, || (removed_for_space(&livetape).ok()? >= 1).then_some(()))?;
+    // Each is a look at the disk at least, which is as full as before.
+    for n in 1..=4 {
+        std::fs::write(place.join(format!("more-{n}")), vec![0; 64 << 10])?;
+        let free = free(&place)?;
+        ensure!(free < keep, "{free}: it is held");
+        wait::until("a look", SOON, || {
+            (metric(&livetape, "livetape_recorder_disk_free_bytes ").ok()? == free).then_some(())
+        })?;
+    }
+    ensure!(recordings(&livetape)? == all[1..], "{:?} of {all:?}: {}", recordings(&livetape)?, livetape.log());
+    // As soon as it is free there is room.
+    drop(held);
+    wait::until("room", SOON, || free(&place).is_ok_and(|free| free >= keep).then_some(()))?;
+    ensure!(recordings(&livetape)? == all[1..], "{:?} of {all:?}", recordings(&livetape)?);
     livetape.stop()
 }
