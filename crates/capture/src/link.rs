@@ -197,12 +197,17 @@ impl Link {
         let resume = opened.resume_frame.map(Frame::new);
         // Gaps and headers of messages need room too, which the limit on messages leaves.
         let most = u64::from(opened.max_append_bytes.min(livetape_proto::MAX_APPEND_BYTES));
+        let keeps = opened.mode() == v1::RecordingMode::Always;
         let opens = |uplink: &mut Uplink| {
+            let unwanted = if keeps { FrameCount::ZERO } else { uplink.let_go_of_unanswered() };
             uplink.opened(Epoch(opened.epoch), recording, next, resume, most)?;
-            Ok(uplink.upcoming())
+            Ok((unwanted, uplink.upcoming()))
         };
-        let upcoming = shared.with(opens).map_err(|error: UplinkError| Trouble::Final(error.into()))?;
+        let (unwanted, upcoming) = shared.with(opens).map_err(|error: UplinkError| Trouble::Final(error.into()))?;
         tracing::info!(%recording, epoch = opened.epoch, %next, "the stream is open");
+        if !unwanted.is_zero() {
+            tracing::info!(frames = %unwanted, "the stream records on demand: what was captured before is not kept");
+        }
         self.tells = opened.takes_program;
         self.untold = self.tells && self.desk.is_some();
         self.opening.resume = Some(recording);

@@ -84,6 +84,10 @@ impl<S: Source> Source for Metered<S> {
         self.source.can_wait()
     }
 
+    fn waits_for_answer(&self) -> bool {
+        self.source.waits_for_answer()
+    }
+
     async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
         let piece = self.source.next().await?;
         if let Some(Piece::Audio(chunk)) = &piece {

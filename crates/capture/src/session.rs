@@ -1,6 +1,7 @@
 //! One source on its way to the recorder: capture on one side, the connection on the other, the uplink between them.
 //!
-//! Capture goes on while the connection is away. When the process is asked to stop, capture stops at once and what is
+//! Capture goes on while the connection is away, and begins without it where waiting would lose something: in memory alone, until the
+//! recorder has said whether it wants that. When the process is asked to stop, capture stops at once and what is
 //! not acknowledged gets a bounded time to arrive; the recording is not ended by that. It is ended when the source ends
 //! by itself. With a spool, what has not arrived by then stays there, and the next process begins with it: as the same
 //! source, with a gap for the time in between, or before anything else if the source has ended or its audio has
@@ -67,7 +68,7 @@ pub enum SessionError {
     Refused(String),
 }
 
-/// A source that is known from before begins without the recorder's next frame if that does not come within this time.
+/// A source that is known from before, or cannot wait, begins without the recorder's next frame if that does not come in this time.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What capture and connection share.
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) changed: Notify,
     /// Nothing more will be captured, and the recording is not to be ended.
     draining: AtomicBool,
+    /// The source has begun.
+    capturing: AtomicBool,
     status: watch::Sender<Status>,
 }
 
@@ -86,7 +89,8 @@ impl Shared {
     fn new(uplink: Uplink, status: watch::Sender<Status>) -> Self {
         let spooled = uplink.has_store();
         let uplink = Mutex::new(uplink);
-        Self { uplink, spooled, changed: Notify::new(), draining: AtomicBool::new(false), status }
+        let (draining, capturing) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { uplink, spooled, changed: Notify::new(), draining, capturing, status }
     }
 
     /// Does something with the uplink and shows the outcome. Never held across a wait. With a spool, the disk may take
@@ -245,7 +249,7 @@ impl Session {
         let uplink = Uplink::new(spec, self.queue_bytes).with_store(store, Some(restored));
         let frames = uplink.status().waiting();
         if ended || !frames.is_zero() {
-            tracing::warn!(%frames, %spec, ended, "audio from before a restart goes first; capturing begins after it");
+            tracing::warn!(%frames, %spec, ended, "audio from before a restart goes first; nothing is captured until it is delivered");
         }
         let shared = Shared::new(uplink, self.status.clone());
         if !ended {
@@ -271,8 +275,9 @@ impl Session {
         source: impl Source,
         shutdown: CancellationToken,
     ) -> Result<(), SessionError> {
-        // Numbers of a process before say about where the recorder is.
-        let known = self.opening.resume.map(|_| uplink.upcoming());
+        // Numbers of a process before say about where the recorder is. Without, a stream that begins is as good a guess as any.
+        let begins = self.opening.resume.is_some() || !source.waits_for_answer();
+        let known = begins.then(|| uplink.upcoming());
         let shared = Shared::new(uplink, self.status);
         let (opened, first) = oneshot::channel();
         let (timing, desk) = (self.timing.clone(), source.desk());
@@ -322,12 +327,15 @@ async fn first_number(first: oneshot::Receiver<Frame>, known: Option<Frame>) -> 
         None => first.await.ok(),
         Some(known) => match tokio::time::timeout(BEGIN_PATIENCE, first).await {
             Ok(first) => first.ok(),
-            Err(_) => Some(known),
+            Err(_) => {
+                tracing::warn!("the recorder has not answered so far: capturing begins, and the audio is kept");
+                Some(known)
+            }
         },
     }
 }
 
-/// Moves what the source yields into the uplink, from the moment at which the recorder has said its next frame.
+/// Moves what the source yields into the uplink, from the moment at which its first frame has a number.
 async fn capture(
     mut source: impl Source,
     first: impl Future<Output = Option<Frame>>,
@@ -338,7 +346,10 @@ async fn capture(
         biased;
         () = shutdown.cancelled() => return Ok(Capturing::Stopped),
         // The sender lives as long as the connection is tried, and this future is dropped with it.
-        Some(first) = first => source.begin(first),
+        Some(first) = first => {
+            source.begin(first);
+            shared.capturing.store(true, Ordering::Release);
+        }
         else => return Ok(Capturing::Stopped),
     }
     let mut given_up = shared.with(|uplink| uplink.status()).given_up;
@@ -379,7 +390,7 @@ async fn keep_delivering(link: &mut Link, shared: &Shared, timing: &Timing) -> R
     loop {
         let mut progress = || {
             backoff.reset();
-            if let Some(trouble) = told.take() {
+            if let Some((trouble, _)) = told.take() {
                 tracing::info!(after = %trouble, "the recorder takes audio again");
             }
         };
@@ -393,9 +404,13 @@ async fn keep_delivering(link: &mut Link, shared: &Shared, timing: &Timing) -> R
             Err(Trouble::Passing(trouble)) => trouble,
         };
         shared.with(Uplink::disconnected);
-        if told.as_ref() != Some(&trouble) {
-            tracing::warn!("{trouble}; capturing goes on and the audio is kept");
-            told = Some(trouble);
+        let meanwhile = match shared.capturing.load(Ordering::Acquire) {
+            true => "capturing goes on and the audio is kept",
+            false => "nothing is captured meanwhile",
+        };
+        if told.as_ref().is_none_or(|(before, how)| *before != trouble || *how != meanwhile) {
+            tracing::warn!("{trouble}; {meanwhile}");
+            told = Some((trouble, meanwhile));
         }
         tokio::select! {
             () = sleep(backoff.wait()) => {}

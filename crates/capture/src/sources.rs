@@ -76,7 +76,7 @@ pub trait Source: Send + 'static {
     /// Shape of the audio; it never changes.
     fn spec(&self) -> Spec;
 
-    /// Called once, before the first piece: the recorder has opened the stream and this is its next frame.
+    /// Called once, before the first piece. This is the recorder's next frame, as far as is known.
     fn begin(&mut self, next: Frame);
 
     /// Where it shows what it plays and is told to skip, if it has a list of it.
@@ -88,6 +88,12 @@ pub trait Source: Send + 'static {
     /// Whether it can wait: then it is asked for nothing while the recorder is behind, and nothing of it is given up.
     fn can_wait(&self) -> bool {
         false
+    }
+
+    /// Whether it begins with the recorder's answer and not before, because nothing is lost until then. Others begin without it,
+    /// when it does not come.
+    fn waits_for_answer(&self) -> bool {
+        self.can_wait()
     }
 
     /// Waits for the next piece; `None` when the source has ended by itself. Dropping the future loses no audio.

@@ -8,7 +8,8 @@
 //!
 //! Audio goes from memory to the store when the recorder is away, when it is not acknowledged in time, and when memory
 //! is full. It goes away when it is durable, or at a bound, the oldest first, whether it was sent or not: what is
-//! under way may still arrive, and then it was not lost. Audio that is missing before the cursor's next frame is a gap
+//! under way may still arrive, and then it was not lost. Until the recorder has answered for the first time nobody knows
+//! whether any of it is wanted, so it stays in memory. Audio that is missing before the cursor's next frame is a gap
 //! of known length. After each open everything that is not durable is sent again under the numbers of the new call.
 //! Not here: clocks, sockets, tasks, waiting, files.
 
@@ -160,6 +161,8 @@ pub struct Uplink {
     shelf: Option<Shelf>,
     /// The numbers are of a process before, which may have sent more than is known here.
     restored: bool,
+    /// The recorder has never answered, neither this process nor one before.
+    unanswered: bool,
     ending: bool,
     /// The recorder is there.
     connected: bool,
@@ -189,6 +192,7 @@ impl Uplink {
             bytes: 0,
             shelf: None,
             restored: false,
+            unanswered: true,
             ending: false,
             connected: false,
             standing_by: false,
@@ -211,6 +215,7 @@ impl Uplink {
             self.captured = end.since(numbers.durable);
             (self.cursor, self.end, self.ending) = (end, end, ended);
             self.notes = Notes::restored(notes, self.notes.distance);
+            self.unanswered = numbers.recording.is_none();
             self.numbers = numbers;
             self.restored = true;
         }
@@ -266,7 +271,7 @@ impl Uplink {
             Some(resume) => self.settle(resume),
             None => {}
         }
-        self.restored = false;
+        (self.restored, self.unanswered) = (false, false);
         self.cursor = self.numbers.durable;
         self.notes.again();
         self.numbers.recording = Some(recording);
@@ -284,6 +289,7 @@ impl Uplink {
     /// meanwhile.
     pub fn stand_by(&mut self) {
         (self.line, self.connected, self.standing_by, self.restored) = (None, true, true, false);
+        self.unanswered = false;
         self.unwanted = self.unwanted + self.waiting();
         self.memory.clear();
         (self.bytes, self.cursor) = (0, self.end);
@@ -297,6 +303,16 @@ impl Uplink {
         if self.ending {
             self.finished();
         }
+    }
+
+    /// The recorder answers, and wants nothing that was captured before its first answer. How much is let go.
+    pub fn let_go_of_unanswered(&mut self) -> FrameCount {
+        let waiting = self.waiting();
+        if !self.unanswered || waiting.is_zero() && self.captured.is_zero() {
+            return FrameCount::ZERO;
+        }
+        self.stand_by();
+        waiting
     }
 
     /// Whether the recorder wants nothing for now.

@@ -15,7 +15,7 @@ use crate::streams::{Session, Streams};
 use crate::tape::OpenError;
 use crate::trace::Chunk;
 use bytes::Bytes;
-use livetape_audio::{Drift, Epoch, Frame, FrameCount, NameError, WallTime};
+use livetape_audio::{Drift, Epoch, Frame, FrameCount, NameError, RecordingMode, WallTime};
 use livetape_proto::v1::ingest_request::Message as Request;
 use livetape_proto::v1::ingest_response::Message as Response;
 use livetape_proto::v1::{self, IngestRequest, IngestResponse};
@@ -123,7 +123,7 @@ async fn converse(
     streams: &Streams,
     shutdown: CancellationToken,
 ) -> Result<(), Status> {
-    let Session { progress, call, commands } = session;
+    let Session { progress, call, commands, mode } = session;
     let (chunk, state) = (Chunk::default(), progress.clone());
     let from_source = async {
         let mut drift = None;
@@ -158,7 +158,7 @@ async fn converse(
     tokio::select! {
         outcome = from_source => outcome,
         outcome = wishes => outcome,
-        outcome = to_source(progress, responses, &chunk) => outcome,
+        outcome = to_source(progress, responses, &chunk, mode) => outcome,
         () = responses.closed() => Ok(()),
         () = shutdown.cancelled() => Err(status::stopping()),
     }
@@ -169,6 +169,7 @@ async fn to_source(
     mut progress: watch::Receiver<Progress>,
     responses: &Responses,
     chunk: &Chunk,
+    mode: RecordingMode,
 ) -> Result<(), Status> {
     let (mut epoch, mut told, mut standing_by) = (None, Frame::ZERO, false);
     loop {
@@ -178,7 +179,7 @@ async fn to_source(
             if epoch.is_some() && !standing_by {
                 send(responses, Response::Standby(v1::Standby {})).await?;
             }
-            send(responses, opened(granted)).await?;
+            send(responses, opened(granted, mode)).await?;
             (epoch, told, standing_by) = (Some(granted.epoch), granted.next, false);
         }
         match verdict {
@@ -203,7 +204,7 @@ async fn to_source(
     }
 }
 
-fn opened(Granted { recording, epoch, next, resume }: Granted) -> Response {
+fn opened(Granted { recording, epoch, next, resume }: Granted, mode: RecordingMode) -> Response {
     Response::Opened(v1::Opened {
         recording_id: recording.to_string(),
         epoch: epoch.0,
@@ -211,6 +212,7 @@ fn opened(Granted { recording, epoch, next, resume }: Granted) -> Response {
         resume_frame: resume.map(Frame::get),
         max_append_bytes: MAX_APPEND_BYTES,
         takes_program: true,
+        mode: v1::RecordingMode::from(mode).into(),
     })
 }
 
@@ -361,7 +363,7 @@ mod tests {
             }
         };
         let told = tokio::select! {
-            told = to_source(progress, &responses, &chunk) => told.unwrap_err(),
+            told = to_source(progress, &responses, &chunk, RecordingMode::Always) => told.unwrap_err(),
             () = counting => unreachable!("it counts for ever"),
         };
         assert_eq!(told.code(), Code::Unavailable);

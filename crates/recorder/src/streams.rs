@@ -5,7 +5,7 @@ use crate::open_tape::OpenTape;
 use crate::stream::{Shared, Stream};
 use crate::tape::OpenError;
 use crate::wish::{Done, Refused, Wish};
-use livetape_audio::{RecordingId, StreamName};
+use livetape_audio::{RecordingId, RecordingMode, StreamName};
 use livetape_proto::Opening;
 use livetape_service::Tasks;
 use livetape_tail::TracedChunk;
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) call: CallId,
     pub(crate) commands: mpsc::Sender<Command>,
+    /// When the stream is recorded.
+    pub(crate) mode: RecordingMode,
 }
 
 impl Streams {
@@ -81,7 +83,7 @@ impl Streams {
     /// Opens a stream for a source, making it if it does not exist.
     pub(crate) async fn open(&self, opening: Opening) -> Result<Session, OpenError> {
         self.allowed(&opening.stream)?;
-        let commands = self.queue(&opening.stream)?;
+        let (commands, mode) = (self.queue(&opening.stream)?, self.shared.rules.mode(&opening.stream));
         let call = CallId(self.calls.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
         let opened = async {
@@ -91,7 +93,7 @@ impl Streams {
         };
         let late = |_| OpenError::Unavailable("the disk did not answer in time; open again later".into());
         let progress = tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(late)??;
-        Ok(Session { progress, call, commands })
+        Ok(Session { progress, call, commands, mode })
     }
 
     fn allowed(&self, stream: &StreamName) -> Result<(), OpenError> {

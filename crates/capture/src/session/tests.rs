@@ -39,6 +39,7 @@ const UNKNOWN: u64 = 1 << 40;
 struct Tape {
     /// Answers nobody, and breaks the calls that there are.
     down: bool,
+    on_demand: bool,
     moods: VecDeque<Mood>,
     opens: Vec<v1::Open>,
     pcm: Vec<u8>,
@@ -64,7 +65,10 @@ impl Recorder {
     }
 
     async fn serve(&self) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.serve_on(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn serve_on(&self, listener: tokio::net::TcpListener) -> String {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let service = IngestServiceServer::new(self.clone());
         let server = tonic::transport::Server::builder().add_service(service);
@@ -77,6 +81,7 @@ impl Recorder {
         let next = tape.frames();
         let resume = open.resume_recording_id.as_ref().map(|_| next);
         tape.opens.push(open);
+        let mode = if tape.on_demand { v1::RecordingMode::OnDemand } else { v1::RecordingMode::Always };
         let opened = v1::Opened {
             recording_id: RecordingId::new(1_763_649_000_000, &[1; 10]).to_string(),
             epoch: tape.opens.len() as u64,
@@ -84,6 +89,7 @@ impl Recorder {
             resume_frame: resume,
             max_append_bytes: 1 << 20,
             takes_program: false,
+            mode: mode.into(),
         };
         (tape.moods.pop_front().unwrap_or(Mood::Good), opened)
     }
@@ -355,9 +361,7 @@ async fn a_recorder_that_comes_late_gets_everything() {
     let source = Script { next: 0, pieces: 100, then: Then::End };
     let running = tokio::spawn(session.run(source, CancellationToken::new()));
     sleep(Duration::from_millis(200)).await;
-    let listener = tokio::net::TcpListener::bind(url.trim_start_matches("http://")).await.unwrap();
-    let server = tonic::transport::Server::builder().add_service(IngestServiceServer::new(recorder.clone()));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    recorder.serve_on(tokio::net::TcpListener::bind(url.trim_start_matches("http://")).await.unwrap());
     timeout(Duration::from_secs(20), running).await.unwrap().unwrap().unwrap();
     is_whole(&recorder);
 }

@@ -173,6 +173,10 @@ impl<P: Source> Source for Fallback<P> {
         (self.until, self.until_wall) = (now.mono, now.wall);
     }
 
+    fn waits_for_answer(&self) -> bool {
+        self.main.waits_for_answer()
+    }
+
     async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
         loop {
             if !self.silence.is_zero() {

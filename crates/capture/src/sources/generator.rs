@@ -60,6 +60,11 @@ impl Source for Generator {
         (self.first, self.began, self.clock) = (next, now.mono, CaptureClock::new(now));
     }
 
+    /// What it makes may depend on the number of the frame.
+    fn waits_for_answer(&self) -> bool {
+        true
+    }
+
     async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
         let frames = self.pieces.next();
         // A piece exists when its last frame has been captured.

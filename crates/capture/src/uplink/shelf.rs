@@ -30,9 +30,9 @@ impl Shelf {
 }
 
 impl Uplink {
-    /// Everything that is not durable goes to the store, so that it survives this process.
+    /// Everything that is not durable goes to the store, so that it survives this process. Nothing that may not be wanted.
     pub(crate) fn save(&mut self, now: Option<Instant>) {
-        if self.shelf.is_none() || !(self.save_numbers(now) && self.save_notes(now)) {
+        if self.unanswered || self.shelf.is_none() || !(self.save_numbers(now) && self.save_notes(now)) {
             return;
         }
         let most = self.spec.frames_in(MOST_STORED).0;
@@ -56,6 +56,7 @@ impl Uplink {
     pub(crate) fn save_all(&mut self, now: Option<Instant>) {
         self.save(now);
         if self.ending
+            && !self.unanswered
             && let Some(shelf) = &mut self.shelf
         {
             shelf.append(&Record::Ended, now);
@@ -64,7 +65,7 @@ impl Uplink {
 
     /// The newest numbers, if the store does not have them. Whether it has them now.
     pub(super) fn save_numbers(&mut self, now: Option<Instant>) -> bool {
-        let Some(shelf) = &mut self.shelf else { return true };
+        let Some(shelf) = self.shelf.as_mut().filter(|_| !self.unanswered) else { return true };
         if shelf.numbers == self.numbers {
             return true;
         }
@@ -77,7 +78,7 @@ impl Uplink {
 
     /// Gaps and titles that the store does not have. Whether it has them all now.
     pub(super) fn save_notes(&mut self, now: Option<Instant>) -> bool {
-        let Some(shelf) = &mut self.shelf else { return true };
+        let Some(shelf) = self.shelf.as_mut().filter(|_| !self.unanswered) else { return true };
         while let Some(note) = self.notes.next_to_store() {
             if !shelf.append(&Record::Note(note), now) {
                 return false;

@@ -217,3 +217,80 @@ async fn without_a_place_on_disk_memory_has_to_do() {
     let [(_, lost)] = recorder.tape().gaps[..] else { panic!("one gap: {:?}", recorder.tape().gaps) };
     assert_eq!(lost, status.borrow().given_up.get());
 }
+
+/// A source that no process before knew captures where the recorder has never answered, and delivers that when it does: the
+/// first frame that is recorded, and how the source was doing.
+async fn captures_before_any_answer(recorder: &Recorder, queue: u64) -> (u64, Status) {
+    let dir = tempfile::tempdir().unwrap();
+    recorder.tape().down = true;
+    let (mut session, mut status) = spooled(&recorder.serve().await, dir.path(), 1);
+    session.queue_bytes = queue;
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(session.run(endless(), shutdown.clone()));
+    until(&mut status, |status| status.captured.get() > 100 * 20).await;
+    assert_eq!(status.borrow().spooled, FrameCount::ZERO);
+    let names: Vec<_> = std::fs::read_dir(dir.path().join("live")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["LOCK"], "nobody knows yet whether it may be on any disk");
+    recorder.tape().down = false;
+    until(&mut status, |status| status.acknowledged.get() > 100 * 20).await;
+    stop(running, &shutdown).await;
+    let first = u64::from(counting::runs(&recorder.tape().pcm)[0].first);
+    counting::verify(&recorder.tape().pcm, Frame::new(first)).unwrap();
+    (first, *status.borrow())
+}
+
+#[tokio::test]
+async fn before_the_first_answer_it_captures_too_and_keeps_that_in_memory() {
+    let recorder = Recorder::default();
+    let (first, status) = captures_before_any_answer(&recorder, 1 << 20).await;
+    assert_eq!((first, status.unwanted, status.given_up), (0, FrameCount::ZERO, FrameCount::ZERO));
+    assert_eq!((recorder.tape().frames(), &recorder.tape().gaps[..]), (status.captured.get(), &[][..]));
+}
+
+#[tokio::test]
+async fn what_was_captured_before_the_first_answer_is_no_part_of_what_is_recorded_on_demand() {
+    let recorder = Recorder::default();
+    recorder.tape().on_demand = true;
+    let (first, status) = captures_before_any_answer(&recorder, 1 << 20).await;
+    assert!(first > 100 * 20 && status.unwanted.get() == first, "{first} {status:?}");
+    assert_eq!(recorder.tape().gaps, [], "the recording begins there");
+}
+
+#[tokio::test]
+async fn what_memory_does_not_hold_before_the_first_answer_is_one_gap() {
+    let recorder = Recorder::default();
+    let (first, status) = captures_before_any_answer(&recorder, QUEUE).await;
+    assert!(first > 0 && status.given_up.get() == first, "{first} {status:?}");
+    assert_eq!(recorder.tape().gaps, [(0, first)]);
+}
+
+/// It loses nothing by waiting, and says so.
+struct Patient(Script);
+
+impl Source for Patient {
+    fn spec(&self) -> Spec {
+        self.0.spec()
+    }
+    fn begin(&mut self, next: Frame) {
+        self.0.begin(next);
+    }
+    fn waits_for_answer(&self) -> bool {
+        true
+    }
+    async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
+        self.0.next().await
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_loses_nothing_by_waiting_waits_for_the_answer() {
+    let recorder = Recorder::default();
+    recorder.tape().pcm = counting::encode(Frame::ZERO, FrameCount::new(700));
+    // For longer than others wait.
+    recorder.tape().moods.extend([Mood::Deaf; 4]);
+    let (session, status) = session(&recorder.serve().await, 1 << 20);
+    let source = Patient(Script { next: 0, pieces: 4, then: Then::End });
+    timeout(Duration::from_secs(20), session.run(source, CancellationToken::new())).await.unwrap().unwrap();
+    counting::verify(&recorder.tape().pcm, Frame::ZERO).unwrap();
+    assert_eq!((recorder.tape().frames(), status.borrow().captured.get()), (780, 80));
+}
