@@ -131,6 +131,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     grpc("/grpc.health.v1.Health/Watch", Nothing),
     grpc("/grpc.health.v1.Health/List", Nothing),
     grpc("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Nothing),
+    grpc("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Nothing),
     source("PUT", "/{mount}", On(Publish)),
     source("SOURCE", "/{mount}", On(Publish)),
     source("POST", "/{mount}", On(Publish)),

@@ -288,9 +288,9 @@ async fn settled(context: &Context, is_known: impl Fn(&dyn Library) -> bool) {
     _ = tokio::time::timeout(CATCH_UP, looking).await;
 }
 
-/// Whether the recorder refused because somebody came to one of its limits.
-fn is_limit(status: &Status) -> bool {
-    status.get_details_error_info().is_some_and(|info| info.reason == "LIMIT_REACHED")
+/// Whether the recorder has refused for this reason.
+fn is_because(status: &Status, reason: &str) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == reason)
 }
 
 /// What the recorder said, as HTTP says it.
@@ -307,8 +307,12 @@ pub(crate) fn refused(status: Status) -> Problem {
             Problem::new(StatusCode::CONFLICT, said, "do what the text says first, then try again")
         }
         Code::InvalidArgument | Code::OutOfRange => Problem::bad_request(said, "correct it and send it again"),
-        Code::ResourceExhausted if is_limit(&status) => {
+        Code::ResourceExhausted if is_because(&status, "LIMIT_REACHED") => {
             Problem::later(said, "the recorder is asked too much; try again", again)
+        }
+        // Room on the disk would not help.
+        Code::ResourceExhausted if is_because(&status, "TOO_MANY_MARKS") => {
+            Problem::new(StatusCode::CONFLICT, said, "do what the text says first, then try again")
         }
         Code::ResourceExhausted => Problem::new(StatusCode::INSUFFICIENT_STORAGE, said, "make room, then try again"),
         Code::Unavailable => Problem::later(said, "the recorder cannot be reached now; try again", again),
@@ -321,5 +325,25 @@ pub(crate) fn refused(status: Status) -> Problem {
             tracing::error!(?code, message = %quoted(status.message()), "the recorder failed at an operation");
             Problem::new(StatusCode::BAD_GATEWAY, said, "see the recorder's log, and look before trying again")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    #[test]
+    fn only_what_room_on_the_disk_helps_is_a_want_of_room() {
+        let exhausted = |reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "livetape.v1", [("a".to_owned(), "b".to_owned())]);
+            refused(Status::with_error_details(Code::ResourceExhausted, "as the recorder says", details))
+        };
+        let status = |reason| exhausted(reason).status.as_u16();
+        assert_eq!(
+            ["DISK_FULL", "TOO_MANY_RECORDINGS", "TOO_MANY_MARKS", "LIMIT_REACHED"].map(status),
+            [507, 507, 409, 503]
+        );
+        assert_eq!(exhausted("TOO_MANY_MARKS").retry_after, None, "it stays so");
     }
 }

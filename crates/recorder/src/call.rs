@@ -12,6 +12,7 @@ use livetape_store::StoreError;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// Tells a call's messages from those of an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,13 @@ pub(crate) enum Command {
     Drift { call: CallId, drift: Option<Drift> },
     /// The source sends nothing more, but still listens.
     Closed { call: CallId },
-    /// Somebody asks something of the open recording; of this one, if one is named.
-    Operate { of: Option<RecordingId>, wish: Wish, reply: oneshot::Sender<Result<Done, Refused>> },
+    /// Somebody asks something of the open recording; of this one, if one is named. Nothing, if they have gone meanwhile.
+    Operate {
+        of: Option<RecordingId>,
+        wish: Wish,
+        gone: CancellationToken,
+        reply: oneshot::Sender<Result<Done, Refused>>,
+    },
 }
 
 /// What a call may write to.

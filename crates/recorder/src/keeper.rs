@@ -1,5 +1,6 @@
 //! What is done to recordings from outside: the open ones through their stream's task, the finished ones here, one at a
-//! time. Once begun it is done to its end, whether or not somebody still waits for the answer.
+//! time. Once begun it is done to its end, whether or not somebody still waits for the answer; what is not begun when nobody
+//! does any more is left. Whoever asks has to wait to the end, for what comes after: not in a caller's own future.
 
 use crate::stream::{Shared, is_news, marks};
 use crate::streams::Streams;
@@ -8,6 +9,7 @@ use crate::wish::{Done, MAX_MARKS, Refused, Wish};
 use livetape_audio::{Entry, Event, EventKind, Frame, FrameCount, Mark, RecordingId, SealReason, StreamName, Title};
 use livetape_store::{Edit, Query, Recording};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// How often a recording may turn out to be sealed, or not to be, while it is looked for.
 const TRIES: usize = 3;
@@ -21,6 +23,8 @@ pub(crate) struct Keeper {
     streams: Arc<Streams>,
     /// Whoever changes a finished recording holds it.
     one: Arc<Mutex<()>>,
+    /// Cancelled when nobody waits for the answer any more.
+    gone: CancellationToken,
 }
 
 /// How many recordings of a stream went and stayed.
@@ -32,7 +36,12 @@ pub(crate) struct Removed {
 
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>, streams: Arc<Streams>) -> Self {
-        Self { shared, streams, one: Arc::default() }
+        Self { shared, streams, one: Arc::default(), gone: CancellationToken::new() }
+    }
+
+    /// The same for somebody who may go away.
+    pub(crate) fn asked_by(&self, gone: CancellationToken) -> Self {
+        Self { gone, ..self.clone() }
     }
 
     /// The newest recording of a stream.
@@ -46,7 +55,7 @@ impl Keeper {
 
     /// Asks the open recording of a stream.
     pub(crate) async fn ask(&self, stream: &StreamName, of: Option<RecordingId>, wish: Wish) -> Result<Done, Refused> {
-        self.streams.operate(stream, of, wish).await
+        self.streams.operate(stream, of, wish, self.gone.clone()).await
     }
 
     /// Does it to the open recording, or, if it is finished, here.
@@ -79,6 +88,9 @@ impl Keeper {
         let keeper = self.clone();
         let working = tokio::task::spawn_blocking(move || {
             let _one = keeper.one.lock().unwrap_or_else(PoisonError::into_inner);
+            if keeper.gone.is_cancelled() {
+                return Err(Refused::Unavailable("whoever asked has gone".into()));
+            }
             // It may have been deleted while this waited.
             work(&keeper.shared, keeper.find(id)?.as_ref())
         });
@@ -180,16 +192,39 @@ impl Keeper {
         deleted.await
     }
 
-    /// Deletes all recordings of a stream that are not locked.
-    pub(crate) async fn delete_stream(&self, stream: &StreamName) -> Result<Removed, Refused> {
-        let mut query = Query { stream: Some(stream.clone()), limit: PAGE, ..Query::default() };
+    /// Deletes all recordings of a stream that are not locked, until `stop`. How many went counts in any case.
+    pub(crate) async fn delete_stream(
+        &self,
+        stream: &StreamName,
+        stop: &CancellationToken,
+    ) -> (Removed, Result<(), Refused>) {
         let mut count = Removed::default();
+        if self.gone.is_cancelled() {
+            return (count, Err(Refused::Unavailable("whoever asked has gone".into())));
+        }
+        // From here on it is begun.
+        let outcome = self.asked_by(CancellationToken::new()).delete_all(stream, stop, &mut count).await;
+        (count, outcome)
+    }
+
+    async fn delete_all(
+        &self,
+        stream: &StreamName,
+        stop: &CancellationToken,
+        count: &mut Removed,
+    ) -> Result<(), Refused> {
+        let mut query = Query { stream: Some(stream.clone()), limit: PAGE, ..Query::default() };
         if let Some(open) = self.shared.archive.latest(stream).filter(|latest| latest.seal.is_none()) {
             self.seal(open.id, true).await?;
         }
         loop {
             let page = self.shared.archive.all.list(&query);
             for recording in page.recordings {
+                if stop.is_cancelled() {
+                    let text =
+                        format!("the recorder is stopping; {} recordings of {stream} are deleted", count.removed);
+                    return Err(Refused::Unavailable(text));
+                }
                 match self.delete(recording.id).await {
                     Ok(()) => count.removed += 1,
                     Err(Refused::Locked(_) | Refused::Open(_)) => count.kept += 1,
@@ -199,7 +234,7 @@ impl Keeper {
             }
             query.after = page.next;
             if query.after.is_none() {
-                return Ok(count);
+                return Ok(());
             }
         }
     }

@@ -1,4 +1,7 @@
 //! `livetape.v1.OperationService`: what operators do to recordings and streams.
+//!
+//! Each runs in a task of its own, with what is written down of it: a caller whose patience ends, or whose connection does, ends
+//! neither half of it.
 
 use crate::audit::{self, Book};
 use crate::describe;
@@ -15,25 +18,60 @@ use livetape_proto::v1;
 use livetape_store::Edit;
 use std::str::FromStr;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Extensions, Request, Response, Status};
+use tracing::Instrument;
 
+#[derive(Clone)]
 pub(crate) struct Operations {
     shared: Arc<Shared>,
     keeper: Keeper,
     book: Book,
+    /// The recorder waits for them when it stops.
+    calls: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 impl Operations {
-    pub(crate) const fn new(shared: Arc<Shared>, keeper: Keeper, book: Book) -> Self {
-        Self { shared, keeper, book }
+    /// Operations are tracked by `calls`; what takes long ends with `shutdown`.
+    pub(crate) const fn new(
+        shared: Arc<Shared>,
+        keeper: Keeper,
+        book: Book,
+        calls: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { shared, keeper, book, calls, shutdown }
+    }
+
+    /// Does it to its end, once it is begun; if the caller goes before, it is not.
+    async fn whole<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send + 'static,
+    {
+        let gone = CancellationToken::new();
+        let here = gone.clone().drop_guard();
+        let working = work(Self { keeper: self.keeper.asked_by(gone), ..self.clone() });
+        let outcome = self.calls.spawn(working.in_current_span()).await;
+        drop(here);
+        outcome.unwrap_or_else(|error| {
+            tracing::error!(%error, "an operation was broken off");
+            Err(status::refused(Code::Internal, "BROKEN_OFF", [], "the operation was broken off, which is a bug"))
+        })
     }
 
     async fn lock<T>(&self, request: &Request<T>, id: &str, locked: bool) -> Result<Option<v1::Recording>, Status> {
         let actor = audit::actor(request.metadata(), request.extensions())?;
+        let id = self.named(request.extensions(), id)?;
         let edit = Edit { locked: Some(locked), ..Edit::default() };
-        let edited = self.keeper.edit(self.named(request.extensions(), id)?, edit).await.map_err(answer)?;
-        self.book.operated(&actor, if locked { "locked" } else { "unlocked" }, &edited).await;
-        Ok(Some(describe::recording(&edited)))
+        self.whole(|this| async move {
+            let edited = this.keeper.edit(id, edit).await.map_err(answer)?;
+            this.book.operated(&actor, if locked { "locked" } else { "unlocked" }, &edited).await;
+            Ok(Some(describe::recording(&edited)))
+        })
+        .await
     }
 
     /// Somebody has done something to what is being recorded of a stream.
@@ -82,6 +120,8 @@ fn answer(refused: Refused) -> Status {
             status::refused(Code::OutOfRange, "PAST_END", [("end_frame", end.to_string())], text)
         }
         Refused::TooManyMarks => status::refused(Code::ResourceExhausted, "TOO_MANY_MARKS", [], text),
+        // As a source hears it; here, waiting does not help.
+        Refused::TooManyRecordings(_) => status::refused(Code::ResourceExhausted, "TOO_MANY_RECORDINGS", [], text),
         Refused::Full(_) => status::later(Code::ResourceExhausted, "DISK_FULL", text),
         Refused::Unavailable(_) => status::later(Code::Unavailable, "NOT_AVAILABLE", text),
     }
@@ -95,19 +135,22 @@ impl v1::operation_service_server::OperationService for Operations {
     ) -> Result<Response<v1::BeginRecordingResponse>, Status> {
         let actor = audit::actor(request.metadata(), request.extensions())?;
         let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
-        let (sealed, new) = match self.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(answer)? {
-            Done::Sealed(sealed, Some(new)) => (Some(sealed), new),
-            Done::Begun(new) => (None, new),
-            _ => return Err(answer(Refused::NotOpen)),
-        };
-        if let Some(sealed) = &sealed {
-            self.book.operated(&actor, "sealed", sealed).await;
-        }
-        self.book.operated(&actor, "begun", &new).await;
-        Ok(Response::new(v1::BeginRecordingResponse {
-            recording: Some(describe::recording(&new)),
-            sealed: sealed.map(|sealed| describe::recording(&sealed)),
-        }))
+        self.whole(|this| async move {
+            let (sealed, new) = match this.keeper.ask(&stream, None, Wish::BeginAnew).await.map_err(answer)? {
+                Done::Sealed(sealed, Some(new)) => (Some(sealed), new),
+                Done::Begun(new) => (None, new),
+                _ => return Err(answer(Refused::NotOpen)),
+            };
+            if let Some(sealed) = &sealed {
+                this.book.operated(&actor, "sealed", sealed).await;
+            }
+            this.book.operated(&actor, "begun", &new).await;
+            Ok(Response::new(v1::BeginRecordingResponse {
+                recording: Some(describe::recording(&new)),
+                sealed: sealed.map(|sealed| describe::recording(&sealed)),
+            }))
+        })
+        .await
     }
 
     async fn seal_recording(
@@ -116,9 +159,12 @@ impl v1::operation_service_server::OperationService for Operations {
     ) -> Result<Response<v1::SealRecordingResponse>, Status> {
         let actor = audit::actor(request.metadata(), request.extensions())?;
         let id = self.named(request.extensions(), &request.get_ref().recording_id)?;
-        let sealed = self.keeper.seal(id, false).await.map_err(answer)?;
-        self.book.operated(&actor, "sealed", &sealed).await;
-        Ok(Response::new(v1::SealRecordingResponse { recording: Some(describe::recording(&sealed)) }))
+        self.whole(|this| async move {
+            let sealed = this.keeper.seal(id, false).await.map_err(answer)?;
+            this.book.operated(&actor, "sealed", &sealed).await;
+            Ok(Response::new(v1::SealRecordingResponse { recording: Some(describe::recording(&sealed)) }))
+        })
+        .await
     }
 
     async fn update_recording(
@@ -138,9 +184,12 @@ impl v1::operation_service_server::OperationService for Operations {
             notes: maybe("notes", request.notes.as_deref())?,
             ..Edit::default()
         };
-        let edited = self.keeper.edit(id, edit).await.map_err(answer)?;
-        self.book.operated(&actor, what, &edited).await;
-        Ok(Response::new(v1::UpdateRecordingResponse { recording: Some(describe::recording(&edited)) }))
+        self.whole(|this| async move {
+            let edited = this.keeper.edit(id, edit).await.map_err(answer)?;
+            this.book.operated(&actor, what, &edited).await;
+            Ok(Response::new(v1::UpdateRecordingResponse { recording: Some(describe::recording(&edited)) }))
+        })
+        .await
     }
 
     async fn delete_recording(
@@ -150,9 +199,12 @@ impl v1::operation_service_server::OperationService for Operations {
         let actor = audit::actor(request.metadata(), request.extensions())?;
         let id = self.named(request.extensions(), &request.get_ref().recording_id)?;
         let recording = self.shared.archive.get(id).ok_or_else(|| lookup::gone(id))?;
-        self.keeper.delete(id).await.map_err(answer)?;
-        self.book.deleted(&actor, &recording).await;
-        Ok(Response::new(v1::DeleteRecordingResponse {}))
+        self.whole(|this| async move {
+            this.keeper.delete(id).await.map_err(answer)?;
+            this.book.deleted(&actor, &recording).await;
+            Ok(Response::new(v1::DeleteRecordingResponse {}))
+        })
+        .await
     }
 
     async fn lock_recording(
@@ -175,11 +227,14 @@ impl v1::operation_service_server::OperationService for Operations {
         let (metadata, extensions, request) = request.into_parts();
         let actor = audit::actor(&metadata, &extensions)?;
         let (id, text) = (self.named(&extensions, &request.recording_id)?, parse("text", &request.text)?);
-        let frame = self.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(answer)?;
-        if let Some(recording) = self.shared.archive.get(id) {
-            self.book.operated(&actor, "marked", &recording).await;
-        }
-        Ok(Response::new(v1::AddMarkResponse { frame: frame.get() }))
+        self.whole(|this| async move {
+            let frame = this.keeper.mark(id, request.frame.map(Frame::new), text).await.map_err(answer)?;
+            if let Some(recording) = this.shared.archive.get(id) {
+                this.book.operated(&actor, "marked", &recording).await;
+            }
+            Ok(Response::new(v1::AddMarkResponse { frame: frame.get() }))
+        })
+        .await
     }
 
     async fn delete_stream(
@@ -188,18 +243,27 @@ impl v1::operation_service_server::OperationService for Operations {
     ) -> Result<Response<v1::DeleteStreamResponse>, Status> {
         let actor = audit::actor(request.metadata(), request.extensions())?;
         let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
-        let count = self.keeper.delete_stream(&stream).await.map_err(answer)?;
-        self.book.deleted_all(&actor, &stream, count).await;
-        Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
+        self.whole(|this| async move {
+            let (count, outcome) = this.keeper.delete_stream(&stream, &this.shutdown).await;
+            if outcome.is_ok() || count.removed > 0 {
+                this.book.deleted_all(&actor, &stream, count).await;
+            }
+            outcome.map_err(answer)?;
+            Ok(Response::new(v1::DeleteStreamResponse { removed: count.removed, kept: count.kept }))
+        })
+        .await
     }
 
     async fn set_title(&self, request: Request<v1::SetTitleRequest>) -> Result<Response<v1::SetTitleResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let actor = audit::actor(&metadata, &extensions)?;
         let (stream, title) = (self.stream(&extensions, &request.stream)?, parse("title", &request.title)?);
-        self.keeper.ask(&stream, None, Wish::Title(title)).await.map_err(answer)?;
-        self.noted(&actor, "said what is playing", &stream).await;
-        Ok(Response::new(v1::SetTitleResponse {}))
+        self.whole(|this| async move {
+            this.keeper.ask(&stream, None, Wish::Title(title)).await.map_err(answer)?;
+            this.noted(&actor, "said what is playing", &stream).await;
+            Ok(Response::new(v1::SetTitleResponse {}))
+        })
+        .await
     }
 
     async fn get_program(
@@ -218,9 +282,12 @@ impl v1::operation_service_server::OperationService for Operations {
     ) -> Result<Response<v1::SkipTitleResponse>, Status> {
         let actor = audit::actor(request.metadata(), request.extensions())?;
         let stream = self.stream(request.extensions(), &request.get_ref().stream)?;
-        let Program { playing, upcoming } = self.shared.desks.skip(&stream).await.map_err(answer)?;
-        self.noted(&actor, "skipped what was playing", &stream).await;
-        let upcoming = upcoming.into_iter().map(Into::into).collect();
-        Ok(Response::new(v1::SkipTitleResponse { playing: playing.into(), upcoming }))
+        self.whole(|this| async move {
+            let Program { playing, upcoming } = this.shared.desks.skip(&stream).await.map_err(answer)?;
+            this.noted(&actor, "skipped what was playing", &stream).await;
+            let upcoming = upcoming.into_iter().map(Into::into).collect();
+            Ok(Response::new(v1::SkipTitleResponse { playing: playing.into(), upcoming }))
+        })
+        .await
     }
 }

@@ -11,10 +11,10 @@ use crate::service::Ingest;
 use crate::stream::Shared;
 use crate::streams::Streams;
 use crate::tape_service::Tapes;
-use livetape_proto::v1::catalogue_service_server::CatalogueServiceServer;
-use livetape_proto::v1::ingest_service_server::IngestServiceServer;
-use livetape_proto::v1::operation_service_server::OperationServiceServer;
-use livetape_proto::v1::tape_service_server::TapeServiceServer;
+use livetape_proto::v1::catalogue_service_server::{self, CatalogueServiceServer};
+use livetape_proto::v1::ingest_service_server::{self, IngestServiceServer};
+use livetape_proto::v1::operation_service_server::{self, OperationServiceServer};
+use livetape_proto::v1::tape_service_server::{self, TapeServiceServer};
 use livetape_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
 use livetape_service::reply;
 use std::sync::Arc;
@@ -23,12 +23,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
 use tower::layer::util::{Identity, Stack};
 
 /// Most bytes of a request that carries no audio.
 const MAX_REQUEST: usize = 64 << 10;
 /// Most calls at once in one connection. A gateway has one for each of its listeners.
 const MAX_CALLS: u32 = 2048;
+
+/// Whose health is told; that of the whole has no name.
+const SERVED: [&str; 5] = [
+    "",
+    ingest_service_server::SERVICE_NAME,
+    catalogue_service_server::SERVICE_NAME,
+    tape_service_server::SERVICE_NAME,
+    operation_service_server::SERVICE_NAME,
+];
 
 /// Everything that the recorder serves.
 pub(crate) async fn router(
@@ -46,7 +56,7 @@ pub(crate) async fn router(
     let ingest = Ingest::new(Arc::clone(streams), desks, calls.clone(), instruments, shutdown.clone(), book.clone());
     let catalogue = Catalogues::new(Arc::clone(shared), outlets.clone());
     let tapes = Tapes::new(Arc::clone(shared), outlets, book.clone());
-    let operations = Operations::new(Arc::clone(shared), keeper.clone(), book);
+    let operations = Operations::new(Arc::clone(shared), keeper.clone(), book, calls.clone(), shutdown.clone());
     let gate = GateLayer {
         access: Arc::clone(&shared.access),
         instruments: Arc::clone(&shared.instruments),
@@ -54,20 +64,31 @@ pub(crate) async fn router(
         proxies: Arc::clone(&doors.proxies),
     };
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<IngestServiceServer<Ingest>>().await;
-    reporter.set_serving::<CatalogueServiceServer<Catalogues>>().await;
-    reporter.set_serving::<TapeServiceServer<Tapes>>().await;
-    reporter.set_serving::<OperationServiceServer<Operations>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let stopping = shutdown.clone();
+    for service in SERVED {
+        reporter.set_service_status(service, ServingStatus::Serving).await;
+    }
+    // Whoever watches it sends nobody here any more.
+    calls.spawn(async move {
+        stopping.cancelled().await;
+        for service in SERVED {
+            reporter.set_service_status(service, ServingStatus::NotServing).await;
+        }
+    });
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Older tools ask for the older one.
+    let (reflection, reflection_alpha) = (described().build_v1()?, described().build_v1alpha()?);
     let routes = Routes::new(IngestServiceServer::new(ingest).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
         .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))
         .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)
-        .add_service(reflection);
+        .add_service(reflection)
+        .add_service(reflection_alpha);
     Ok(tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))

@@ -64,6 +64,41 @@ pub(crate) fn stopping() -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    fn is_reason(word: &str) -> bool {
+        word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    }
+
+    /// The words in quotes that look like reasons, of all sources below a folder, but for their tests.
+    fn said(folder: &Path, reasons: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                said(&path, reasons);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                reasons.extend(code.split('"').filter(|word| is_reason(word)).map(String::from));
+            }
+        }
+    }
+
+    #[test]
+    fn each_reason_stands_in_the_documentation() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut reasons = BTreeSet::new();
+        said(&root.join("src"), &mut reasons);
+        assert!(reasons.contains("HOLE") && reasons.len() > 30, "{reasons:?}");
+        let docs = std::fs::read_to_string(root.join("../../docs/grpc.md")).unwrap();
+        let table = docs.lines().skip_while(|line| *line != "## What errors carry").skip(1);
+        let rows = table.take_while(|line| !line.starts_with('#')).filter_map(|line| line.strip_prefix("| `"));
+        let column = rows.filter_map(|row| row.split(" | ").next());
+        let told: BTreeSet<_> =
+            column.flat_map(|cell| cell.split('`')).filter(|word| is_reason(word)).map(String::from).collect();
+        assert_eq!(reasons.symmetric_difference(&told).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
 
     #[test]
     fn a_program_can_read_why() {

@@ -180,7 +180,7 @@ impl Stream {
             // Who has given up waiting takes the stream from nobody.
             Command::Open { reply, .. } if reply.is_closed() => {}
             // Who was told that it took too long must not find it done later.
-            Command::Operate { reply, .. } if reply.is_closed() => {}
+            Command::Operate { reply, gone, .. } if reply.is_closed() || gone.is_cancelled() => {}
             Command::Open { call, opening, reply } => {
                 let answer = self.opening(call, *opening).await?;
                 // Who has given up meanwhile has dropped the other side of the call, which is noticed.
@@ -198,7 +198,7 @@ impl Stream {
                 self.inform();
             }
             Command::Closed { call } => self.closed(call).await?,
-            Command::Operate { of, wish, reply } => drop(reply.send(self.operate(of, wish).await?)),
+            Command::Operate { of, wish, reply, .. } => drop(reply.send(self.operate(of, wish).await?)),
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// Messages that wait for one stream's task.
 const QUEUE: usize = 8;
@@ -114,19 +115,20 @@ impl Streams {
         self.shared.tails.trace(chunk);
     }
 
-    /// Asks something of the open recording of a stream.
+    /// Asks something of the open recording of a stream, unless whoever asks is `gone` before it is begun.
     pub(crate) async fn operate(
         &self,
         stream: &StreamName,
         of: Option<RecordingId>,
         wish: Wish,
+        gone: CancellationToken,
     ) -> Result<Done, Refused> {
         // What is open has a task.
         let queue = self.with(|queues| queues.get(stream).cloned()).ok_or_else(stopping)?;
         let commands = queue.ok_or(Refused::NotOpen)?;
         let (reply, answer) = oneshot::channel();
         let done = async {
-            let sent = commands.send(Command::Operate { of, wish, reply }).await;
+            let sent = commands.send(Command::Operate { of, wish, gone, reply }).await;
             sent.map_err(|_| Refused::NotOpen)?;
             answer.await.map_err(|_| Refused::NotOpen)?
         };

@@ -71,6 +71,9 @@ pub(crate) enum Refused {
     /// There are enough marks.
     #[error("the recording has {MAX_MARKS} marks, which is the most: use another recording")]
     TooManyMarks,
+    /// There are as many recordings as there may be.
+    #[error("{0}")]
+    TooManyRecordings(String),
     /// The disk is full.
     #[error("{0}")]
     Full(String),
@@ -83,10 +86,10 @@ impl From<OpenError> for Refused {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Full(text) => Self::Full(text),
-            OpenError::Unavailable(text)
-            | OpenError::TooMany(text)
-            | OpenError::TooManyRecordings(text)
-            | OpenError::Forbidden(text) => Self::Unavailable(text),
+            OpenError::TooManyRecordings(text) => Self::TooManyRecordings(text),
+            OpenError::Unavailable(text) | OpenError::TooMany(text) | OpenError::Forbidden(text) => {
+                Self::Unavailable(text)
+            }
         }
     }
 }

@@ -93,6 +93,7 @@ grpc call /grpc.health.v1.Health/Check -
 grpc call /grpc.health.v1.Health/Watch -
 grpc call /grpc.health.v1.Health/List -
 grpc call /grpc.reflection.v1.ServerReflection/ServerReflectionInfo -
+grpc call /grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo -
 source PUT /{mount} publish
 source SOURCE /{mount} publish
 source POST /{mount} publish

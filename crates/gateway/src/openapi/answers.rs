@@ -150,7 +150,7 @@ const REFUSALS: &[Refusal] = &[
     refusal(
         507,
         "InsufficientStorage",
-        "The disk is full, or the timeline has as many marks as it may.",
+        "The disk is full, or there are as many recordings as there may be.",
         ("the disk is full", "make room, then try again"),
         None,
     ),

@@ -200,6 +200,9 @@ async fn in_the_middle_of_an_operation() {
     };
     assert_eq!(sealed.title, "");
     assert_eq!(recorder.audio(&id).await, pcm(0, 4_800));
+    // Who did it is written down, although they have gone.
+    let deeds = until_told(&recorder, &id, "sealed by").await;
+    assert!(!deeds.iter().any(|deed| deed.contains("titled")), "{deeds:?}");
     // The source has noticed nothing.
     append(&call, 4_800, 960).await;
     call.end(Frame::new(5_760)).await.unwrap();
@@ -208,6 +211,78 @@ async fn in_the_middle_of_an_operation() {
     assert_eq!(all.iter().map(|one| one.id.as_str()).position(|one| one == id), Some(0), "{all:?}");
     assert_eq!(all.len(), 2, "{all:?}");
     assert_eq!(recorder.audio(&all[1].id).await, pcm(4_800, 960));
+    recorder.stop().await;
+}
+
+/// What operators did, as soon as this is among it.
+async fn until_told(recorder: &Running, id: &str, deed: &str) -> Vec<String> {
+    let told = async {
+        loop {
+            let deeds = recorder.deeds(id).await;
+            if deeds.iter().any(|told| told.contains(deed)) {
+                return deeds;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is written down who did it")
+}
+
+#[tokio::test]
+async fn in_the_middle_of_deletions() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, gate) = gated(folder.path()).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(recorder.record("a", 960).await);
+    }
+    let lost = |id: &str| {
+        let request = v1::GetRecordingRequest { recording_id: id.into() };
+        let mut catalogue = recorder.catalogue.clone();
+        async move { catalogue.get_recording(request).await.err().map(|status| status.code()) == Some(Code::NotFound) }
+    };
+    // One recording: nobody waits for it any more, and it goes, and it is written down who did it.
+    gate.shut(Op::Remove, ".pcm");
+    while !gate.is_felt() {
+        let delete = v1::DeleteRecordingRequest { recording_id: ids[0].clone() };
+        let late = recorder.operations.clone().delete_recording(within(1_000, delete)).await.unwrap_err();
+        // The first one may have been slow, and then there is nothing left for the second.
+        assert!(is_late(&late) || late.code() == Code::NotFound, "{late}");
+    }
+    gate.open();
+    until_told(&recorder, &ids[3], &format!("recording {} of", ids[0])).await;
+    // A stream: with the first one the time is over, and the others go all the same.
+    gate.shut(Op::Remove, ".pcm");
+    while !gate.is_felt() {
+        let delete = v1::DeleteStreamRequest { stream: "a".into() };
+        let late = recorder.operations.clone().delete_stream(within(1_000, delete)).await.unwrap_err();
+        assert!(is_late(&late), "{late}");
+    }
+    assert!(!lost(&ids[3]).await, "it stands at the first one");
+    gate.open();
+    for id in &ids {
+        let gone = async {
+            while !lost(id).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("all of them go");
+    }
+    // It is said after the last one has gone, so on the next recording, sooner or later.
+    let told = async {
+        let mut next = Vec::new();
+        loop {
+            next.push(recorder.record("a", 960).await);
+            for id in &next {
+                let deeds = recorder.deeds(id).await;
+                if let Some(deed) = deeds.into_iter().find(|deed| deed.contains("the stream deleted by")) {
+                    return deed;
+                }
+            }
+        }
+    };
+    let deed = tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is written down who did it");
+    assert!(deed.contains("3 recordings went"), "{deed}");
     recorder.stop().await;
 }
 

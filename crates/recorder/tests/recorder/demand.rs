@@ -9,6 +9,7 @@ use livetape_testkit::grpc_source::{Call, open, open_on_standby, opening, stereo
 use std::path::Path;
 use std::time::Duration;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 /// Streams called court-… record on demand, and sources may open these and `live`.
 fn on_demand(folder: &Path) -> RecorderConfig {
@@ -247,5 +248,28 @@ async fn only_streams_that_are_allowed_are_made() {
     assert!(!folder.path().join("studio-a").exists());
     recorder.record("live", 960).await;
     assert_eq!(recorder.streams().await, [("live".into(), v1::RecordingMode::Always, false, true)]);
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn where_there_are_as_many_recordings_as_there_may_be_it_is_said_and_nothing_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = on_demand(folder.path());
+    config.limits.recordings = 1;
+    let recorder = start(config).await;
+    let mut call = open_on_standby(recorder.addr, opening(COURT, stereo())).await.unwrap();
+    let first = recorder.begin(COURT).await.unwrap().recording.unwrap();
+    call.granted().await.unwrap();
+    recorder.seal(&first.id).await.unwrap();
+    call.standby().await.unwrap();
+    let refused = recorder.begin(COURT).await.unwrap_err();
+    let reason = refused.get_details_error_info().map(|info| info.reason);
+    assert_eq!((refused.code(), reason.as_deref()), (Code::ResourceExhausted, Some("TOO_MANY_RECORDINGS")));
+    // Waiting would not help, but what it says does.
+    assert!(refused.message().contains("delete some") && refused.get_details_retry_info().is_none(), "{refused}");
+    let delete = v1::DeleteRecordingRequest { recording_id: first.id };
+    recorder.operations.clone().delete_recording(delete).await.unwrap();
+    recorder.begin(COURT).await.unwrap();
+    call.granted().await.unwrap();
     recorder.stop().await;
 }

@@ -2,7 +2,6 @@
 
 use crate::common::{Running, append, config, pcm, start};
 use livetape_proto::v1;
-use livetape_proto::v1::entry::What;
 use livetape_recorder::{RecorderConfig, Retention};
 use livetape_testkit::grpc_source::{open, opening, stereo};
 use std::time::Duration;
@@ -20,19 +19,6 @@ impl Running {
     /// What the timeline says of retention.
     async fn said(&self, id: &str) -> Vec<String> {
         self.events(id, "retention").await
-    }
-
-    /// What it says of operators.
-    async fn deeds(&self, id: &str) -> Vec<String> {
-        self.events(id, "operated").await
-    }
-
-    async fn events(&self, id: &str, kind: &str) -> Vec<String> {
-        let events = self.timeline(id).await.into_iter().filter_map(|entry| match entry.what {
-            Some(What::Event(event)) if event.kind == kind => Some(event.detail),
-            _ => None,
-        });
-        events.collect()
     }
 }
 

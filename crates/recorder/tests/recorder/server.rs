@@ -14,6 +14,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1alpha;
 
 const SERVICES: [&str; 4] = ["Ingest", "Catalogue", "Tape", "Operation"];
 
@@ -45,6 +46,42 @@ async fn says_that_it_serves_and_what() {
         assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
     }
     recorder.stop().await;
+}
+
+#[tokio::test]
+async fn tools_that_know_only_the_older_reflection_learn_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let mut reflection = v1alpha::server_reflection_client::ServerReflectionClient::new(recorder.channel.clone());
+    let asked = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = reflection.server_reflection_info(tokio_stream::iter([asked])).await.unwrap().into_inner();
+    let answer = next(&mut answers).await.unwrap().unwrap().message_response.unwrap();
+    let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("no list: {answer:?}")
+    };
+    assert!(list.service.iter().any(|service| service.name == "livetape.v1.TapeService"), "{list:?}");
+    recorder.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_watches_its_health_hears_that_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = start(config(folder.path())).await;
+    let mut watched = Vec::new();
+    for service in [String::new(), "livetape.v1.IngestService".into()] {
+        let mut health = HealthClient::new(recorder.channel.clone());
+        let mut answers = health.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
+        assert_eq!(next(&mut answers).await.unwrap().unwrap().status(), ServingStatus::Serving);
+        watched.push(answers);
+    }
+    let stopping = tokio::spawn(recorder.stop());
+    for mut answers in watched {
+        assert_eq!(next(&mut answers).await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    }
+    stopping.await.unwrap();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use livetape_audio::{Frame, FrameCount, WallTime};
 use livetape_proto::v1;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
+use livetape_proto::v1::entry::What;
 use livetape_proto::v1::operation_service_client::OperationServiceClient;
 use livetape_proto::v1::tape_service_client::TapeServiceClient;
 use livetape_recorder::{Recorder, RecorderConfig, Retention};
@@ -127,6 +128,20 @@ impl Running {
     pub async fn timeline(&self, id: &str) -> Vec<v1::Entry> {
         let request = v1::ListTimelineRequest { recording_id: id.into(), ..Default::default() };
         self.catalogue.clone().list_timeline(request).await.unwrap().into_inner().entries
+    }
+
+    /// What its timeline says that operators did.
+    pub async fn deeds(&self, id: &str) -> Vec<String> {
+        self.events(id, "operated").await
+    }
+
+    /// What its timeline says of this kind.
+    pub async fn events(&self, id: &str, kind: &str) -> Vec<String> {
+        let events = self.timeline(id).await.into_iter().filter_map(|entry| match entry.what {
+            Some(What::Event(event)) if event.kind == kind => Some(event.detail),
+            _ => None,
+        });
+        events.collect()
     }
 
     /// All frames of a recording, by `ReadFrames`.
