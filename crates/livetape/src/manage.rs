@@ -8,7 +8,7 @@ use livetape_proto::v1::{self, Recording};
 use std::io::Write;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How long the recorder may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,6 +46,12 @@ enum Operation {
         #[arg(long)]
         frame: Option<u64>,
     },
+    /// Say what is playing on a stream, from the next frame on and until its source says something else; "" for nothing
+    Playing { stream: String, text: String },
+    /// Tell what a source of files plays, and what comes next
+    Program { stream: String },
+    /// Have a source of files go on with what comes next
+    Skip { stream: String },
     /// Remove a sealed recording that is not locked
     Delete { recording: String },
     /// Remove all recordings of a stream that are not locked, and the stream if none is left
@@ -58,9 +64,7 @@ pub(crate) async fn run(args: ManageArgs, stop: CancellationToken) -> anyhow::Re
     let answer = async {
         let channel = recorder.endpoint()?.with(|to| to.connect_timeout(PATIENCE).timeout(PATIENCE)).connect().await;
         let channel = channel.with_context(|| format!("no recorder answers at {recorder}"))?;
-        ask(OperationServiceClient::new(recorder.over(channel)), args.operation)
-            .await
-            .map_err(|status| anyhow!("{}", status.message()))
+        ask(OperationServiceClient::new(recorder.over(channel)), args.operation).await.map_err(refused)
     };
     let said = tokio::select! {
         said = answer => said?,
@@ -94,6 +98,18 @@ async fn ask(mut recorder: OperationServiceClient<RecorderChannel>, operation: O
             let done = recorder.add_mark(v1::AddMarkRequest { recording_id, frame, text }).await?;
             Ok(format!("marked frame {}", done.into_inner().frame))
         }
+        Operation::Playing { stream, text: title } => {
+            recorder.set_title(v1::SetTitleRequest { stream: stream.clone(), title }).await?;
+            Ok(format!("said what is playing on {stream}"))
+        }
+        Operation::Program { stream } => {
+            let done = recorder.get_program(v1::GetProgramRequest { stream }).await?.into_inner();
+            Ok(program(&done.playing, &done.upcoming))
+        }
+        Operation::Skip { stream } => {
+            let done = recorder.skip_title(v1::SkipTitleRequest { stream }).await?.into_inner();
+            Ok(program(&done.playing, &done.upcoming))
+        }
         Operation::Delete { recording: recording_id } => {
             recorder.delete_recording(v1::DeleteRecordingRequest { recording_id: recording_id.clone() }).await?;
             Ok(format!("deleted {recording_id}"))
@@ -103,6 +119,22 @@ async fn ask(mut recorder: OperationServiceClient<RecorderChannel>, operation: O
             Ok(format!("deleted {} recordings, kept {} that are locked", done.removed, done.kept))
         }
     }
+}
+
+/// What was not answered in time is done all the same, if it was begun.
+fn refused(status: Status) -> anyhow::Error {
+    match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled => {
+            anyhow!("the recorder has not answered within {PATIENCE:?}; what it has begun it does to its end")
+        }
+        _ => anyhow!("{}", status.message()),
+    }
+}
+
+/// What plays, and what comes, one after another.
+fn program(playing: &str, upcoming: &[String]) -> String {
+    let upcoming = upcoming.iter().map(|title| format!("\nthen {title}"));
+    format!("playing {playing}{}", upcoming.collect::<String>())
 }
 
 async fn update(

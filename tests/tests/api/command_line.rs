@@ -250,6 +250,14 @@ fn every_operation_and_what_it_says() -> Result<()> {
         timeline.contains("the beginning").then_some(())
     })?;
 
+    assert_eq!(done(&["playing", "live", "the anthem"])?, "said what is playing on live");
+    wait::until("the title", SOON, || {
+        let timeline = http::json(to, &format!("/recordings/{second}/timeline")).ok()?.to_string();
+        timeline.contains("the anthem").then_some(())
+    })?;
+    for operation in ["program", "skip"] {
+        refused(&[operation, "live"], "has a list of what it plays")?;
+    }
     refused(&["delete", &second], "seal it first")?;
     assert_eq!(done(&["seal", &second])?, format!("sealed {second}"));
     shown(&second, "the seal", &|recording| recording["sealed"]["reason"] == "operator")?;
@@ -270,7 +278,9 @@ fn every_operation_and_what_it_says() -> Result<()> {
         refused(&[operation, "not-an-id"], "not-an-id")?;
     }
     refused(&["title", &second, "gone"], "there is no recording")?;
-    refused(&["begin", "live"], "there is no stream live")?;
+    for operation in ["begin", "program", "skip"] {
+        refused(&[operation, "live"], "there is no stream live")?;
+    }
     refused(&["delete-stream", "live"], "live")?;
     let gone = recorder.grpc();
     gateway.stop()?;

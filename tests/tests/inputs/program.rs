@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::http::{self, Response};
-use livetape_testkit::process::{Livetape, Start};
-use livetape_testkit::{counting, wait};
+use livetape_testkit::process::{Livetape, Start, command};
+use livetape_testkit::{counting, spawn, wait};
 use livetape_tests::growing::SOON;
 use livetape_tests::pushes::{encode, entries, pcm, recording};
 use serde_json::{Value, json};
@@ -59,6 +59,23 @@ fn a_folder_is_shuffled_played_for_ever_and_skipped() -> Result<()> {
         assert_eq!(program(&livetape)?["playing"], now["playing"]);
         heard.push(next);
     }
+    let manage = |operation| -> Result<String> {
+        let url = format!("http://{}", livetape.grpc());
+        let manage = command(["manage", "--recorder-url", &url, operation, "radio"])?;
+        Ok(spawn::run(manage, SOON)?.ok()?.text())
+    };
+    let told = manage("program")?;
+    assert!(
+        told.starts_with(&format!("playing {}\nthen Anna - ", now["playing"].as_str().context("a title")?)),
+        "{told}"
+    );
+    // Titles keep their distance.
+    let recorded = recording(livetape.http(), "radio", |_| true)?["frames"].as_u64();
+    recording(livetape.http(), "radio", |one| one["frames"].as_u64() > recorded.map(|n| n + 60_000))?;
+    let told = manage("skip")?;
+    now = program(&livetape)?;
+    assert!(told.starts_with(&format!("playing {}", now["playing"].as_str().context("a title")?)), "{told}");
+    heard.push(playing(&now)?);
     let mut round = heard[..4].to_vec();
     round.sort_unstable();
     assert_eq!(round, [0, 1, 2, 3], "each once before it begins anew: {heard:?}");
@@ -75,7 +92,7 @@ fn a_folder_is_shuffled_played_for_ever_and_skipped() -> Result<()> {
     assert_eq!(firsts.iter().map(|(at, first)| (Some(*at), *first)).collect::<Vec<_>>(), due);
     assert!(entries(livetape.http(), &one, "gap")?.is_empty());
     let deeds = entries(livetape.http(), &one, "event")?;
-    assert_eq!(deeds.iter().filter(|deed| deed.to_string().contains("skipped")).count(), 6, "{deeds:?}");
+    assert_eq!(deeds.iter().filter(|deed| deed.to_string().contains("skipped")).count(), 7, "{deeds:?}");
     livetape.stop()
 }
 
