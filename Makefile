@@ -27,7 +27,7 @@ TEST_THREADS ?= 4
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients check torture bench compose up down clean
+.PHONY: help run test clients check torture fuzz bench compose up down clean
 
 help:
 	@echo 'make run      build and start: records the time signal, http://127.0.0.1:8080/ (ARGS= further arguments)'
@@ -41,7 +41,7 @@ help:
 	@echo '              compare all encoders at all rates, bitrates and signals with those that run on'
 	@echo 'make fuzz     feed garbage to whatever reads what comes from outside, a minute for each target (SECONDS=)'
 	@echo 'make bench    measure on this machine what listeners, ranges and sources cost, against nginx, Icecast and'
-	@echo '              bare loops (20 minutes)'
+	@echo '              bare loops (25 minutes)'
 	@echo 'make compose  build the image, run docker-compose.yml and break it (installs and starts an engine where there is none)'
 	@echo 'make up       start the services with docker compose'
 	@echo 'make down     stop them'
@@ -63,6 +63,10 @@ clients:
 	@[ -n "$(CLIENT)" ] || $(CARGO) test $(LOCKED) --workspace --test firefox --test sound_servers -- --nocapture
 
 check:
+	@for target in $$(sed -n "s/^\([a-z]*\):.*/\1/p; s/.*echo 'make \([a-z]*\) .*/\1/p" Makefile); do \
+	    sed -n 's/^\.PHONY: \(.*\)/ \1 /p' Makefile | grep -q " $$target " || \
+	    { echo "check: make $$target does nothing where there is a file of that name: put it into .PHONY"; exit 1; }; \
+	done
 	@scripts/setup.sh check
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
