@@ -89,7 +89,7 @@ fn a_card_that_gives_nothing_is_waited_for() -> Result<()> {
     let _microphone = alsa.microphone("mic0")?;
     capture.logged("gives audio again", LIMIT)?;
     says("/metrics", "livetape_capture_card_present{stream=\"live\"} 1")?;
-    ensure!(capture.log().matches("is looked for").count() == 1, "said once: {}", capture.log());
+    ensure!(capture.log().matches("it gives nothing; the sound card is looked for").count() == 1, "{}", capture.log());
 
     let timeline = wait::until("the gap", LIMIT, || {
         let timelines = std::fs::read_dir(data.path().join("live")).ok()?;

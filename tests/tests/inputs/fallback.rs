@@ -128,6 +128,8 @@ fn files_stand_in_for_a_sound_card() -> Result<()> {
     drop(microphone);
     livetape.logged("the fallback takes over", SOON)?;
     wait_for(&livetape, 3 * 48_000)?;
+    // It is away for so long that it is opened anew.
+    livetape.logged("the sound card is looked for", SOON)?;
     let _microphone = alsa.microphone("mic0")?;
     livetape.logged("the source is back", SOON)?;
     wait_for(&livetape, 3 * 48_000).with_context(|| livetape.log())?;

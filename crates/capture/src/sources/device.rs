@@ -8,7 +8,8 @@
 //!
 //! The card is opened before the recording begins: what it does not offer is said at once. Afterwards nothing ends the
 //! source: a card that stops, fails or is unplugged is looked for by its name until it is there again, and what was
-//! missed meanwhile is a gap.
+//! missed meanwhile is a gap. How far the search has come is kept in the state: who has a fallback drops the future of
+//! `next` every 20 ms.
 //! Not here: what the recorder makes of times and gaps.
 
 mod card_id;
@@ -37,12 +38,13 @@ use crate::status::{CardStatus, Status};
 use cpal::ErrorKind;
 use livetape_audio::{Frame, GapReason, Spec};
 use std::ops::RangeInclusive;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::Opened;
 use tap::Outcome;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// The rings are looked at this often.
 const LOOK: Duration = Duration::from_millis(10);
@@ -73,12 +75,20 @@ pub struct Device {
 }
 
 enum State {
-    /// Open, but not started.
-    Ready(Opened),
+    /// On its way to give audio.
+    Coming(Coming),
     /// It gives audio; when it did last.
     Running(Opened, Instant),
-    /// To be looked for.
-    Away,
+    /// To be looked for from this time on.
+    Away(Instant),
+}
+
+/// A card that is being opened and started.
+type Coming = Pin<Box<dyn Future<Output = Result<Opened, CardError>> + Send>>;
+
+async fn started(mut opened: Opened) -> Result<Opened, CardError> {
+    opened.start().await?;
+    Ok(opened)
 }
 
 impl Device {
@@ -103,7 +113,8 @@ impl Device {
         tracing::info!(%card, %spec, from = %opened.choice.format, blocks = ?opened.choice.config.buffer_size, "sound card");
         let wish = Wish { shape: spec.into(), ..wish };
         let backoff = Backoff::new(BACKOFF, Random::seeded());
-        let state = State::Ready(opened);
+        // Started with the first look: nothing is captured before.
+        let state = State::Coming(Box::pin(started(opened)));
         let mut new = Self { cards, card, wish, spec, flow, state, threads, backoff, told: None, timed: false, status };
         new.show(|_| {});
         Ok(new)
@@ -138,7 +149,8 @@ impl Device {
                 Outcome::Trouble(error) => error,
             };
             match error.kind() {
-                ErrorKind::RealtimeDenied => {}
+                // Nothing is lost by that yet.
+                ErrorKind::RealtimeDenied => tracing::warn!(card = %self.card, "{error}"),
                 ErrorKind::Xrun => {
                     xruns += 1;
                     self.flow.trouble(GapReason::Xrun);
@@ -168,48 +180,49 @@ impl Device {
 
     /// The card is away.
     fn lose(&mut self, reason: GapReason, error: &CardError) {
-        self.state = State::Away;
         self.flow.trouble(reason);
         self.tell(error);
         self.show(|card| {
             card.present = false;
             card.losses += 1;
         });
+        self.wait();
     }
 
-    /// Says once what is wrong.
+    /// It is looked for a little later.
+    fn wait(&mut self) {
+        self.state = State::Away(Instant::now() + self.backoff.wait());
+    }
+
+    /// Says what is wrong, each time that it is something else.
     fn tell(&mut self, error: &CardError) {
-        if self.told.is_none() {
+        if self.told.as_ref() != Some(error) {
             tracing::warn!("{error}; the sound card is looked for until it is there again");
             self.told = Some(error.clone());
         }
     }
 
-    async fn start(&mut self) {
-        let started = match &mut self.state {
-            State::Ready(opened) => opened.start().await,
-            _ => return,
-        };
-        self.state = match (started, std::mem::replace(&mut self.state, State::Away)) {
-            (Ok(()), State::Ready(opened)) => State::Running(opened, Instant::now()),
-            (Ok(()), state) => state,
-            (Err(error), _) => {
-                self.lose(GapReason::DeviceAway, &error);
-                State::Away
-            }
-        };
-    }
-
-    async fn look_for(&mut self) {
-        sleep(self.backoff.wait()).await;
+    fn look_for(&mut self) {
         // The clock goes on meanwhile.
         self.flow.observe(Reading::now(), self.cards.slept());
-        match Opened::open(self.cards.clone(), self.card.clone(), self.wish, &self.threads).await {
+        let (cards, card, wish) = (self.cards.clone(), self.card.clone(), self.wish);
+        let threads = Arc::clone(&self.threads);
+        let coming = async move { started(Opened::open(cards, card, wish, &threads).await?).await };
+        self.state = State::Coming(Box::pin(coming));
+    }
+
+    fn came(&mut self, come: Result<Opened, CardError>) {
+        match come {
             Ok(opened) => {
                 self.flow.reopened(opened.choice.format);
-                self.state = State::Ready(opened);
+                self.state = State::Running(opened, Instant::now());
             }
-            Err(error) => self.tell(&error),
+            // It could be opened, so it was there.
+            Err(error) if self.told.is_none() => self.lose(GapReason::DeviceAway, &error),
+            Err(error) => {
+                self.tell(&error);
+                self.wait();
+            }
         }
     }
 }
@@ -229,7 +242,7 @@ impl Source for Device {
     }
 
     fn begin(&mut self, _next: Frame) {
-        // Nothing has been captured so far: the card is started with the first look.
+        // The card is started with the first look.
     }
 
     async fn next(&mut self) -> Result<Option<Piece>, SourceError> {
@@ -237,13 +250,19 @@ impl Source for Device {
             if let Some(piece) = self.flow.next() {
                 return Ok(Some(piece));
             }
-            match &self.state {
-                State::Ready(_) => self.start().await,
+            match &mut self.state {
+                State::Coming(coming) => {
+                    let come = coming.await;
+                    self.came(come);
+                }
                 State::Running(..) => {
                     sleep(LOOK).await;
                     self.look();
                 }
-                State::Away => self.look_for().await,
+                State::Away(until) => {
+                    sleep_until(*until).await;
+                    self.look_for();
+                }
             }
         }
     }

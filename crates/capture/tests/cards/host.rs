@@ -13,7 +13,11 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::sleep;
 use std::time::Duration;
+
+/// What opening and starting a card take each, as those of real ones do.
+const SLOW: Duration = Duration::from_millis(60);
 
 /// The machine.
 #[derive(Clone, Default)]
@@ -87,8 +91,24 @@ pub(crate) fn lines() -> u64 {
     LINES.get()
 }
 
-/// A log that counts its lines.
+/// What was said on all threads.
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// How often something like this was said, on any thread.
+pub(crate) fn said(part: &str) -> usize {
+    SAID.lock().unwrap().iter().filter(|line| line.contains(part)).count()
+}
+
+/// A log that counts its lines, and keeps them.
 pub(crate) struct Lines;
+
+impl tracing::field::Visit for Lines {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            SAID.lock().unwrap().push(format!("{value:?}"));
+        }
+    }
+}
 
 impl tracing::Subscriber for Lines {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -99,8 +119,9 @@ impl tracing::Subscriber for Lines {
     }
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {
+    fn event(&self, event: &tracing::Event<'_>) {
         LINES.set(LINES.get() + 1);
+        event.record(&mut Lines);
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
@@ -119,7 +140,12 @@ impl Machine {
 
     /// A card is plugged in, or becomes another one.
     pub(crate) fn plug(&self, card: &str, pcm: &str, only: SampleFormat) {
-        self.sockets().plugged.insert(card.into(), Plugged { pcm: pcm.into(), only, refuses: None });
+        self.plug_in(card, pcm, only, None);
+    }
+
+    /// A card is plugged in that cannot be opened.
+    pub(crate) fn plug_in(&self, card: &str, pcm: &str, only: SampleFormat, refuses: Option<ErrorKind>) {
+        self.sockets().plugged.insert(card.into(), Plugged { pcm: pcm.into(), only, refuses });
     }
 
     /// A card cannot be opened.
@@ -256,6 +282,7 @@ impl DeviceTrait for Card {
         if let Some(kind) = self.plugged.refuses {
             return Err(kind.into());
         }
+        sleep(SLOW);
         let complain = Mutex::new(Box::new(on_error) as Box<dyn FnMut(Error) + Send>);
         let (gone, skip, cost) = (AtomicBool::new(false), AtomicU64::new(0), Mutex::default());
         let running = Arc::new(Running { gone, skip, complain, cost });
@@ -321,6 +348,7 @@ pub(crate) struct Stream(cpal::Stream);
 
 impl StreamTrait for Stream {
     fn play(&self) -> Result<(), Error> {
+        sleep(SLOW);
         self.0.play()
     }
 

@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(30);
+/// After so long a future is dropped and another one asked for, as is done by who has a fallback.
+const DROPPED: Duration = Duration::from_millis(20);
 /// Set in the process in which the test itself runs.
 const INSIDE: &str = "LIVETAPE_TEST_ALSA";
 
@@ -74,7 +76,17 @@ impl Listening {
     }
 
     async fn piece(&mut self) -> Piece {
-        timeout(LIMIT, self.device.next()).await.expect("a piece").unwrap().expect("no end")
+        self.piece_within(LIMIT).await.expect("a piece")
+    }
+
+    async fn piece_within(&mut self, limit: Duration) -> Option<Piece> {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            if let Ok(piece) = timeout(DROPPED, self.device.next()).await {
+                return Some(piece.unwrap().expect("no end"));
+            }
+        }
+        None
     }
 
     /// Its number by what it says, if it is in one piece.
@@ -136,9 +148,18 @@ impl Listening {
 
     /// Lets time pass in which nothing comes.
     async fn nothing(&mut self) {
-        while let Ok(piece) = timeout(Duration::from_millis(700), self.device.next()).await {
-            let Piece::Audio(chunk) = piece.unwrap().unwrap() else { panic!("a gap has no end yet") };
+        while let Some(piece) = self.piece_within(Duration::from_millis(700)).await {
+            let Piece::Audio(chunk) = piece else { panic!("a gap has no end yet") };
             self.check(&chunk);
+        }
+    }
+
+    /// Waits until this was said.
+    async fn says(&mut self, part: &str) {
+        let began = Instant::now();
+        while host::said(part) == 0 {
+            assert!(began.elapsed() < LIMIT, "{part:?} was not said");
+            self.piece_within(DROPPED).await;
         }
     }
 }
@@ -201,6 +222,35 @@ fn a_card_that_was_given_by_its_number_is_found_under_another_one() {
         numbered(asound.path(), &["PCH", "Other", "USB"]);
         listening.gap_of(GapReason::DeviceAway).await;
         assert!(machine.is_running(usb) && !machine.is_running(other));
+        listening.audio(24_000).await;
+    });
+}
+
+#[test]
+fn why_a_card_stays_away_is_said_when_it_changes() {
+    with_cards("why_a_card_stays_away_is_said_when_it_changes", async || {
+        tracing::subscriber::set_global_default(Lines).unwrap();
+        let machine = Machine::default();
+        machine.plug("usb", "mic0", CardFormat::I16);
+        let mut listening = Listening::to(&machine, "custom:usb").await;
+        listening.audio(24_000).await;
+        machine.complain("usb", ErrorKind::RealtimeDenied.into());
+        listening.says("Real-time scheduling was refused").await;
+
+        machine.unplug("usb");
+        listening.says("no such sound card").await;
+        machine.plug_in("usb", "mic0", CardFormat::I16, Some(ErrorKind::DeviceBusy));
+        listening.says("another program uses the sound card").await;
+        machine.refuse("usb", ErrorKind::PermissionDenied);
+        listening.says("no permission to use the sound card").await;
+        // However often it is tried.
+        listening.nothing().await;
+        machine.plug("usb", "mic0", CardFormat::I16);
+        listening.gap_of(GapReason::DeviceAway).await;
+        listening.says("gives audio again").await;
+        for part in ["no such sound card", "another program", "no permission", "gives audio again"] {
+            assert_eq!(host::said(part), 1, "{part}");
+        }
         listening.audio(24_000).await;
     });
 }
