@@ -115,6 +115,23 @@ fn a_file_that_cannot_be_played_ends_the_program_with_its_name() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_cut_file_that_is_played_again_and_again_is_said() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let cut = wav(&dir.path().join("cut.wav"), 0, 44_100)?;
+    std::fs::File::options().write(true).open(&cut)?.set_len(44_100)?;
+    let source = format!("file:{}", cut.display());
+    let livetape = Start::new(dir.path().join("data")).source(&source).args(["--loop"]).spawn()?;
+    livetape.logged("cut.wav: cannot be played past 0:00:0", SOON)?;
+    // A quarter of a second that is heard again and again, and not said each time.
+    wait::until("more than one round", SOON, || {
+        let list = http::json(livetape.http(), "/recordings").ok()?;
+        (list["recordings"][0]["frames"].as_u64()? > 44_100).then_some(())
+    })?;
+    assert_eq!(livetape.log().matches("cannot be played past").count(), 1, "{}", livetape.log());
+    livetape.stop()
+}
+
 /// Somebody who may not read this: root may read everything.
 fn as_somebody(start: Start, secret: &Path) -> Start {
     match std::fs::read_dir(secret) {

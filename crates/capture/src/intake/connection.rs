@@ -381,7 +381,7 @@ async fn attach(
     sender: Sender,
     taken: CancellationToken,
 ) -> Result<Running, Reply> {
-    match decoding.said.recv().await {
+    match decoding.next().await {
         Some(Said::Begins { spec, title }) => {
             let arrival = Arrival { decoding, feeding: Arc::clone(feeding), title, _taken: taken.drop_guard() };
             seat.attach(spec, arrival, sender).map_err(|why| occupied(&why))

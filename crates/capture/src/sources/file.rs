@@ -79,6 +79,8 @@ pub struct Files {
     /// Whether anything of the list was played since its beginning, and what the first was that was not.
     played_any: bool,
     first_broken: Option<FileError>,
+    /// What was said of the only file, which is played again and again.
+    told: Option<String>,
     hanging: u32,
     /// What plays, what came next when it began, and what those are called.
     playing: Title,
@@ -123,6 +125,7 @@ impl Files {
             ended: None,
             played_any: false,
             first_broken: None,
+            told: None,
             hanging: 0,
             playing: Title::default(),
             upcoming: Vec::new(),
@@ -150,7 +153,7 @@ impl Files {
     async fn fill(&mut self) -> Result<(), FileError> {
         let Some((_, decoding)) = &mut self.decoding else { return self.next_file().await };
         let said = tokio::select! {
-            said = timeout(self.patience, decoding.said.recv()) => said,
+            said = timeout(self.patience, decoding.next()) => said,
             // Whoever asks for the next piece sees to it; while nothing can be left, it waits.
             _ = self.skips.changed(), if self.begun => return Ok(()),
         };
@@ -238,6 +241,7 @@ impl Files {
         }
         let Some(why) = outcome.error else {
             tracing::info!(%file, length = ?outcome.position, "played");
+            self.told = None;
             return;
         };
         let Outcome { position, byte, .. } = outcome;
@@ -251,6 +255,13 @@ impl Files {
         }
         if !self.queue.is_single() {
             tracing::error!("{broken}; going on with the next file");
+        } else if self.played_any {
+            // Otherwise it is the error with which the source ends.
+            let told = broken.to_string();
+            if self.told.as_ref() != Some(&told) {
+                tracing::error!("{broken}; going on from its beginning");
+                self.told = Some(told);
+            }
         }
         self.first_broken.get_or_insert(broken);
     }

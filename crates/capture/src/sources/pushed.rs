@@ -186,7 +186,7 @@ impl Source for Pushed {
                 () = sleep_until(due), if ready.is_some() => {
                     return Ok(Some(Piece::Audio(self.take(ready.unwrap_or_default()))));
                 }
-                said = current.decoding.said.recv(), if room => self.take_in(said),
+                said = current.decoding.next(), if room => self.take_in(said),
             }
         }
     }

@@ -147,7 +147,7 @@ impl Puller {
         let decoding = Decoding::start(material, self.target, move || Ok(Input::stream(reader)));
         let mut decoding = decoding.map_err(|error| error.to_string())?;
         let pump = AbortOnDropHandle::new(tokio::spawn(pump(found, feed, Arc::clone(&feeding))));
-        let begun = timeout(self.patience, decoding.said.recv()).await;
+        let begun = timeout(self.patience, decoding.next()).await;
         let (spec, title) = match begun.map_err(|_| format!("no audio within {:?}", self.patience))? {
             Some(Said::Begins { spec, title }) => (spec, title),
             Some(Said::Ends(outcome)) => return Err(outcome.error.unwrap_or_else(|| "there is no audio in it".into())),

@@ -209,6 +209,11 @@ async fn a_decoder_that_panics_costs_its_file() {
     assert!(heard.pcm == counting::encode(Frame::ZERO, FrameCount::new(10_000)), "{:?}", heard.titles);
     let error = refused(&dir.path().join("b panics for tests.wav")).await;
     assert!(error.contains("which is a bug"), "{error}");
+    // What was heard before tells where it was.
+    let heard = played(&wav(dir.path(), "d panics at last for tests.wav", 0, 60_000)).await;
+    assert_eq!(heard.pcm.len(), 60_000 * 4);
+    let error = heard.error.unwrap();
+    assert!(error.contains("d panics") && error.contains("past 0:00:01.250") && error.contains("a bug"), "{error}");
 }
 
 #[tokio::test]
@@ -218,4 +223,8 @@ async fn a_decoder_that_hangs_is_left_behind() {
     let patience = Duration::from_millis(200);
     let error = Files::open_within(patience, &path, FAST, Shape::default()).await.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("has given nothing for 200ms"), "{error}");
+    let path = wav(dir.path(), "hangs at last for tests.wav", 0, 60_000);
+    let mut files = Files::open_within(patience, &path, FAST, Shape::default()).await.unwrap();
+    let error = hear(&mut files, u64::MAX).await.error.unwrap();
+    assert!(error.contains("past 0:00:01.250") && error.contains("has given nothing for 200ms"), "{error}");
 }
