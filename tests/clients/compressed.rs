@@ -2,7 +2,7 @@
 
 use crate::deed::{Deed, Kind};
 use crate::report::Report;
-use crate::scenario::{Opens, PATIENCE, Player, edge, ends, has_ended, hears, joins, open, seek};
+use crate::scenario::{ENDS, Opens, PATIENCE, Player, edge, ends, has_ended, hears, joins, open, seek};
 use anyhow::{Context, Result, ensure};
 use livetape_audio::Frame;
 use livetape_testkit::card::Card;
@@ -112,5 +112,5 @@ fn finished(kind: Kind, g: &Growing, opens: &dyn Opens, card: &Card) -> Result<(
     seek(&mut *player, card, 15, PATIENCE)?;
     seek(&mut *player, card, end - 3, PATIENCE)?;
     hears(&mut *player, card, end - 1..end, PATIENCE)?;
-    has_ended(&mut *player, PATIENCE)
+    has_ended(&mut *player, ENDS)
 }

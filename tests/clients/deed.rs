@@ -30,6 +30,7 @@ pub(crate) enum Deed {
     Behind,
     Opens(Kind),
     Seeks(Kind),
+    Tells,
     Beyond,
     Edge,
     Ahead,
@@ -48,11 +49,12 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Live(Kind::Wav),
         Self::Behind,
         Self::Opens(Kind::Wav),
         Self::Seeks(Kind::Wav),
+        Self::Tells,
         Self::Beyond,
         Self::Edge,
         Self::Ahead,
@@ -90,13 +92,13 @@ impl Display for Deed {
             Self::Opens(kind) => {
                 return write!(f, "a growing recording, `audio.{}`: opens, from the start", kind.extension());
             }
-            Self::Seeks(Kind::Wav) => "seeks in it, forth and back, and says where it is",
             Self::Seeks(_) => "seeks in it, forth and back",
+            Self::Tells => "says where it is then",
             Self::Beyond => "seeks beyond the length that it had when it was opened",
             Self::Edge => "follows what is recorded meanwhile",
             Self::Ahead => "seeks 3 s ahead of the recording: waits, and plays",
             Self::Far => "seeks an hour ahead of it: another seek brings it back",
-            Self::Ends(_) => "ends when the recording does, with its last second",
+            Self::Ends(_) => "ends when the recording does, within 25 s, with its last second",
             Self::Exact => "run from the start to that end: every sample, and exit code 0",
             Self::Finished(Kind::Wav) => "a finished recording: opens, seeks, ends",
             Self::Finished(_) => "finished: opens, seeks, ends",

@@ -156,6 +156,10 @@ impl Opens for Vlc {
         Ok(Box::new(Self::start(url, card, &[])?))
     }
 
+    fn asks_for_more(&self) -> bool {
+        true
+    }
+
     fn titles<'a>(&'a self, url: &'a str, card: &'a Card) -> Option<Result<Shown<'a>>> {
         let port = match TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()) {
             Ok(free) => free.port().to_string(),

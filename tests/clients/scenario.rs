@@ -4,12 +4,13 @@ use crate::deed::{Deed, Kind};
 use crate::report::Report;
 use crate::titles::Shown;
 use crate::{compressed, lengths, titles};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use livetape_audio::{Frame, FrameCount, Instance};
 use livetape_store::{DataDir, Disk};
 use livetape_testkit::card::Card;
 use livetape_testkit::grpc_source::{self, now, opening, stereo};
 use livetape_testkit::process::Start;
+use livetape_testkit::proxy::{Proxy, range_start};
 use livetape_testkit::{runtime, spawn, wait};
 use livetape_tests::growing::{Growing, SOON, WAV_HEADER};
 use livetape_tests::sparse::Sparse;
@@ -22,6 +23,9 @@ use tempfile::TempDir;
 
 /// Patience with a player on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+/// From the end of a recording to that of a player that followed it: what it had in hand. A gateway that lets it wait for nothing
+/// until one of them gives up takes longer.
+pub(crate) const ENDS: Duration = Duration::from_secs(25);
 /// How long to listen before it is asked whether the player has ended, and how long one is heard after that.
 const LOOK: Duration = Duration::from_millis(500);
 const LINGERS: Duration = Duration::from_secs(3);
@@ -95,6 +99,10 @@ pub(crate) trait Opens {
     }
     /// Whether it shows a duration that grows with what is compressed.
     fn shows_duration(&self) -> bool {
+        false
+    }
+    /// Whether it asks for more at the end of what grew, and learns from the answer 416 that there is none.
+    fn asks_for_more(&self) -> bool {
         false
     }
     /// Whether a length of `*` makes it lose the beginning at random.
@@ -217,7 +225,9 @@ fn far(g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
 fn growing(report: &mut Report, g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
     let at_opening = edge(g);
     let copy = Copy::start(g, opens)?;
-    let mut player = match open(opens, &g.wav_url(""), card) {
+    let line = opens.asks_for_more().then(|| Proxy::start(g.livetape.http())).transpose()?;
+    let to = line.as_ref().map_or(g.livetape.http(), Proxy::address);
+    let mut player = match open(opens, &format!("http://{to}{}", g.wav("")), card) {
         Ok(player) => player,
         Err(error) => {
             report.tried(Deed::Opens(Kind::Wav), Err(error));
@@ -225,7 +235,16 @@ fn growing(report: &mut Report, g: &Growing, opens: &dyn Opens, card: &Card) -> 
         }
     };
     report.tried(Deed::Opens(Kind::Wav), hears(&mut *player, card, 0..3, PATIENCE));
-    report.tried(Deed::Seeks(Kind::Wav), [50, 5].into_iter().try_for_each(|to| seeks_there(&mut *player, card, to)));
+    let mut told: Option<Result<()>> = None;
+    let sought = [50, 5].into_iter().try_for_each(|to| {
+        seek(&mut *player, card, to, PATIENCE)?;
+        told = tells(&mut *player, to).map(|now| told.take().unwrap_or(Ok(())).and(now));
+        Ok(())
+    });
+    report.tried(Deed::Seeks(Kind::Wav), sought);
+    if let Some(told) = told {
+        report.tried(Deed::Tells, told);
+    }
     wait::until("more to be recorded", PATIENCE, || (edge(g) > at_opening + 8.0).then_some(()))?;
     report.tried(Deed::Beyond, seek(&mut *player, card, at_opening as u64 + 4, PATIENCE));
     let mut ahead = edge(g) as u64 + 3;
@@ -234,11 +253,12 @@ fn growing(report: &mut Report, g: &Growing, opens: &dyn Opens, card: &Card) -> 
         // One that does not seek is put before the newest part.
         drop(player);
         ahead = edge(g) as u64;
-        player = open(opens, &g.wav_url(&format!("pos={ahead}")), card)?;
+        player = open(opens, &format!("http://{to}{}", g.wav(&format!("pos={ahead}"))), card)?;
     }
     report.tried(Deed::Ahead, sought);
     report.tried(Deed::Edge, hears(&mut *player, card, ahead + 2..ahead + 6, PATIENCE));
-    report.tried(Deed::Ends(Kind::Wav), ends(&mut *player, g, card));
+    let ended = ends(&mut *player, g, card);
+    report.tried(Deed::Ends(Kind::Wav), ended.and_then(|()| line.map_or(Ok(()), |line| has_learned(&line, g))));
     if let Some(copy) = copy {
         report.tried(Deed::Exact, copy.check_exact(g));
     }
@@ -250,9 +270,19 @@ pub(crate) fn ends(player: &mut dyn Player, g: &Growing, card: &Card) -> Result<
     // Most of a second, so that it can be told which it is.
     wait::until("the right moment", PATIENCE, || (0.6..0.9).contains(&(edge(g) % 1.0)).then_some(()))?;
     let end = g.pusher.end(SOON)?;
-    let last = end.get() / u64::from(stereo().rate());
-    card.hears(last, PATIENCE)?;
-    has_ended(player, PATIENCE)
+    let (ended, last) = (Instant::now(), end.get() / u64::from(stereo().rate()));
+    card.hears(last, ENDS)?;
+    has_ended(player, ENDS.saturating_sub(ended.elapsed()))
+}
+
+/// Whether it was told by 416 that behind the last byte of the recording, which has ended, there is nothing.
+fn has_learned(line: &Proxy, g: &Growing) -> Result<()> {
+    let connections = line.connections();
+    let answered = connections.iter().flat_map(|one| one.heads.iter().zip(&one.statuses));
+    let behind = |head: &str| range_start(head).is_some_and(|start| start >= g.at_most());
+    let asked: Vec<_> = answered.map(|(head, status)| (range_start(head), *status, behind(head))).collect();
+    ensure!(asked.iter().any(|(_, status, behind)| *behind && *status == 416), "no 416 at the end: {asked:?}");
+    Ok(())
 }
 
 fn finished(g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
@@ -262,7 +292,7 @@ fn finished(g: &Growing, opens: &dyn Opens, card: &Card) -> Result<()> {
     seek(&mut *player, card, 40, PATIENCE)?;
     seek(&mut *player, card, end - 3, PATIENCE)?;
     hears(&mut *player, card, end - 1..end, PATIENCE)?;
-    has_ended(&mut *player, PATIENCE)
+    has_ended(&mut *player, ENDS)
 }
 
 /// More than 4 GiB of silence, and then the tone.
@@ -340,13 +370,13 @@ pub(crate) fn seek(player: &mut dyn Player, card: &Card, second: u64, limit: Dur
     Ok(())
 }
 
-/// The same, and the player knows where it is.
-fn seeks_there(player: &mut dyn Player, card: &Card, second: u64) -> Result<()> {
-    seek(player, card, second, PATIENCE)?;
+/// Whether a player that has just sought says that it is there. `None` where it says nothing.
+fn tells(player: &mut dyn Player, second: u64) -> Option<Result<()>> {
     let there = second as f64..second as f64 + AWAY;
-    match player.position()? {
-        Some(at) if !there.contains(&at) => bail!("plays second {second} and says that it is at {at}"),
-        _ => Ok(()),
+    match player.position().transpose()? {
+        Ok(at) if there.contains(&at) => Some(Ok(())),
+        Ok(at) => Some(Err(anyhow!("plays second {second} and says that it is at {at}"))),
+        Err(error) => Some(Err(error)),
     }
 }
 
@@ -379,7 +409,7 @@ impl Copy {
     }
 
     fn check_exact(mut self, g: &Growing) -> Result<()> {
-        let status = spawn::wait(&mut self.process.0, PATIENCE)?;
+        let status = spawn::wait(&mut self.process.0, ENDS)?;
         ensure!(status.success(), "it ended with {status}");
         let bytes = std::fs::read(&self.file)?;
         let audio = bytes.get(self.before as usize..).context("a header")?;

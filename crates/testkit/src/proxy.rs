@@ -1,7 +1,7 @@
 //! A TCP proxy that breaks connections on demand and writes down what was asked through it.
 //!
 //! It passes bytes on as they come. Of what goes to the server it notes each block that ends with an empty line: the
-//! heads of HTTP/1.x requests, which have no bodies here.
+//! heads of HTTP/1.x requests, which have no bodies here. Of what comes back it notes the status of each answer.
 
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
@@ -15,6 +15,16 @@ use tokio::time::timeout;
 
 /// How long a connection stays silent before it is forgotten: longer than anybody waits.
 const SILENT: Duration = Duration::from_secs(120);
+
+impl Connection {
+    /// Who asks one thing after another hears of one before asking the next: what comes first after a request is its answer.
+    fn answered(&mut self, bytes: &[u8]) {
+        if self.statuses.len() < self.heads.len() {
+            let status = bytes.strip_prefix(b"HTTP/1.").and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok());
+            self.statuses.extend(status.and_then(|status| status.parse::<u16>().ok()));
+        }
+    }
+}
 
 /// How to end the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +42,8 @@ pub enum Cut {
 pub struct Connection {
     /// The heads of the requests, in order.
     pub heads: Vec<String>,
+    /// The status codes of the answers to them, as far as they were answered.
+    pub statuses: Vec<u16>,
     /// Bytes that went to the client so far, heads included.
     pub to_client: u64,
     /// Whether it has ended.
@@ -185,6 +197,7 @@ async fn pass(
                     // The client does not read: a cut must not wait for it.
                     _ = orders.wait_for(|o| o.cuts > born) => continue,
                 };
+                log.with(number, |c| c.answered(&from_server[..n]));
                 if !written { return }
                 log.with(number, |c| c.to_client += n as u64);
             }
@@ -267,7 +280,9 @@ mod tests {
         assert_eq!(heads.len(), 4);
         assert!(heads[0].starts_with("GET /x HTTP/1.1\r\n"), "{heads:?}");
         assert_eq!(range_start(&heads[0]), Some(7));
-        assert!(proxy.connections()[0].to_client > 16);
+        let connections = proxy.connections();
+        assert!(connections[0].to_client > 16);
+        assert!(connections.iter().all(|connection| connection.statuses == [200]), "{connections:?}");
     }
 
     #[test]
