@@ -203,7 +203,8 @@ async fn space(shared: &Shared) -> Option<Space> {
 
 /// Removes what has to go. How many bytes went, if anything did.
 async fn look(keep: Retention, free: u64, shared: &Arc<Shared>, keeper: &Keeper) -> Option<u64> {
-    let (mut removed, mut bytes): (BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>>, _) = (BTreeMap::new(), 0_u64);
+    let mut removed: BTreeMap<StreamName, Vec<(Arc<Recording>, Why)>> = BTreeMap::new();
+    let mut bytes = 0_u64;
     for (id, why) in chosen(keep, free, shared).await {
         let Some(recording) = shared.archive.get(id) else { continue };
         match keeper.delete(id).await {
