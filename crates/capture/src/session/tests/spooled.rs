@@ -244,7 +244,8 @@ async fn before_the_first_answer_it_captures_too_and_keeps_that_in_memory() {
     let recorder = Recorder::default();
     let (first, status) = captures_before_any_answer(&recorder, 1 << 20).await;
     assert_eq!((first, status.unwanted, status.given_up), (0, FrameCount::ZERO, FrameCount::ZERO));
-    assert_eq!((recorder.tape().frames(), &recorder.tape().gaps[..]), (status.captured.get(), &[][..]));
+    let tape = recorder.tape();
+    assert_eq!((tape.frames(), &tape.gaps[..]), (status.captured.get(), &[][..]));
 }
 
 #[tokio::test]
