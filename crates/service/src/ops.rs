@@ -2,10 +2,12 @@
 //!
 //! Well means that the process answers at all: whoever restarts it for less would only make a passing trouble worse.
 //! Ready means that every condition holds that is needed. Each connection is good for one request and lasts a few seconds, there
-//! are few at once, and whatever is not such a request costs no more. With TLS only this machine may ask without. On a loopback address only loopback names are
+//! are few at once, and whatever is not such a request costs no more: when another one comes, the oldest of whoever has most of them goes, so that nobody
+//! keeps whoever watches over the process from asking. With TLS only this machine may ask without. On a loopback address only loopback names are
 //! answered, so that no web page reads along under a name that it points here. Not here: what a role needs to be ready.
 
-use crate::metrics::{Metrics, MetricsError};
+use crate::limits::{Rejections, Silent};
+use crate::metrics::{Counter, Metrics, MetricsError};
 use crate::tls::{self, Tls, TlsError, TlsFiles};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -21,7 +23,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +32,8 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After a failed accept, as when there are no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+/// What bounds are called: of connections, and of the time that each may take.
+const LIMITS: [&str; 2] = ["ops_connections", "ops_time"];
 /// Bytes of a request's head.
 const HEAD: usize = 16 * 1024;
 
@@ -163,6 +166,7 @@ pub struct OpsListener {
     addr: SocketAddr,
     router: Router,
     tls: Option<Arc<Tls>>,
+    rejections: Rejections,
 }
 
 impl OpsListener {
@@ -179,9 +183,11 @@ impl OpsListener {
         let error = |source| OpsError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(error)?;
         declare(&readiness, &metrics)?;
+        let rejections = Rejections::new(&metrics, "livetape_process_limit_rejections_total")?;
+        LIMITS.iter().for_each(|limit| drop(rejections.of(limit)));
         let router = router(readiness, metrics);
         let router = if anonymous { router } else { router.layer(from_fn(only_local)) };
-        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router, tls })
+        Ok(Self { addr: listener.local_addr().map_err(error)?, listener, router, tls, rejections })
     }
 
     /// The address that it listens on.
@@ -191,19 +197,22 @@ impl OpsListener {
 
     /// Answers until `shutdown`, which should come after the roles' own: they are watched while they stop.
     pub async fn run(self, shutdown: CancellationToken) {
-        let (room, tasks) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
-        let service = TowerToHyperService::new(self.router);
+        let (tasks, service) = (TaskTracker::new(), TowerToHyperService::new(self.router));
+        let [crowded, slow] = LIMITS.map(|limit| self.rejections.of(limit));
+        let mut all = Silent::new(CONNECTIONS, crowded);
         let accepting = async {
             loop {
                 match self.listener.accept().await {
-                    // Closing says enough to one for whom there is no room.
-                    Ok((stream, _)) => drop(room.clone().try_acquire_owned().map(|permit| {
-                        let (service, tls) = (service.clone(), self.tls.clone());
+                    Ok((stream, peer)) => {
+                        let knock = all.one_more(peer.ip());
+                        let answering = opened(stream, self.tls.clone(), service.clone(), slow.clone());
                         tasks.spawn(async move {
-                            drop(tokio::time::timeout(PATIENCE, opened(stream, tls, service)).await);
-                            drop(permit);
+                            tokio::select! {
+                                () = answering => {}
+                                () = knock.sent_away() => {}
+                            }
                         });
-                    })),
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         tokio::time::sleep(BREATH).await;
@@ -228,8 +237,15 @@ impl OpsListener {
     }
 }
 
+/// Answers a connection, in time.
+async fn opened(stream: TcpStream, tls: Option<Arc<Tls>>, service: TowerToHyperService<Router>, slow: Counter) {
+    if tokio::time::timeout(PATIENCE, served(stream, tls, service)).await.is_err() {
+        slow.inc();
+    }
+}
+
 /// Through TLS, if there is TLS. Only from this machine may be done without.
-async fn opened(stream: TcpStream, tls: Option<Arc<Tls>>, service: TowerToHyperService<Router>) {
+async fn served(stream: TcpStream, tls: Option<Arc<Tls>>, service: TowerToHyperService<Router>) {
     let Some(tls) = tls else { return answer(stream, service).await };
     match tls::begins(&stream).await {
         Some(true) => match tls.accept(stream).await {
