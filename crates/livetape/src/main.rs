@@ -141,6 +141,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         over: cli.command.is_shown(),
     };
     let telemetry = logging::start(&log)?;
+    hints::of_passwords();
     let outcome = match cli.command {
         Command::Run(args) => serve(|stop| run::run(*args, stop)),
         Command::Capture(args) => serve(|stop| capture::run(*args, stop)),
