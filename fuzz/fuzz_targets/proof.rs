@@ -80,8 +80,8 @@ fuzz_target!(|data: &[u8]| {
     let shown = [
         Shown::authorization(first).ok(),
         Some(Shown::Bearer(Secret::new(first))),
-        Some(Shown::Url { path: first.to_owned(), signature: rest.to_owned() }),
-        Some(Shown::Certificate(vec![first.to_owned()])),
+        Some(Shown::Url { path: first.to_owned(), signature: Secret::new(rest) }),
+        Some(Shown::Certificate { names: vec![first.to_owned()], until: None }),
     ];
     let now = WallTime::from_unix_nanos(1_763_649_000_000_000_000);
     for shown in shown.into_iter().flatten() {

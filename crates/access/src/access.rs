@@ -29,13 +29,17 @@ pub struct Access {
     file: Option<(PathBuf, Mutex<Stamps>)>,
     book: watch::Sender<Arc<Book>>,
     anonymous: Grants,
+    /// What somebody on this machine may who shows nothing.
+    here: Grants,
     insider: Secret,
     insider_hash: [u8; 32],
     passwords: Passwords,
 }
 
-/// Who counts what proves nothing, for each client.
+/// Who asks, and who counts what of it proves nothing, for each client.
 pub trait Tries {
+    /// Whether it is on this machine, and not somewhere else, for which a proxy on this machine asks.
+    fn is_here(&self) -> bool;
     /// Something proved nothing, or is about to be checked that takes long.
     ///
     /// # Errors
@@ -62,7 +66,16 @@ impl Access {
     /// # Errors
     /// When the system has no random bytes.
     pub fn open(anonymous: Grants) -> Result<Arc<Self>, AccessError> {
-        Self::new(None, Book::default(), anonymous)
+        Self::new(None, Book::default(), anonymous.clone(), anonymous)
+    }
+
+    /// Without a file, on an address that only this machine reaches: whoever is on it may everything. For whom a proxy on it asks, who
+    /// is somewhere else, may nothing.
+    ///
+    /// # Errors
+    /// When the system has no random bytes.
+    pub fn of_this_machine() -> Result<Arc<Self>, AccessError> {
+        Self::new(None, Book::default(), Grants::default(), Grants::all())
     }
 
     /// With a file; who shows nothing has the grants of `anonymous`.
@@ -71,14 +84,19 @@ impl Access {
     /// [`AccessError`] says what is wrong with the file.
     pub fn load(path: &Path, anonymous: Grants) -> Result<Arc<Self>, AccessError> {
         let (book, stamps) = file::load(path);
-        Self::new(Some((path.to_owned(), Mutex::new(stamps))), book?, anonymous)
+        Self::new(Some((path.to_owned(), Mutex::new(stamps))), book?, anonymous.clone(), anonymous)
     }
 
-    fn new(file: Option<(PathBuf, Mutex<Stamps>)>, book: Book, anonymous: Grants) -> Result<Arc<Self>, AccessError> {
+    fn new(
+        file: Option<(PathBuf, Mutex<Stamps>)>,
+        book: Book,
+        anonymous: Grants,
+        here: Grants,
+    ) -> Result<Arc<Self>, AccessError> {
         let insider = mint()?;
         let TokenHash(insider_hash) = TokenHash::of(&insider);
         let (book, passwords) = (watch::Sender::new(Arc::new(book)), Passwords::new()?);
-        Ok(Arc::new(Self { file, book, anonymous, insider, insider_hash, passwords }))
+        Ok(Arc::new(Self { file, book, anonymous, here, insider, insider_hash, passwords }))
     }
 
     /// Whether somebody can prove who they are, here.
@@ -91,9 +109,9 @@ impl Access {
         self.is_configured() || !self.anonymous.is_empty()
     }
 
-    /// What somebody may who shows nothing.
-    pub const fn anonymous(&self) -> &Grants {
-        &self.anonymous
+    /// Somebody who shows nothing.
+    pub fn nobody(&self, is_here: bool) -> Identity {
+        Identity::anonymous(if is_here { &self.here } else { &self.anonymous }.clone())
     }
 
     /// Whether users with passwords are known.
@@ -111,7 +129,7 @@ impl Access {
         &self.insider
     }
 
-    /// Whose this is at `now`.
+    /// Whose this is at `now`, wherever they are.
     ///
     /// # Errors
     /// [`Unproven`] when something is shown that proves nothing; showing nothing is no error.
@@ -124,15 +142,18 @@ impl Access {
         }
         let book = Arc::clone(&self.book.borrow());
         let identity = book.identify(shown, &self.passwords, now).await?;
-        Ok(identity.unwrap_or_else(|| Identity::anonymous(self.anonymous.clone())))
+        Ok(identity.unwrap_or_else(|| self.nobody(false)))
     }
 
-    /// The same for somebody who may be guessing. What is checked at once is always checked, so that nobody who can prove who they
+    /// The same for somebody of whom it is known where they are, and who may be guessing. What is checked at once is always checked, so that nobody who can prove who they
     /// are is shut out by others; a password is not, once too much has failed, unless it is known to be right.
     ///
     /// # Errors
     /// As [`Access::identify`], and [`Unproven::TooOften`].
     pub async fn identify_by(&self, shown: &Shown, tries: &impl Tries, now: WallTime) -> Result<Identity, Unproven> {
+        if *shown == Shown::Nothing {
+            return Ok(self.nobody(tries.is_here()));
+        }
         let is_slow = self.book.borrow().is_slow(shown, &self.passwords);
         if is_slow {
             tries.failed().map_err(|again| Unproven::TooOften { why: None, again })?;

@@ -3,7 +3,7 @@
 use crate::grant::{Grants, Right, Rights};
 use crate::identity::{Identity, Proof, plain};
 use crate::jwt::{JwtProof, JwtRules};
-use crate::password::{Checked, Passwords};
+use crate::password::{self, Checked, Passwords};
 use crate::secret::Secret;
 use crate::shown::Shown;
 use crate::signed::{Signature, UrlKey};
@@ -90,7 +90,12 @@ pub(crate) struct Book {
 
 impl Entry {
     fn proved(&self, proof: Proof) -> Identity {
-        Identity { name: plain(&self.name), proof, grants: self.grants.clone(), until: self.until }
+        let until = match &proof {
+            // Whichever comes first.
+            Proof::Certificate { until, .. } => self.until.into_iter().chain(*until).min(),
+            _ => self.until,
+        };
+        Identity { name: plain(&self.name), proof, grants: self.grants.clone(), until }
     }
 }
 
@@ -113,8 +118,8 @@ impl Book {
             Shown::Bearer(token) => self.bearer(token, now)?,
             Shown::Basic { password, .. } if password.reveal().starts_with(PREFIX) => self.bearer(password, now)?,
             Shown::Basic { user, password } => self.password(user, password, passwords).await?,
-            Shown::Url { path, signature } => self.url(path, signature, now)?,
-            Shown::Certificate(names) => self.certificate(names)?,
+            Shown::Url { path, signature } => self.url(path, signature.reveal(), now)?,
+            Shown::Certificate { names, until } => self.certificate(names, *until)?,
         };
         match identity.until.filter(|until| now >= *until) {
             Some(until) => Err(Unproven::Expired(until)),
@@ -146,11 +151,11 @@ impl Book {
     }
 
     async fn password(&self, user: &str, password: &Secret, passwords: &Passwords) -> Result<Identity, Unproven> {
-        if self.users.is_empty() {
-            return Err(Unproven::Password);
-        }
         let known = self.users.get(user);
-        match (passwords.check(password, known.map(|known| known.hash.as_str())).await, known) {
+        // Who does not exist takes as long as whoever takes longest.
+        let checked = known.or_else(|| self.users.values().max_by_key(|user| password::cost(&user.hash)));
+        let checked = checked.ok_or(Unproven::Password)?;
+        match (passwords.check(password, &checked.hash, known.is_some()).await, known) {
             (Checked::Right, Some(known)) => Ok(known.entry.proved(Proof::Password(user.into(), known.hash.clone()))),
             (Checked::Busy, _) => Err(Unproven::Busy),
             _ => Err(Unproven::Password),
@@ -167,10 +172,10 @@ impl Book {
         Ok(signer(key, grants, signature.rights, sha256(text.as_bytes()), Some(signature.until)))
     }
 
-    fn certificate(&self, names: &[String]) -> Result<Identity, Unproven> {
+    fn certificate(&self, names: &[String], until: Option<WallTime>) -> Result<Identity, Unproven> {
         let known = names.iter().find_map(|name| Some((name, self.certificates.get(name)?)));
         let (name, entry) = known.ok_or(Unproven::Certificate)?;
-        Ok(entry.proved(Proof::Certificate(name.clone())))
+        Ok(entry.proved(Proof::Certificate { name: name.clone(), until }))
     }
 
     /// Whether it takes long to find out whose this is: a password that is not known to be right; a JWT that any of many keys may
@@ -192,8 +197,9 @@ impl Book {
         let mut users: Vec<_> =
             users.map(|(name, user)| user.entry.proved(Proof::Password(name.clone(), user.hash.clone()))).collect();
         let certificates = self.certificates.iter();
-        let mut certificates: Vec<_> =
-            certificates.map(|(name, entry)| entry.proved(Proof::Certificate(name.clone()))).collect();
+        let mut certificates: Vec<_> = certificates
+            .map(|(name, entry)| entry.proved(Proof::Certificate { name: name.clone(), until: None }))
+            .collect();
         let keys = self.url_keys.iter();
         let mut keys: Vec<_> =
             keys.map(|(key, grants)| signer(key, grants, Rights::of(Right::ALL), key.fingerprint, None)).collect();
@@ -208,7 +214,7 @@ impl Book {
     pub(crate) fn again(&self, identity: &Identity) -> Option<Identity> {
         let entry = match &identity.proof {
             Proof::Token(hash) => self.tokens.get(hash),
-            Proof::Certificate(name) => self.certificates.get(name),
+            Proof::Certificate { name, .. } => self.certificates.get(name),
             Proof::Password(user, hash) => {
                 self.users.get(user).filter(|user| user.hash == *hash).map(|user| &user.entry)
             }

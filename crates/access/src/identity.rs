@@ -55,8 +55,11 @@ pub(crate) enum Proof {
         rights: Rights,
         signature: [u8; 32],
     },
-    /// The name in the certificate.
-    Certificate(String),
+    /// The name in the certificate, and when that ends.
+    Certificate {
+        name: String,
+        until: Option<WallTime>,
+    },
 }
 
 /// Whoever may be limited in what it takes, however many addresses it has. Opaque: to be hashed and compared.
@@ -103,7 +106,7 @@ impl Identity {
             Proof::Password(..) => Way::Password,
             Proof::Jwt(..) => Way::Jwt,
             Proof::Url { .. } => Way::Url,
-            Proof::Certificate(_) => Way::Certificate,
+            Proof::Certificate { .. } => Way::Certificate,
         }
     }
 
@@ -117,7 +120,7 @@ impl Identity {
     pub fn account(&self) -> Option<Account<'_>> {
         Some(Account(match &self.proof {
             Proof::Token(hash) | Proof::Url { signature: hash, .. } => AccountOf::Hash(hash),
-            Proof::Password(name, _) | Proof::Certificate(name) => AccountOf::Name(self.way(), name),
+            Proof::Password(name, _) | Proof::Certificate { name, .. } => AccountOf::Name(self.way(), name),
             Proof::Jwt(..) => AccountOf::Name(Way::Jwt, &self.name),
             Proof::Anonymous | Proof::Insider(_) => return None,
         }))

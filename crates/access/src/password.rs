@@ -67,6 +67,13 @@ pub(crate) fn check(hash: &str) -> Result<(), PasswordError> {
     if affordable { Ok(()) } else { Err(PasswordError::Cost) }
 }
 
+/// What it costs to check a hash.
+pub(crate) fn cost(hash: &str) -> u64 {
+    let parsed = PasswordHash::new(hash).ok();
+    let params = parsed.and_then(|parsed| Params::try_from(&parsed).ok());
+    params.map_or(0, |params| u64::from(params.m_cost()) * u64::from(params.t_cost()))
+}
+
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
@@ -99,29 +106,25 @@ pub(crate) struct Passwords {
     memory: Memory,
     key: hmac::Key,
     known: Mutex<HashSet<[u8; 32]>>,
-    /// What is checked for a user that is not there, so that it takes as long.
-    nobody: String,
 }
 
 impl Passwords {
     pub(crate) fn new() -> std::io::Result<Self> {
-        let failed = |_| std::io::Error::other("argon2 does not work");
         Ok(Self {
             room: Semaphore::new(AT_ONCE),
             memory: Memory::default(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &random()?),
             known: Mutex::default(),
-            nobody: hash(&crate::token::mint()?).map_err(failed)?,
         })
     }
 
-    /// Whether it is the password of this hash; of nobody's, if there is none.
-    pub(crate) async fn check(&self, password: &Secret, hash: Option<&str>) -> Checked {
+    /// Whether it is the password of this hash. It is never right for a user that does not exist, for whom somebody else's hash is
+    /// checked, so that it takes as long.
+    pub(crate) async fn check(&self, password: &Secret, hash: &str, exists: bool) -> Checked {
         if password.reveal().len() > MAX_PASSWORD {
             return Checked::Wrong;
         }
-        let exists = hash.is_some();
-        let hash = hash.unwrap_or(&self.nobody).to_owned();
+        let hash = hash.to_owned();
         let mark = self.mark(password, &hash);
         if exists && self.known().contains(&mark) {
             return Checked::Right;
@@ -180,12 +183,19 @@ mod tests {
         check(&hash).unwrap();
         let passwords = Passwords::new().unwrap();
         for _ in 0..2 {
-            assert_eq!(passwords.check(&right, Some(&hash)).await, Checked::Right);
-            assert_eq!(passwords.check(&wrong, Some(&hash)).await, Checked::Wrong);
-            assert_eq!(passwords.check(&right, None).await, Checked::Wrong);
+            assert_eq!(passwords.check(&right, &hash, true).await, Checked::Right);
+            assert_eq!(passwords.check(&wrong, &hash, true).await, Checked::Wrong);
+            assert_eq!(passwords.check(&right, &hash, false).await, Checked::Wrong);
         }
         assert_eq!(passwords.known().len(), 1, "only what is right is remembered");
         assert!(!format!("{passwords:?}").contains("argon"));
+    }
+
+    #[test]
+    fn what_hashes_cost() {
+        let own = cost(&hash(&Secret::new("correct horse")).unwrap());
+        let cheap = cost("$argon2id$v=19$m=16,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g");
+        assert_eq!((own, cheap, cost("hunter22")), (19_456 * 2, 16, 0));
     }
 
     #[test]

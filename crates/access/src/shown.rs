@@ -3,6 +3,7 @@
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use livetape_audio::WallTime;
 
 /// Longest `Authorization` that is looked at, in bytes.
 const MAX: usize = 8 << 10;
@@ -26,10 +27,15 @@ pub enum Shown {
         /// The path.
         path: String,
         /// The signature, as [`crate::Signature`] writes it.
-        signature: String,
+        signature: Secret,
     },
-    /// Names in a certificate that was checked already.
-    Certificate(Vec<String>),
+    /// A certificate that was checked already.
+    Certificate {
+        /// The names in it.
+        names: Vec<String>,
+        /// When it ends, if that is known.
+        until: Option<WallTime>,
+    },
 }
 
 /// What was shown cannot be read.
@@ -82,6 +88,8 @@ mod tests {
         let basic = Shown::authorization("Basic c291cmNlOmE6Yg==").unwrap();
         assert_eq!(basic, Shown::Basic { user: "source".into(), password: Secret::new("a:b") });
         assert!(!format!("{basic:?}").contains("a:b"));
+        let url = Shown::Url { path: "/x".into(), signature: Secret::new("k1.listen.1.2.mac") };
+        assert!(!format!("{url:?}").contains("mac"));
         assert_eq!(Shown::authorization("Basic !"), Err(ShownError::Basic));
         assert_eq!(Shown::authorization("Basic Y29sb24="), Err(ShownError::Basic));
         assert_eq!(Shown::authorization("Digest x"), Err(ShownError::Scheme));

@@ -153,7 +153,8 @@ impl Intake {
         let is_local = addr.ip().to_canonical().is_loopback();
         let access = match &config.access {
             Some(access) => Arc::clone(access),
-            None => Access::open(if is_local { Grants::all() } else { Grants::default() })?,
+            None if is_local => Access::of_this_machine()?,
+            None => Access::open(Grants::default())?,
         };
         if !is_local && !access.lets_somebody_in() {
             return Err(IntakeError::Exposed(addr));

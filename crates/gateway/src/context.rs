@@ -1,6 +1,7 @@
 //! What every request handler needs.
 
 use crate::audience::Audience;
+use crate::audit::Audit;
 use crate::blocks::Blocks;
 use crate::config::Limits;
 use crate::edge::Edges;
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Who may what.
     pub(crate) access: Arc<Access>,
+    /// Who asked for more than to listen.
+    pub(crate) audit: Audit,
     /// One permit for each body of a request.
     pub(crate) receiving: Arc<Semaphore>,
     /// What is said of how it is.

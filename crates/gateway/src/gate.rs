@@ -4,6 +4,7 @@
 //! Proofs come in `Authorization`, as `sign=` in the query, or in the cookie that `session` gives to the page, and the first
 //! of them counts.
 
+use crate::audit::Asked;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::metrics::Instruments;
@@ -22,7 +23,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri, Version};
 use http_body::{Frame, SizeHint};
 use livetape_access::{
-    Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Right, Shown, Tries, Unproven, wall_clock,
+    Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Right, Secret, Shown, Tries, Unproven, Way, wall_clock,
 };
 use livetape_audio::{RecordingId, StreamName};
 use std::net::{IpAddr, Ipv4Addr};
@@ -49,6 +50,9 @@ pub(crate) struct Guesses<'a> {
 }
 
 impl Tries for Guesses<'_> {
+    fn is_here(&self) -> bool {
+        self.client.is_loopback()
+    }
     fn failed(&self) -> Result<(), Duration> {
         self.context.limiter.proof_failed(self.client).map_err(|exceeded| exceeded.again)
     }
@@ -73,9 +77,9 @@ pub(crate) fn take_shown(request: &mut Request) -> Result<Shown, Problem> {
     }
     if let Some(signature) = signature {
         let path = decode(request.uri().path()).unwrap_or_default();
-        return Ok(Shown::Url { path, signature });
+        return Ok(Shown::Url { path, signature: Secret::new(signature) });
     }
-    Ok(cookie(headers).map_or(Shown::Nothing, |token| Shown::Bearer(livetape_access::Secret::new(token))))
+    Ok(cookie(headers).map_or(Shown::Nothing, |token| Shown::Bearer(Secret::new(token))))
 }
 
 fn take_signature(uri: &mut Uri) -> Result<Option<String>, Problem> {
@@ -133,10 +137,21 @@ impl Gate {
         let shown = if row.needs == Needs::Nothing { Shown::Nothing } else { shown };
         let now = wall_clock();
         let browser = is_browser(request.headers());
-        let refused = |denied| refuse(context, browser, denied);
-        let client = request.extensions().get::<Reached>().map_or(UNKNOWN, |reached| reached.client);
+        let address = request.extensions().get::<Reached>().map(|reached| reached.client);
+        let client = address.unwrap_or(UNKNOWN);
+        let what = format!("{} {}", row.method, row.path);
+        let refused = |denied: Denied, caller: Option<&Caller>, stream: Option<&StreamName>| {
+            let why = denied.to_string();
+            let reply = refuse(context, browser, denied);
+            if let Needs::On(right) | Needs::Any(right) = row.needs {
+                let asked = Asked { who: caller.map(Caller::identity), address, right, stream, what: &what };
+                context.audit.refused(asked, reply.status().as_u16(), &why);
+            }
+            reply
+        };
         let guesses = Guesses { context, client };
-        let caller = Caller::admit_by(&context.access, &shown, &guesses, row.needs, now).await.map_err(refused)?;
+        let caller = Caller::admit_by(&context.access, &shown, &guesses, row.needs, now).await;
+        let caller = caller.map_err(|why| refused(why, None, None))?;
         let counted = context.limiter.request_of(client, caller.identity().account());
         counted.map_err(|exceeded| Problem::from(exceeded).into_response())?;
         let stream =
@@ -145,28 +160,28 @@ impl Gate {
             Some(stream) => {
                 if let Err(why) = caller.may(stream, now) {
                     let named = route.as_str().starts_with("/streams/");
-                    return Err(if named { refused(why.into()) } else { refused(hidden(&caller)) });
+                    let why = if named { why.into() } else { hidden(&caller) };
+                    return Err(refused(why, Some(&caller), Some(stream)));
                 }
             }
             // A recording that is not known here may be known to the recorder, and be another stream's.
-            None if matches!(row.needs, Needs::On(_)) && !caller.sees_all() => return Err(refused(hidden(&caller))),
+            None if matches!(row.needs, Needs::On(_)) && !caller.sees_all() => {
+                return Err(refused(hidden(&caller), Some(&caller), None));
+            }
             None => {}
         }
         let old = (request.version() <= Version::HTTP_10).then(|| request.extensions().get().cloned()).flatten();
         request.extensions_mut().insert(caller.clone());
-        let what = format!("{} {}", row.method, row.path);
-        let address = request.extensions().get::<Reached>().map(|reached| reached.client);
         let connection = request.extensions().get().cloned();
         Ok(Some(Self { caller, stream, what, address, connection, old }))
     }
 
     /// Has the body of a reply end with the right to it: at once, also where most of it is with the socket already. Who manages and exports is written down.
     pub(crate) fn watch(self, context: &Context, reply: Response) -> Response {
-        if let (Some(right), Some(stream)) = (self.caller.right().filter(|right| *right != Right::Listen), &self.stream)
-        {
-            let (who, status) = (self.caller.identity(), reply.status().as_u16());
-            let (by, address) = (who.way().word(), self.address.map(tracing::field::display));
-            tracing::info!(target: "livetape::audit", who = who.name(), by, address, %right, %stream, what = self.what, status, "asked");
+        if let Some(right) = self.caller.right() {
+            let (who, stream) = (Some(self.caller.identity()), self.stream.as_ref());
+            let asked = Asked { who, address: self.address, right, stream, what: &self.what };
+            context.audit.asked(asked, reply.status().as_u16());
         }
         if !reply.status().is_success() || reply.body().is_end_stream() {
             return reply;
@@ -198,7 +213,7 @@ fn cut_late(permit: Permit, connection: Arc<Connection>) -> AbortOnDropHandle<()
 fn hidden(caller: &Caller) -> Denied {
     let right = caller.right().unwrap_or(Right::Listen);
     match caller.identity().way() {
-        livetape_access::Way::Anonymous => Refusal::Unproven { right }.into(),
+        Way::Anonymous => Refusal::Unproven { right }.into(),
         _ => Denied::Refused(Refusal::Nothing { right }),
     }
 }
@@ -258,10 +273,10 @@ pub(crate) fn refuse(context: &Context, browser: bool, why: Denied) -> Response 
             Problem::new(StatusCode::FORBIDDEN, text, "whoever looks after this gateway can allow it").into_response()
         }
         Denied::Refused(Refusal::Unproven { right }) if !access.is_configured() => {
-            let error = format!("this gateway can be reached from other machines, and lets nobody {right}");
+            let error = format!("this gateway lets nobody {right}");
             let hint = format!(
-                "use a gateway on a loopback address, say who may with `--access` (LIVETAPE_ACCESS), or allow it to \
-                 everybody: `--anonymous {right}` (LIVETAPE_ANONYMOUS)"
+                "say who may with `--access` (LIVETAPE_ACCESS), or allow it to everybody: `--anonymous {right}` \
+                 (LIVETAPE_ANONYMOUS)"
             );
             Problem::new(StatusCode::FORBIDDEN, error, hint).into_response()
         }

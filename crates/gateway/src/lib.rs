@@ -7,6 +7,7 @@
 
 mod answer;
 mod audience;
+mod audit;
 mod blocks;
 mod body;
 mod config;

@@ -20,8 +20,17 @@ const RESETS: [&str; 9] = [
 ];
 
 /// Limits on all clients together.
-const OF_ALL: [&str; 8] =
-    ["connections", "listeners", "event_streams", "bodies", "head_size", "head_time", "body_size", "body_time"];
+const OF_ALL: [&str; 9] = [
+    "connections",
+    "handshake_time",
+    "listeners",
+    "event_streams",
+    "bodies",
+    "head_size",
+    "head_time",
+    "body_size",
+    "body_time",
+];
 
 /// The instruments of one gateway.
 #[derive(Clone)]

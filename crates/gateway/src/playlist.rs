@@ -4,7 +4,7 @@
 //! A stream stands in them whether its source is there or not, because they are kept. Not here: audio (`live`).
 
 use crate::context::Context;
-use crate::gate::Asker;
+use crate::gate::{Asker, Offered};
 use crate::live;
 use crate::plain::escaped;
 use crate::problem::Problem;
@@ -12,11 +12,13 @@ use crate::query::{PlaylistAddress, Query};
 use crate::rendition::{Kind, Named, Wanted};
 use crate::reply::{Reply, set_text, text};
 use crate::request::{Path, Request};
+use axum::Extension;
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::CONTENT_DISPOSITION;
 use http::request::Parts;
+use livetape_access::{Shown, wall_clock};
 use livetape_audio::{Container, StreamName};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub(crate) enum Format {
 /// A stream, and where it is.
 struct Item {
     name: String,
+    path: String,
     url: String,
 }
 
@@ -57,6 +60,7 @@ pub(crate) async fn all(
     Asker(caller): Asker,
     format: Format,
     Query(address): Query<PlaylistAddress>,
+    Extension(Offered(shown)): Extension<Offered>,
     request: Request,
 ) -> Reply {
     let origin = origin(&request)?;
@@ -64,8 +68,8 @@ pub(crate) async fn all(
     streams.retain(|stream| caller.sees(stream));
     streams.truncate(MOST);
     // What there is not of one stream hides no other.
-    let items: Vec<_> = streams.iter().filter_map(|stream| item(&context, origin, stream, address).ok()).collect();
-    Ok(reply(format, "livetape", &items))
+    let items = streams.iter().filter_map(|stream| item(&context, origin, stream, address).ok()).collect();
+    Ok(reply(format, "livetape", &signed(&context, &shown, items).await?))
 }
 
 /// `GET /streams/{stream}/listen.m3u`, `.pls`, `.xspf`.
@@ -74,11 +78,28 @@ pub(crate) async fn one(
     Path(stream): Path<StreamName>,
     format: Format,
     Query(address): Query<PlaylistAddress>,
+    Extension(Offered(shown)): Extension<Offered>,
     request: Request,
 ) -> Reply {
     live::known(&context, &stream)?;
     let item = item(&context, origin(&request)?, &stream, address)?;
-    Ok(reply(format, stream.as_str(), &[item]))
+    Ok(reply(format, stream.as_str(), &signed(&context, &shown, vec![item]).await?))
+}
+
+/// With the signature by which the playlist was asked for, where that is good for what stands in it, too: players show nothing else.
+async fn signed(context: &Context, shown: &Shown, mut items: Vec<Item>) -> Result<Vec<Item>, Problem> {
+    let Shown::Url { signature, .. } = shown else { return Ok(items) };
+    for item in &mut items {
+        let shown = Shown::Url { path: item.path.clone(), signature: signature.clone() };
+        if context.access.identify(&shown, wall_clock()).await.is_err() {
+            let error = format!("the address is signed, and its signature is not good for {}", item.path);
+            let hint = "sign a folder that both are in: /streams/NAME/ for a stream, / for the playlist of all";
+            return Err(Problem::new(StatusCode::FORBIDDEN, error, hint));
+        }
+        let mark = if item.url.contains('?') { '&' } else { '?' };
+        _ = write!(item.url, "{mark}sign={}", signature.reveal());
+    }
+    Ok(items)
 }
 
 fn origin(request: &Request) -> Result<&str, Problem> {
@@ -103,14 +124,15 @@ fn item(context: &Context, origin: &str, stream: &StreamName, address: PlaylistA
     if let Some(spec) = spec {
         context.renditions.choose(kind, Wanted { named: address.rendition, ..Wanted::default() }, spec)?;
     }
-    let mut url = format!("{origin}/streams/{stream}/live.{}", kind.extension());
+    let path = format!("/streams/{stream}/live.{}", kind.extension());
+    let mut url = format!("{origin}{path}");
     // Without a bitrate there is nothing that the extension does not say.
     if let Some(named) = address.rendition.filter(|_| matches!(kind, Kind::Packets(_))) {
         // Writing to a string cannot fail.
         _ = write!(url, "?rendition={named}");
     }
     let title = latest.map(|recording| recording.title.to_string()).filter(|title| !title.is_empty());
-    Ok(Item { name: title.unwrap_or_else(|| stream.to_string()), url })
+    Ok(Item { name: title.unwrap_or_else(|| stream.to_string()), path, url })
 }
 
 fn reply(format: Format, name: &str, items: &[Item]) -> Response {
@@ -130,13 +152,13 @@ fn written(format: Format, items: &[Item]) -> String {
     match format {
         Format::M3u => {
             out.push_str("#EXTM3U\r\n");
-            for Item { name, url } in items {
+            for Item { name, url, .. } in items {
                 _ = write!(out, "#EXTINF:-1,{name}\r\n{url}\r\n");
             }
         }
         Format::Pls => {
             _ = write!(out, "[playlist]\r\nNumberOfEntries={}\r\n", items.len());
-            for (n, Item { name, url }) in (1..).zip(items) {
+            for (n, Item { name, url, .. }) in (1..).zip(items) {
                 _ = write!(out, "File{n}={url}\r\nTitle{n}={name}\r\nLength{n}=-1\r\n");
             }
             out.push_str("Version=2\r\n");
@@ -144,7 +166,7 @@ fn written(format: Format, items: &[Item]) -> String {
         Format::Xspf => {
             out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
             out.push_str("<playlist version=\"1\" xmlns=\"http://xspf.org/ns/0/\">\n  <trackList>\n");
-            for Item { name, url } in items {
+            for Item { name, url, .. } in items {
                 // No XML has these two, whatever they are written as.
                 let name = escaped(&name.replace(['\u{FFFE}', '\u{FFFF}'], "\u{FFFD}"));
                 let url = escaped(url);
@@ -162,7 +184,7 @@ mod tests {
 
     #[test]
     fn as_players_read_them() {
-        let item = |name: &str, url: &str| Item { name: name.into(), url: url.into() };
+        let item = |name: &str, url: &str| Item { name: name.into(), path: "/".into(), url: url.into() };
         let items = [
             item("Studio <A> & \"B\"", "http://h/streams/a/live.mp3"),
             item("b", "http://h/streams/b/live.opus?rendition=opus-96"),

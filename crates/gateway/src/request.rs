@@ -120,10 +120,10 @@ pub(crate) struct Request {
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) connection: Arc<Connection>,
-    client: IpAddr,
+    pub(crate) client: IpAddr,
     /// Scheme and name under which the client found us.
     pub(crate) origin: Option<String>,
-    caller: Option<Caller>,
+    pub(crate) caller: Option<Caller>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Request {

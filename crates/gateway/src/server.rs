@@ -1,6 +1,7 @@
 //! The server: takes connections, gives each its own task, cuts off who stalls, and ends in good order.
 
 use crate::audience::Audience;
+use crate::audit::Audit;
 use crate::blocks::Blocks;
 use crate::body::discard;
 use crate::config::{GatewayConfig, GatewayError, NAMES};
@@ -121,6 +122,7 @@ impl Gateway {
             operations: config.operations_url.as_ref().map(Operations::new).transpose()?,
             tls: config.tls.map(|files| Tls::load(files, &[b"h2", b"http/1.1"])).transpose()?,
             access,
+            audit: Audit::new(),
             receiving: semaphore(AT_ONCE),
             ready,
             stopping: CancellationToken::new(),
@@ -249,10 +251,13 @@ impl Connections {
                 Ok(None) => {}
                 Err(error) => {
                     let http = error.downcast_ref::<hyper::Error>();
+                    let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
                     if http.is_some_and(hyper::Error::is_parse_too_large) {
                         context.instruments.rejections.of("head_size").inc();
                     } else if http.is_some_and(hyper::Error::is_timeout) {
                         context.instruments.rejections.of("head_time").inc();
+                    } else if io == Some(std::io::ErrorKind::TimedOut) && context.tls.is_some() {
+                        context.instruments.rejections.of("handshake_time").inc();
                     }
                     tracing::debug!(%peer, error = &*error, "a connection ended early");
                 }

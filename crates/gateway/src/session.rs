@@ -20,6 +20,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
+/// Most bytes of a cookie's name and value (RFC 6265, section 6.1): browsers drop a longer one without a word.
+const LONGEST: usize = 4096;
+
 type Here = State<Arc<Context>>;
 type Shows = Extension<Offered>;
 
@@ -36,8 +39,7 @@ pub(crate) async fn who(
         Err(why @ Unproven::TooOften { .. }) => Ok(refuse(&context, true, why.into())),
         // A cookie that counts no more is no reason to show nothing to whoever may see something without.
         Err(_) => {
-            let nobody = context.access.identify(&Shown::Nothing, wall_clock()).await;
-            let nobody = nobody.map_err(|error| Problem::internal(&error))?;
+            let nobody = context.access.nobody(reached.client.is_loopback());
             Ok(forgotten(json(&described(&nobody))?))
         }
     }
@@ -54,6 +56,13 @@ pub(crate) async fn begin(
     let (Shown::Bearer(token) | Shown::Basic { password: token, .. }) = &shown else {
         return Err(Problem::bad_request("no token is shown", "send it as Authorization: Bearer TOKEN"));
     };
+    if COOKIE.len() + 1 + token.reveal().len() > LONGEST {
+        let error = format!("the token is longer than the {LONGEST} bytes that browsers keep as a cookie");
+        return Err(Problem::bad_request(
+            error,
+            "log in with a shorter one: with fewer grants, or signed with another algorithm",
+        ));
+    }
     let guesses = Guesses { context: &context, client: reached.client };
     let identity = match context.access.identify_by(&shown, &guesses, wall_clock()).await {
         Ok(identity) => identity,

@@ -1,6 +1,8 @@
 //! Who published, sealed, described, locked, marked, exported and deleted what: in the log under one target, and on the timeline of
 //! the recording; of a deleted one, on that of its stream's newest one, or of the next. Never what somebody showed to prove it.
 //!
+//! Who was refused stands in the log alone, so often in a minute.
+//!
 //! What was done is done: that it could not be written on the timeline is only said in the log, where it stands first.
 
 use crate::call::Progress;
@@ -8,12 +10,19 @@ use crate::gate;
 use crate::incoming::Client;
 use crate::keeper::{Keeper, Removed};
 use crate::wish::Refused;
-use livetape_access::{Actor, Way};
+use livetape_access::{Actor, Endpoint, Identity, Needs, Right, Way};
 use livetape_audio::{EventKind, RecordingId, StreamName};
+use livetape_service::Seldom;
 use livetape_store::Recording;
+use std::net::IpAddr;
+use std::time::Duration;
 use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Status};
+use tonic::{Code, Extensions, Status};
+
+/// Most lines in a minute about calls that were refused.
+const REFUSED_LINES: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Who makes a call, or for whom a gateway makes it.
 pub(crate) fn actor(metadata: &MetadataMap, extensions: &Extensions) -> Result<Actor, Status> {
@@ -98,6 +107,40 @@ impl Book {
         match self.0.note(recording.id, kind, detail).await {
             Ok(()) | Err(Refused::Gone(_)) => {}
             Err(error) => tracing::warn!(recording = %recording.id, %error, "who did it stands in the log alone"),
+        }
+    }
+}
+
+/// Writes down which calls were refused because of who made them: those that need more than the right to listen.
+#[derive(Debug)]
+pub(crate) struct Refusals(Seldom);
+
+impl Refusals {
+    pub(crate) fn new() -> Self {
+        Self(Seldom::new(REFUSED_LINES, MINUTE))
+    }
+
+    /// A call has ended, before anything was answered, with this status.
+    pub(crate) fn write_down(&self, path: &str, address: IpAddr, who: Option<&Identity>, status: &Status) {
+        if !matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) {
+            return;
+        }
+        let Some(Needs::On(right) | Needs::Any(right)) = Endpoint::grpc(path).map(|row| row.needs) else { return };
+        if right != Right::Listen
+            && let Some(left_out) = self.0.pass()
+        {
+            tracing::info!(
+                target: "livetape::audit",
+                who = who.map(Identity::name),
+                by = who.map(|who| who.way().word()),
+                %address,
+                %right,
+                what = path,
+                status = ?status.code(),
+                why = status.message(),
+                left_out = (left_out > 0).then_some(left_out),
+                "refused"
+            );
         }
     }
 }

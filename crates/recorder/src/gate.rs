@@ -2,6 +2,8 @@
 //! answered. About which stream a call is stands in its messages, so the services ask the [`Caller`] about it; what goes on
 //! for a while ends with the right to it.
 
+use crate::audit::Refusals;
+use crate::checks::Checks;
 use crate::incoming::Client;
 use crate::metrics::Instruments;
 use crate::status;
@@ -11,7 +13,7 @@ use http_body_util::BodyExt;
 use livetape_access::{
     Access, Caller, Denied, Ended, Endpoint, Needs, Permit, Refusal, Shown, Tries, Unproven, Way, wall_clock,
 };
-use livetape_audio::StreamName;
+use livetape_audio::{StreamName, WallTime};
 use livetape_service::limits::Places;
 use livetape_service::{Limiter, Proxies, Reached};
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +31,8 @@ pub(crate) struct GateLayer {
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) proxies: Arc<Proxies>,
+    pub(crate) checks: Arc<Checks>,
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 impl<S> Layer<S> for GateLayer {
@@ -65,11 +69,23 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
         let (path, shown, client) = (request.uri().path().to_owned(), shown(&request), layer.client(&request));
+        let connection = request.extensions().get::<Client>().cloned();
         async move {
             match layer.admit(&path, shown, client).await {
                 Ok((caller, places)) => {
-                    request.extensions_mut().insert(caller);
-                    let reply = inner.call(request).await?;
+                    let is_check = caller.right().is_none();
+                    request.extensions_mut().insert(caller.clone());
+                    let reply = if is_check {
+                        layer.checks.answer(&path, client, connection, inner.call(request)).await?
+                    } else {
+                        if let Some(connection) = connection {
+                            connection.let_in();
+                        }
+                        inner.call(request).await?
+                    };
+                    if let Some(status) = Status::from_header_map(reply.headers()) {
+                        layer.refusals.write_down(&path, client, Some(caller.identity()), &status);
+                    }
                     // Held for as long as the call lasts.
                     let held = move |frame| {
                         let _ = &places;
@@ -77,7 +93,10 @@ where
                     };
                     Ok(reply.map(|body| Body::new(body.map_frame(held))))
                 }
-                Err(status) => Ok(status.into_http()),
+                Err(status) => {
+                    layer.refusals.write_down(&path, client, None, &status);
+                    Ok(status.into_http())
+                }
             }
         }
         .boxed()
@@ -88,7 +107,10 @@ fn shown<B>(request: &http::Request<B>) -> Result<Shown, Status> {
     let mut values = request.headers().get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(match request.extensions().get::<Client>() {
-            Some(client) if !client.names.is_empty() => Shown::Certificate(client.names.clone()),
+            Some(Client { certificate, .. }) if !certificate.names.is_empty() => Shown::Certificate {
+                names: certificate.names.clone(),
+                until: certificate.until.map(|end| WallTime::default().later(end)),
+            },
             _ => Shown::Nothing,
         }),
         (Some(value), None) => {
@@ -117,12 +139,12 @@ impl GateLayer {
         shown: Result<Shown, Status>,
         client: IpAddr,
     ) -> Result<(Caller, Places), Status> {
-        // Whoever checks whether this process is well is answered in any case.
-        let is_limited = !path.starts_with("/grpc.health.");
+        let row = Endpoint::grpc(path);
+        // Whoever checks whether this process is well is answered in any case, as one of the checks.
+        let is_limited = row.is_none() || !path.starts_with("/grpc.health.");
         if is_limited {
             self.limiter.request(client).map_err(|exceeded| status::limited(&exceeded))?;
         }
-        let row = Endpoint::grpc(path);
         let row =
             row.ok_or_else(|| status::refused(Code::Unimplemented, "NO_SUCH_CALL", [], "there is no such call"))?;
         // What needs nothing is answered whatever is shown.
@@ -159,6 +181,9 @@ struct Guesses<'a> {
 }
 
 impl Tries for Guesses<'_> {
+    fn is_here(&self) -> bool {
+        self.client.is_loopback()
+    }
     fn failed(&self) -> Result<(), Duration> {
         self.limiter.proof_failed(self.client).map_err(|exceeded| exceeded.again)
     }

@@ -2,16 +2,18 @@
 //! one may be silent before it speaks HTTP/2. What speaks anything else is closed at once.
 //!
 //! Who has not spoken yet takes no place from who does: of many that are silent, one of whoever has most of them has to go when
-//! another one comes.
+//! another one comes. The same holds for those who have spoken and have made no call that was let in: they have some of the places,
+//! for a while. Who was let in once stays.
 
-use livetape_service::limits::{Place, Silent};
+use futures::future::{BoxFuture, FutureExt};
+use livetape_service::limits::{Knock, Place, Silent};
 use livetape_service::metrics::Counter;
-use livetape_service::tls::{HANDSHAKE_RECORD, Tls, client_names, is_from_here};
+use livetape_service::tls::{ClientCertificate, HANDSHAKE_RECORD, Tls, client_certificate, is_from_here};
 use livetape_service::{Clients, Limiter, Proxies};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -20,14 +22,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 /// Most connections that have not spoken yet: an eighth of those that may have.
 const SILENT_SHARE: usize = 8;
+/// Most connections that have spoken, and on which no call was let in: a quarter of all.
+const IDLE_SHARE: usize = 4;
+/// Where there are few places at all, callers that come together are not in each other's way.
+const IDLE_LEAST: usize = 16;
 /// How long a connection may take to say that it speaks HTTP/2, and then to find a place.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
 const PLACE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection may last on which no call was let in.
+const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How often a beginning that is too short is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed accept, as when there are no more file descriptors.
@@ -47,8 +55,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Connection {
     socket: Socket,
     client: Client,
-    /// Ends when somebody has closed it.
-    closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Ends when it has to be closed; says why.
+    closed: BoxFuture<'static, &'static str>,
     _room: OwnedSemaphorePermit,
     _place: Option<Place>,
 }
@@ -62,14 +70,20 @@ enum Socket {
 /// What a connection tells of its client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
-    /// The names in its certificate, which was checked; none if it showed none.
-    pub(crate) names: Vec<String>,
+    /// Its certificate, which was checked; nobody's if it showed none.
+    pub(crate) certificate: ClientCertificate,
     /// Where it is, or its proxy.
     pub(crate) peer: Option<IpAddr>,
     closing: CancellationToken,
+    let_in: CancellationToken,
 }
 
 impl Client {
+    /// A call of it was let in, by a right to it: from now on its connection lasts as long as it likes.
+    pub(crate) fn let_in(&self) {
+        self.let_in.cancel();
+    }
+
     /// Closes its connection, with all calls on it, and whatever waits for it to read.
     pub(crate) fn close(&self) {
         self.closing.cancel();
@@ -86,8 +100,10 @@ pub(crate) struct Doors {
     pub(crate) most: usize,
     /// Counts those for which there is no place.
     pub(crate) full: Counter,
-    /// Counts those that had not spoken when others came.
+    /// Counts those that had not spoken when others came, or for too long.
     pub(crate) silent: Counter,
+    /// Counts those that had made no call that was let in when others came, or for too long.
+    pub(crate) idle: Counter,
 }
 
 /// Takes connections for as long as the stream is held.
@@ -115,6 +131,7 @@ async fn accept(listener: TcpListener, doors: &Arc<Doors>, ready: &mpsc::Sender<
     let silent = (most / SILENT_SHARE).max(1);
     let room = Arc::new(Semaphore::new((most - silent).max(1)));
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
+    let idle = Arc::new(Mutex::new(Silent::new((most / IDLE_SHARE).max(IDLE_LEAST), doors.idle.clone())));
     let mut waiting = Silent::new(silent, doors.silent.clone());
     loop {
         match listener.accept().await {
@@ -134,7 +151,8 @@ async fn accept(listener: TcpListener, doors: &Arc<Doors>, ready: &mpsc::Sender<
                     }
                 };
                 let knock = waiting.one_more(peer.ip());
-                let greeting = greet(stream, peer, place, Arc::clone(doors), Arc::clone(&room), ready.clone());
+                let halls = (Arc::clone(&room), Arc::clone(&idle));
+                let greeting = greet(stream, peer, place, Arc::clone(doors), halls, ready.clone());
                 tokio::spawn(async move {
                     tokio::select! {
                         () = greeting => {}
@@ -156,7 +174,7 @@ async fn greet(
     peer: SocketAddr,
     place: Option<Place>,
     doors: Arc<Doors>,
-    room: Arc<Semaphore>,
+    (room, idle): (Arc<Semaphore>, Arc<Mutex<Silent>>),
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
     // Not worth refusing a source for.
@@ -164,11 +182,16 @@ async fn greet(
     let ip = peer.ip().to_canonical();
     let is_local = is_from_here(&stream);
     let introduction = timeout(PREFACE_TIME, introduced(stream, is_local, doors.tls.clone()));
-    let Ok(Some((socket, names))) = introduction.await else { return };
+    let introduced = introduction.await;
+    if introduced.is_err() {
+        doors.silent.inc();
+    }
+    let Ok(Some((socket, certificate))) = introduced else { return };
     match timeout(PLACE_TIME, room.acquire_owned()).await {
         Ok(Ok(room)) => {
-            let client = Client { names, peer: Some(ip), closing: CancellationToken::new() };
-            let closed = Box::pin(client.closing.clone().cancelled_owned());
+            let client = Client { certificate, peer: Some(ip), ..Client::default() };
+            let knock = idle.lock().unwrap_or_else(PoisonError::into_inner).one_more(ip);
+            let closed = to_be_closed(client.clone(), knock, doors.idle.clone()).boxed();
             drop(ready.send(Ok(Connection { socket, client, closed, _room: room, _place: place })).await);
         }
         Ok(Err(_)) => {}
@@ -183,6 +206,25 @@ async fn greet(
         }
     }
 }
+
+/// Waits until a connection has to be closed; says why.
+async fn to_be_closed(client: Client, knock: Knock, idle: Counter) -> &'static str {
+    tokio::select! {
+        () = client.let_in.cancelled() => drop(knock),
+        () = client.closing.cancelled() => return NOT_READ,
+        () = knock.sent_away() => return NOBODY,
+        () = tokio::time::sleep(IDLE_TIME) => {
+            idle.inc();
+            return NOBODY;
+        }
+    }
+    client.closing.cancelled().await;
+    NOT_READ
+}
+
+/// Why connections are closed.
+const NOT_READ: &str = "closed: its calls are not read";
+const NOBODY: &str = "closed: it has made no call that was let in";
 
 /// Says why a connection has to end, and waits a moment for the other side to hear it: closing what was not read resets it.
 async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin, why: &str) {
@@ -200,10 +242,12 @@ async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin, why: &str) {
     drop(timeout(FAREWELL, telling).await);
 }
 
-/// What the connection is to be read through, and the names of its client, if that speaks HTTP/2, and as it has to.
-async fn introduced(stream: TcpStream, is_local: bool, tls: Option<Arc<Tls>>) -> Option<(Socket, Vec<String>)> {
+/// What the connection is to be read through, and the certificate of its client, if that speaks HTTP/2, and as it has to.
+async fn introduced(stream: TcpStream, is_local: bool, tls: Option<Arc<Tls>>) -> Option<(Socket, ClientCertificate)> {
     match (beginning(&stream).await, tls) {
-        (Beginning::Http2, tls) if tls.is_none() || is_local => Some((Socket::Plain(stream), Vec::new())),
+        (Beginning::Http2, tls) if tls.is_none() || is_local => {
+            Some((Socket::Plain(stream), ClientCertificate::default()))
+        }
         (Beginning::Tls, Some(tls)) => {
             let stream = tls.accept(stream).await;
             let mut stream = stream.inspect_err(|error| tracing::debug!(%error, "this is no TLS")).ok()?;
@@ -213,8 +257,8 @@ async fn introduced(stream: TcpStream, is_local: bool, tls: Option<Arc<Tls>>) ->
             // Who says nothing after the handshake has not spoken, either.
             let mut said = [0; PREFACE.len()];
             stream.read_exact(&mut said).await.ok()?;
-            let names = client_names(&stream);
-            (said == *PREFACE).then(|| (Socket::Tls(Box::new(stream), PREFACE), names))
+            let certificate = client_certificate(&stream);
+            (said == *PREFACE).then(|| (Socket::Tls(Box::new(stream), PREFACE), certificate))
         }
         _ => None,
     }
@@ -245,7 +289,11 @@ impl Connection {
     /// Fails once somebody has closed it; until then whoever polls is woken by that.
     fn is_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.closed.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed: its calls are not read")),
+            // Asked once more, it would say nothing.
+            Poll::Ready(why) => {
+                self.closed = std::future::ready(why).boxed();
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, why))
+            }
             Poll::Pending => Ok(()),
         }
     }
@@ -294,5 +342,37 @@ impl AsyncWrite for Connection {
             Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livetape_service::Metrics;
+
+    fn waiting(most: usize) -> (Silent, Counter) {
+        let counter = Metrics::default().counter("livetape_test_total", "In a test.").unwrap();
+        (Silent::new(most, counter.clone()), counter)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_let_in_stays_and_who_is_not_goes() {
+        let (mut all, idle) = waiting(1);
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let client = Client::default();
+        assert_eq!(to_be_closed(client, all.one_more(here), idle.clone()).await, NOBODY, "in a while");
+        assert_eq!(idle.get(), 1);
+        let (first, second) = (all.one_more(here), Client::default());
+        let second = to_be_closed(second, all.one_more(here), idle.clone());
+        assert_eq!(to_be_closed(Client::default(), first, idle.clone()).await, NOBODY, "another one came");
+        assert_eq!(idle.get(), 2);
+        drop(second);
+        let known = Client::default();
+        known.let_in();
+        let staying = to_be_closed(known.clone(), all.one_more(here), idle.clone());
+        let mut staying = std::pin::pin!(staying);
+        assert!(timeout(IDLE_TIME * 10, &mut staying).await.is_err(), "it may say nothing for as long as it likes");
+        known.close();
+        assert_eq!((staying.await, idle.get()), (NOT_READ, 2));
     }
 }

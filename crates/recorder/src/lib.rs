@@ -18,6 +18,7 @@ mod board;
 mod call;
 mod catalogue_service;
 mod changes;
+mod checks;
 mod committer;
 mod deadline;
 mod demand;

@@ -55,4 +55,5 @@ pub(crate) const NAMES: Names = Names {
 };
 
 /// Limits on all clients together.
-pub(crate) const OF_ALL: [&str; 5] = ["grpc_connections", "silent_connections", "calls", "streams", "recordings"];
+pub(crate) const OF_ALL: [&str; 7] =
+    ["grpc_connections", "silent_connections", "idle_connections", "checks", "calls", "streams", "recordings"];

@@ -1,7 +1,8 @@
 //! The services of the recorder on one gRPC server: limits, health, reflection.
 
-use crate::audit::Book;
+use crate::audit::{Book, Refusals};
 use crate::catalogue_service::Catalogues;
+use crate::checks::Checks;
 use crate::gate::GateLayer;
 use crate::incoming::Doors;
 use crate::keeper::Keeper;
@@ -28,6 +29,8 @@ use tower::layer::util::{Identity, Stack};
 
 /// Most bytes of a request that carries no audio.
 const MAX_REQUEST: usize = 64 << 10;
+/// Most bytes of a request of whoever asks whether the recorder is well: the name of a service.
+const MAX_CHECK: usize = 4 << 10;
 /// Most calls at once in one connection. A gateway has one for each of its listeners.
 const MAX_CALLS: u32 = 2048;
 
@@ -62,6 +65,8 @@ pub(crate) async fn router(
         instruments: Arc::clone(&shared.instruments),
         limiter: Arc::clone(&doors.limiter),
         proxies: Arc::clone(&doors.proxies),
+        refusals: Arc::new(Refusals::new()),
+        checks: Arc::new(Checks::new(shared.instruments.rejections.of("checks"))),
     };
     let (reporter, health) = tonic_health::server::health_reporter();
     let stopping = shutdown.clone();
@@ -86,9 +91,9 @@ pub(crate) async fn router(
         .add_service(CatalogueServiceServer::new(catalogue).max_decoding_message_size(MAX_REQUEST))
         .add_service(TapeServiceServer::new(tapes).max_decoding_message_size(MAX_REQUEST))
         .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(reflection_alpha);
+        .add_service(health.max_decoding_message_size(MAX_CHECK))
+        .add_service(reflection.max_decoding_message_size(MAX_REQUEST))
+        .add_service(reflection_alpha.max_decoding_message_size(MAX_REQUEST));
     Ok(tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))

@@ -4,6 +4,8 @@
 //! A renewed certificate counts for new connections. Files that cannot be used leave what was read before in force, and are
 //! said in the log. Not here: what a client's name allows.
 
+mod end;
+
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -176,10 +178,21 @@ pub fn is_from_here(stream: &TcpStream) -> bool {
     peer.ip().to_canonical().is_loopback() || stream.local_addr().is_ok_and(|here| here.ip() == peer.ip())
 }
 
-/// The DNS names in the certificate that the client showed; none if it showed none.
-pub fn client_names<S>(stream: &TlsStream<S>) -> Vec<String> {
+/// Who a client is by the certificate that it showed, which was checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The DNS names in it.
+    pub names: Vec<String>,
+    /// When it ends, since 1970.
+    pub until: Option<Duration>,
+}
+
+/// The certificate that the client showed; nobody's if it showed none, or one whose end cannot be told.
+pub fn client_certificate<S>(stream: &TlsStream<S>) -> ClientCertificate {
     let (_, session) = stream.get_ref();
-    let Some(shown) = session.peer_certificates().and_then(|chain| chain.first()) else { return Vec::new() };
-    let Ok(certificate) = webpki::EndEntityCert::try_from(shown) else { return Vec::new() };
-    certificate.valid_dns_names().take(MAX_NAMES).map(str::to_owned).collect()
+    let Some(shown) = session.peer_certificates().and_then(|chain| chain.first()) else { return Default::default() };
+    let Ok(certificate) = webpki::EndEntityCert::try_from(shown) else { return Default::default() };
+    let Some(until) = end::end(shown) else { return Default::default() };
+    let names = certificate.valid_dns_names().take(MAX_NAMES).map(str::to_owned).collect();
+    ClientCertificate { names, until: Some(until) }
 }

@@ -1,8 +1,11 @@
 //! Certificates for tests: an authority, and what it signs.
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Signs certificates for servers and clients.
 pub struct Authority {
@@ -39,9 +42,20 @@ impl Authority {
     /// # Errors
     /// When it cannot be signed.
     pub fn sign(&self, name: &str) -> Result<Signed> {
+        self.sign_until(name, None)
+    }
+
+    /// The same with an end, in whole seconds.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn sign_until(&self, name: &str, until: Option<SystemTime>) -> Result<Signed> {
         let mut params = CertificateParams::new([name.to_owned()])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.distinguished_name.push(DnType::CommonName, name);
+        if let Some(until) = until {
+            params.not_after = date_time_ymd(1970, 1, 1) + until.duration_since(SystemTime::UNIX_EPOCH)?;
+        }
         let key = KeyPair::generate()?;
         let cert = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Signed { cert, key: key.serialize_pem() })

@@ -1,6 +1,8 @@
 //! Somebody means harm: slow heads, bodies and readers, heads without end, thousands of silent connections, garbage on every port,
 //! guesses at speed. Each time what is recorded goes on and is heard, byte by byte, and memory stays bounded.
 
+mod calls;
+
 use anyhow::{Context, Result, ensure};
 use livetape_access::{Secret, TokenHash, hash_password, mint_token};
 use livetape_proto::RecorderAddress;

@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 const PEOPLE: [(&str, &str); 4] = [
     ("ann", "listen,manage:studio"),
     ("bob", "listen,manage,export:*"),
-    ("front", "listen,manage:*"),
+    ("front", "listen,export,manage:*"),
     ("hall", "publish:*"),
 ];
 
@@ -70,6 +70,12 @@ impl House {
         let status = reply.status;
         let (text, _) = reply.to_end(SOON)?;
         Ok((status, serde_json::from_slice(&text).unwrap_or_default()))
+    }
+
+    /// Wants to delete, and shows nothing.
+    fn nobody(&self, target: &str) -> Result<u16> {
+        let request = http::request(self.gateway.http(), "DELETE", target, "1.1").header("Connection", "close");
+        Ok(request.send()?.status)
     }
 
     /// The recordings of the stream, oldest first, once there are so many.
@@ -144,6 +150,40 @@ async fn who_did_what_is_written_down() -> Result<()> {
     let mut file = tapes.export(house.call("bob", None, export)?).await?.into_inner();
     ensure!(file.message().await?.is_some(), "an empty file");
     house.told(&id, "exported by bob (token) at 127.0.0.1")?;
+
+    // A clip over HTTP, which a player takes in parts.
+    let clip = format!("{recording}/clip.wav");
+    for range in ["bytes=0-99", "bytes=100-199", "bytes=0-"] {
+        let request = http::get(house.gateway.http(), &clip).header("Range", range).header("Connection", "close");
+        let bearer = format!("Bearer {}", house.token("bob")?);
+        let mut reply = request.header("Authorization", &bearer).send()?;
+        ensure!([200, 206].contains(&reply.status), "{}", reply.status);
+        reply.to_end(SOON)?;
+    }
+    let taken = format!("exported by bob (token) at 127.0.0.1{through}");
+    house.told(&id, &taken)?;
+    assert_eq!(house.deeds(&id)?.iter().filter(|deed| **deed == taken).count(), 1, "told once");
+    // What is refused is in the log of whoever refused it.
+    assert_eq!(house.ask("hall", "PATCH", &recording, &json!({ "title": "x" }))?.0, 403);
+    assert_eq!(house.ask("ann", "GET", &clip, &Value::Null)?.0, 403, "ann may not export");
+    let call = operations.unlock_recording(house.call("hall", None, unlock())?).await;
+    assert_eq!(call.unwrap_err().code(), tonic::Code::PermissionDenied);
+    for _ in 0..100 {
+        let nothing = tonic::Request::new(unlock());
+        assert_eq!(operations.unlock_recording(nothing).await.unwrap_err().code(), tonic::Code::Unauthenticated);
+        assert_eq!(house.nobody(&recording)?, 401);
+    }
+    let refused = |log: &str| {
+        let of = |line: &&str| line.contains("livetape::audit") && line.contains("refused") && line.contains("manage");
+        log.lines().filter(of).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (by_recorder, by_gateway) = (refused(&house.recorder.log()), refused(&house.gateway.log()));
+    for (lines, who) in
+        [(&by_recorder, "hall"), (&by_gateway, "hall"), (&by_gateway, "DELETE"), (&by_recorder, "Unlock")]
+    {
+        ensure!(lines.iter().any(|line| line.contains(who)), "{who}: {lines:?}");
+        ensure!(lines.len() <= 70, "they fill the log: {}", lines.len());
+    }
 
     // What is deleted has no timeline: that of the stream's open recording says it.
     assert_eq!(house.ask("ann", "DELETE", &recording, &Value::Null)?.0, 204);

@@ -111,6 +111,37 @@ fn a_source_that_went_has_its_place_until_all_is_delivered() -> Result<()> {
 }
 
 #[test]
+fn a_form_is_read_for_who_may_set_titles() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let hash = hash_password(&Secret::new("password of dj"))?;
+    let user = format!("[[user]]\nname = \"dj\"\npassword = \"{hash}\"\ngrants = [\"publish:a\"]\n");
+    std::fs::write(dir.path().join("access.toml"), user)?;
+    let access = dir.path().join("access.toml");
+    let access = access.to_str().context("a plain path")?;
+    let (livetape, _data) = strict(&["--access", access, "--anonymous", "watch", "--limit-source-head-time", "1s"])?;
+    let (to, post) = (livetape.sources(), "POST /admin/metadata HTTP/1.1");
+    // In base64, "dj:password of dj".
+    let right = "Authorization: Basic ZGo6cGFzc3dvcmQgb2YgZGo=";
+    let form = "mode=updinfo&mount=/b&song=x";
+    let length = format!("Content-Length: {}", form.len());
+    let asks = |fields: &[&str], body: &str| -> Result<u16> {
+        let mut push = Push::begin(to, post, fields)?;
+        push.send(body.as_bytes())?;
+        push.status()
+    };
+    // One that never comes, and one that is too long: who may not is told so at once.
+    ensure!(asks(&["Content-Length: 40000"], "m")? == 401, "nobody");
+    ensure!(asks(&["Content-Length: 50000"], "m")? == 401);
+    ensure!(figure(&livetape, "source_head_time")? == 0, "nobody waited for it");
+    ensure!(asks(&["Content-Length: 40000", right], "m")? == 408);
+    ensure!(asks(&["Content-Length: 50000", right], "m")? == 413);
+    ensure!(figure(&livetape, "source_head_time")? == 1 && figure(&livetape, "source_head_size")? == 1);
+    ensure!(asks(&[&length, right], form)? == 403, "another stream");
+    ensure!(asks(&[&length, right], &form.replace("/b", "/a"))? == 404, "nobody sends into it");
+    livetape.stop()
+}
+
+#[test]
 fn requests_are_counted_for_the_client_that_a_proxy_names() -> Result<()> {
     let (livetape, _data) =
         strict(&["--trusted-proxies", "127.0.0.1", "--limit-source-rate-per-address", "1", "--access", "/dev/null"])?;

@@ -64,6 +64,10 @@ impl House {
     }
 }
 
+fn certificate(names: &[&str], until: Option<WallTime>) -> Shown {
+    Shown::Certificate { names: names.iter().map(|&name| name.into()).collect(), until }
+}
+
 fn soon() -> WallTime {
     wall_clock().later(Duration::from_secs(3600))
 }
@@ -74,14 +78,15 @@ async fn each_way_proves_who_one_is() {
     let key = UrlKey::new("k", house.url_key.reveal()).unwrap();
     let signature = key.sign("/x", Rights::of([Right::Listen]), soon(), soon()).unwrap().to_string();
     let basic = |user: &str, password: &str| Shown::Basic { user: user.into(), password: Secret::new(password) };
+    let url = |path: &str| Shown::Url { path: path.into(), signature: Secret::new(&signature) };
     for (shown, way, grants) in [
         (Shown::Nothing, Way::Anonymous, ""),
         (Shown::Bearer(house.token.clone()), Way::Token, "listen:a"),
         (basic("whoever", house.token.reveal()), Way::Token, "listen:a"),
         (basic("u", "password"), Way::Password, "publish:*"),
         (Shown::Bearer(house.jwt(60, "1")), Way::Jwt, "listen:a"),
-        (Shown::Url { path: "/x".into(), signature: signature.clone() }, Way::Url, "listen:a"),
-        (Shown::Certificate(vec!["other".into(), "gateway".into()]), Way::Certificate, "listen:*"),
+        (url("/x"), Way::Url, "listen:a"),
+        (certificate(&["other", "gateway"], None), Way::Certificate, "listen:*"),
         (Shown::Bearer(house.access.insider().clone()), Way::Insider, "publish,listen,export,manage:*"),
     ] {
         let who = house.who(shown).await.unwrap();
@@ -91,14 +96,34 @@ async fn each_way_proves_who_one_is() {
         (Shown::Bearer(mint().unwrap()), Unproven::Token),
         (basic("u", "passwort"), Unproven::Password),
         (basic("v", "password"), Unproven::Password),
-        (Shown::Url { path: "/y".into(), signature }, Unproven::Url),
-        (Shown::Certificate(vec!["other".into()]), Unproven::Certificate),
+        (url("/y"), Unproven::Url),
+        (certificate(&["other"], None), Unproven::Certificate),
     ] {
         assert_eq!(house.who(shown).await.unwrap_err(), why);
     }
     let late = key.sign("/x", Rights::of([Right::Listen]), wall_clock(), soon()).unwrap().to_string();
-    let late = house.who(Shown::Url { path: "/x".into(), signature: late }).await;
+    let late = house.who(Shown::Url { path: "/x".into(), signature: Secret::new(late) }).await;
     assert!(matches!(late, Err(Unproven::Late(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_ends_itself_or_with_what_the_file_says() {
+    let house = house();
+    let ended = house.who(certificate(&["gateway"], Some(wall_clock()))).await;
+    assert!(matches!(ended, Err(Unproven::Expired(_))), "{ended:?}");
+    let until = wall_clock().later(Duration::from_secs(2));
+    let open = house.permit(certificate(&["gateway"], Some(until))).await;
+    // The file is read again, and does not lengthen it.
+    house.write(&toml(house.hash, &house.password, "revoked = []"));
+    assert!(house.access.look());
+    let expired = tokio::time::timeout(Duration::from_secs(60), open.ended()).await;
+    assert_eq!(expired, Ok(Ended::Expired));
+    let file = toml(house.hash, &house.password, "")
+        .replace("[\"listen:*\"]", "[\"listen:*\"]\nuntil = \"2020-01-01T00:00:00Z\"");
+    house.write(&file);
+    assert!(house.access.look());
+    let ended = house.who(certificate(&["gateway"], Some(soon()))).await;
+    assert!(matches!(ended, Err(Unproven::Expired(_))), "{ended:?}");
 }
 
 #[tokio::test]
@@ -134,7 +159,8 @@ async fn a_right_that_is_revoked_ends_what_is_in_progress() {
     let token = tokio::spawn(house.permit(Shown::Bearer(house.token.clone())).await.ended());
     let jwt = tokio::spawn(house.permit(Shown::Bearer(house.jwt(600, "x"))).await.ended());
     let other = tokio::spawn(house.permit(Shown::Bearer(house.jwt(600, "y"))).await.ended());
-    let url = tokio::spawn(house.permit(Shown::Url { path: "/x".into(), signature }).await.ended());
+    let url =
+        tokio::spawn(house.permit(Shown::Url { path: "/x".into(), signature: Secret::new(signature) }).await.ended());
     assert!(!house.access.look(), "nothing changed");
 
     let good = toml(house.hash, &house.password, "revoked = [\"x\"]");
@@ -189,6 +215,19 @@ async fn without_a_file_everybody_is_anonymous() {
 }
 
 #[tokio::test]
+async fn what_is_this_machines_is_nobodys_elsewhere() {
+    let access = Access::of_this_machine().unwrap();
+    let may = async |tries: i32| {
+        let who = access.identify_by(&Shown::Nothing, &Few(tries.into()), wall_clock()).await.unwrap();
+        assert_eq!(who.way(), Way::Anonymous);
+        who.grants().clone()
+    };
+    assert_eq!((may(101).await, may(3).await), (Grants::all(), Grants::default()));
+    assert!(access.identify(&Shown::Nothing, wall_clock()).await.unwrap().grants().is_empty(), "not known to be here");
+    assert!(!access.lets_somebody_in(), "where others reach it");
+}
+
+#[tokio::test]
 async fn what_was_taken_back_between_proof_and_permit_is_not_allowed() {
     let house = house();
     let who = house.who(Shown::Bearer(house.token.clone())).await.unwrap();
@@ -214,7 +253,7 @@ async fn an_address_allows_what_its_key_allows_now() {
     let house = house();
     let key = UrlKey::new("k", house.url_key.reveal()).unwrap();
     let signature = key.sign("/x", Rights::of([Right::Listen]), soon(), soon()).unwrap().to_string();
-    let permit = house.permit(Shown::Url { path: "/x".into(), signature }).await;
+    let permit = house.permit(Shown::Url { path: "/x".into(), signature: Secret::new(signature) }).await;
     let account = permit.identity().account().map(|account| format!("{account:?}"));
     assert!(account.is_some_and(|shown| !shown.contains("[")), "says nothing of the signature");
     let ended = tokio::spawn(permit.ended());
@@ -232,6 +271,9 @@ async fn an_address_allows_what_its_key_allows_now() {
 struct Few(std::sync::atomic::AtomicI32);
 
 impl Tries for Few {
+    fn is_here(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed) > 100
+    }
     fn failed(&self) -> Result<(), Duration> {
         let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         if left > 0 { Ok(()) } else { Err(Duration::from_secs(7)) }

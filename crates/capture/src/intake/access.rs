@@ -19,6 +19,9 @@ pub(crate) struct Guesses<'a> {
 }
 
 impl Tries for Guesses<'_> {
+    fn is_here(&self) -> bool {
+        self.client.is_loopback()
+    }
     fn failed(&self) -> Result<(), Duration> {
         self.limiter.proof_failed(self.client).map_err(|exceeded| exceeded.again)
     }
@@ -51,17 +54,11 @@ impl Guard {
         Ok(())
     }
 
-    /// Who asks, if they may have what this route is for, on this stream.
+    /// Who asks, if they may have what this route is for, on some stream.
     ///
     /// # Errors
     /// The answer.
-    pub(crate) async fn admit(
-        &self,
-        head: &Head,
-        route: &str,
-        stream: Option<&StreamName>,
-        guesses: &Guesses<'_>,
-    ) -> Result<Caller, Reply> {
+    pub(crate) async fn admit(&self, head: &Head, route: &str, guesses: &Guesses<'_>) -> Result<Caller, Reply> {
         let row = Endpoint::source(&head.method, route);
         let row = row.ok_or_else(|| Reply::new(405, "this is not to be done with this address"))?;
         let shown = match head.count("authorization") {
@@ -76,10 +73,15 @@ impl Guard {
         let caller = caller.map_err(|why| self.refusal(&why))?;
         let counted = guesses.limiter.request_of(guesses.client, caller.identity().account());
         counted.map_err(|exceeded| Reply::again(429, told(&exceeded), exceeded.again))?;
-        if let Some(stream) = stream {
-            caller.may(stream, wall_clock()).map_err(|why| self.refusal(&why.into()))?;
-        }
         Ok(caller)
+    }
+
+    /// Whether they may on this stream.
+    ///
+    /// # Errors
+    /// The answer.
+    pub(crate) fn may(&self, caller: &Caller, stream: &StreamName) -> Result<(), Reply> {
+        caller.may(stream, wall_clock()).map_err(|why| self.refusal(&why.into()))
     }
 
     /// The right to go on sending. Who publishes is written down.

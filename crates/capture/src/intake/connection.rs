@@ -8,7 +8,7 @@ use super::kind::Content;
 use super::limits::told;
 use super::ports::{Occupied, Outcome, Running, Seat, Sender};
 use super::reply::Reply;
-use super::request::{METADATA, MOUNT, Wish, take_form};
+use super::request::{METADATA, MOUNT, Wish, is_form, take_form};
 use crate::sources::decoding::{Decoding, Material, Said};
 use crate::sources::feed::{Feed, FeedReader, Feeding, feed};
 use crate::sources::pushed::Arrival;
@@ -167,12 +167,22 @@ impl Connection {
         limiter.request(client).map_err(|exceeded| Reply::again(429, told(&exceeded), exceeded.again))?;
         let guesses = Guesses { limiter, client };
         context.guard.no_page(head)?;
-        take_form(head, stream, buffer.clone(), context.config.limits.head).await?;
+        // A form is read for who may set titles: nobody else takes the time, and the place, that it needs.
+        let posting = match is_form(head) {
+            true => Some(context.guard.admit(head, METADATA, &guesses).await?),
+            false => None,
+        };
+        let form = take_form(head, stream, buffer.clone(), context.config.limits.head).await;
+        form.inspect_err(|reply| context.limited.form(reply.status))?;
         let head = &*head;
         match Wish::of(head)? {
             Wish::Options => Ok(None),
             Wish::Title { stream, title } => {
-                context.guard.admit(head, METADATA, Some(&stream), &guesses).await?;
+                let caller = match posting {
+                    Some(caller) => caller,
+                    None => context.guard.admit(head, METADATA, &guesses).await?,
+                };
+                context.guard.may(&caller, &stream)?;
                 if !context.ports.title(&stream, title) {
                     return Err(Reply::new(404, format!("nobody sends into the stream {stream}")));
                 }
@@ -181,7 +191,8 @@ impl Connection {
                 Err(Reply::document("text/xml", text.into()))
             }
             Wish::Push { stream, extension } => {
-                let caller = context.guard.admit(head, MOUNT, Some(&stream), &guesses).await?;
+                let caller = context.guard.admit(head, MOUNT, &guesses).await?;
+                context.guard.may(&caller, &stream)?;
                 self.open_for_all(&stream)?;
                 let content = Content::of(head.text("content-type"), extension);
                 let content = content.map_err(|error| Reply::new(415, error))?;

@@ -64,7 +64,7 @@ pub(crate) struct Limited {
     pub(crate) silent: Counter,
     /// Sources for which there is no place.
     pub(crate) sources: Counter,
-    /// Heads that took too long, or were too long.
+    /// Heads, and forms, that took too long, or were too long.
     pub(crate) slow: Counter,
     pub(crate) long: Counter,
     /// Sources that said nothing for too long.
@@ -83,6 +83,17 @@ impl Limited {
             long: rejections.of("source_head_size"),
             stall: rejections.of("source_stall"),
         })
+    }
+}
+
+impl Limited {
+    /// A form was refused.
+    pub(crate) fn form(&self, status: u16) {
+        match status {
+            408 => self.slow.inc(),
+            413 => self.long.inc(),
+            _ => {}
+        }
     }
 }
 

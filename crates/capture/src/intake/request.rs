@@ -49,7 +49,12 @@ impl Wish {
     }
 }
 
-/// Reads the form in which titles are posted, as libshout does, into the address, where others have it.
+/// Whether titles are set by a form, as libshout does.
+pub(crate) fn is_form(head: &Head) -> bool {
+    head.method == "POST" && head.target.split('?').next() == Some(METADATA)
+}
+
+/// Reads the form in which titles are posted into the address, where others have it.
 ///
 /// # Errors
 /// The answer.
@@ -59,7 +64,7 @@ pub(crate) async fn take_form<S: AsyncRead + Unpin>(
     buffer: BytesMut,
     limit: Duration,
 ) -> Result<(), Reply> {
-    if head.method != "POST" || head.target.split('?').next() != Some(METADATA) {
+    if !is_form(head) {
         return Ok(());
     }
     let length = match Framing::of(head).map_err(|error| Reply::new(400, error))? {

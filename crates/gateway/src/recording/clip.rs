@@ -6,7 +6,7 @@ use crate::answer::{self, Facts};
 use crate::context::Context;
 use crate::listing;
 use crate::mode::Mode;
-use crate::problem::Problem;
+use crate::problem::{Problem, quoted};
 use crate::query::{ClipAddress, Query, RecordingAddress};
 use crate::rendition::{Kind, Rendition, Wanted};
 use crate::reply::{Reply, set_text};
@@ -14,6 +14,7 @@ use crate::representation::Representation;
 use crate::request::{Path, Request, file};
 use axum::extract::State;
 use http::header;
+use livetape_access::{Actor, Caller, Way};
 use livetape_audio::bext::Bext;
 use livetape_audio::{Container, End, Frame, RecordingId, Timeline, View};
 use livetape_store::Recording;
@@ -56,8 +57,26 @@ pub(crate) async fn clip(
     let (rendition, may_hold) = (Rendition::Pcm(Container::Wav), false);
     let asking = Asking { context: &context, recording, rendition, mode, address, asked, may_hold, view: Some(view) };
     let mut reply = asking.reply(&request, &representation, &etag, answer, end)?;
+    if reply.status().is_success() && !request.head {
+        tell(&context, &request, id).await;
+    }
     set_text(reply.headers_mut(), header::CONTENT_DISPOSITION, &name);
     Ok(reply)
+}
+
+/// Has it written on the timeline who took it away, before it is sent. Nobody in particular stands in the log alone, and so does
+/// whoever the recorder was not told of; who takes it in parts is told of once.
+async fn tell(context: &Context, request: &Request, id: RecordingId) {
+    let identity = request.caller.as_ref().map(Caller::identity).filter(|who| who.way() != Way::Anonymous);
+    let (Some(operations), Some(identity)) = (&context.operations, identity) else { return };
+    let actor = Actor::new(identity, Some(request.client));
+    if !context.audit.is_news(&actor, id) {
+        return;
+    }
+    if let Err(status) = operations.exported(&actor, id).await {
+        let why = quoted(status.message());
+        tracing::warn!(recording = %id, code = ?status.code(), why, "who took a clip away stands in the log alone");
+    }
 }
 
 /// What never changes about the clip: its title may.

@@ -55,6 +55,20 @@ impl Guarded {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_no_browser_keeps_is_refused() {
+    let guarded = Guarded::new(30).await;
+    let log_in = async |bytes: usize| {
+        let bearer = format!("Bearer {}", "x".repeat(bytes));
+        let (reply, body) = fetch(guarded.house.addr, "POST", "/session", &[("Authorization", &bearer)]).await;
+        (reply.status, String::from_utf8_lossy(&body).into_owned())
+    };
+    // Of 4096 bytes nine are its name.
+    assert_eq!(log_in(4_087).await.0, 401, "which could be kept, and is nobody's");
+    let (status, why) = log_in(4_088).await;
+    assert!(status == 400 && why.contains("4096 bytes"), "{status} {why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_tells_of_what_one_may_not_hear() {
     let guarded = Guarded::new(30).await;
     for list in ["/recordings", "/recordings?limit=1", "/streams", "/streams?limit=1"] {

@@ -2,6 +2,7 @@
 
 use crate::client::{Client, Ending, fetch, open};
 use crate::house::{House, RATE};
+use livetape_access::{Access, Grants};
 use livetape_gateway::GatewayConfig;
 use livetape_service::{Networks, Proxies};
 use std::time::Duration;
@@ -14,6 +15,7 @@ async fn strict(change: impl FnOnce(&mut GatewayConfig)) -> House {
     House::with(|c| {
         c.clients.unlimited = Networks::default();
         c.proxies = Proxies { trusted: Networks::loopback(), ..Proxies::default() };
+        c.access = Some(Access::open(Grants::all()).unwrap());
         change(c);
     })
     .await

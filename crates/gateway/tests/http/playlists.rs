@@ -2,6 +2,7 @@
 
 use crate::client::{fetch, json, open};
 use crate::house::{House, RATE};
+use livetape_access::{Access, Grants, Right, Rights, UrlKey};
 use livetape_audio::{SampleFormat, Spec};
 use livetape_gateway::Renditions;
 use livetape_service::{Proxies, ProxyHeader};
@@ -66,6 +67,7 @@ async fn addresses_are_those_that_the_client_used() {
     let house = House::with(|c| {
         c.proxies =
             Proxies { trusted: ["127.0.0.1".parse().unwrap()].into_iter().collect(), header: ProxyHeader::XForwarded };
+        c.access = Some(Access::open(Grants::all()).unwrap());
         c.hosts = vec!["radio.example".into()];
         c.renditions = Renditions::named(["opus-24"]).unwrap();
     })
@@ -83,6 +85,35 @@ async fn addresses_are_those_that_the_client_used() {
     alone.record("live", MINUTE).play(RATE);
     let (_, m3u) = playlist(&alone, "/listen.m3u", &forwarded).await;
     assert!(m3u.contains("\r\nhttp://localhost/streams/"), "{m3u}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_signed_playlist_leads_to_is_signed_too() {
+    let (folder, text) = (tempfile::tempdir().unwrap(), UrlKey::mint().unwrap());
+    let file = folder.path().join("access.toml");
+    std::fs::write(folder.path().join("url.key"), text.reveal()).unwrap();
+    std::fs::write(&file, "[[url_key]]\nid = \"k\"\nfile = \"url.key\"\ngrants = [\"listen:*\"]\n").unwrap();
+    let access = Access::load(&file, Grants::default()).unwrap();
+    let house = House::with(|c| c.access = Some(access)).await;
+    house.finished("live", MINUTE, RATE);
+    let (key, end) = (UrlKey::new("k", text.reveal()).unwrap(), crate::house::now().later(MINUTE * 60));
+    let sign = |path: &str| key.sign(path, Rights::of([Right::Listen]), end, end).unwrap().to_string();
+    for (signed, target) in [
+        ("/streams/live/", "/streams/live/listen.m3u?"),
+        ("/streams/live/", "/streams/live/listen.m3u?rendition=wav&"),
+        ("/", "/listen.m3u?"),
+    ] {
+        let signature = sign(signed);
+        let (status, m3u) = playlist(&house, &format!("{target}sign={signature}"), &[]).await;
+        let url = m3u.lines().find_map(|line| line.strip_prefix("http://localhost")).unwrap_or_else(|| panic!("{m3u}"));
+        assert!(status == 200 && url.ends_with(&format!("sign={signature}")), "{status} {url}");
+        assert_eq!(fetch(house.addr, "HEAD", url, &[]).await.0.status, 200, "{url}");
+    }
+    // One that is good for the playlist alone leads nowhere.
+    for target in ["/streams/live/listen.m3u", "/listen.m3u"] {
+        let (status, why) = playlist(&house, &format!("{target}?sign={}", sign(target)), &[]).await;
+        assert!(status == 403 && why.contains("sign a folder"), "{status} {why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,17 @@
 
 use crate::client::fetch;
 use crate::house::House;
+use livetape_access::{Access, Grants, Right, Rights};
 use livetape_service::{Proxies, ProxyHeader};
+use std::sync::Arc;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Whoever it is may listen, and nothing else.
+fn all_listen() -> Option<Arc<Access>> {
+    Some(Access::open(Grants::everywhere(Rights::of([Right::Listen]))).unwrap())
+}
 
 fn trusting(networks: &[&str]) -> Proxies {
     Proxies { trusted: networks.iter().map(|n| n.parse().unwrap()).collect(), header: ProxyHeader::XForwarded }
@@ -20,6 +27,7 @@ async fn status(house: &House, headers: &[(&str, &str)]) -> u16 {
 async fn the_name_that_the_client_used_is_the_one_that_has_to_be_known() {
     let house = House::with(|c| {
         c.proxies = trusting(&["127.0.0.1"]);
+        c.access = all_listen();
         c.hosts = vec!["radio.example".into()];
     })
     .await;
@@ -35,6 +43,22 @@ async fn the_name_that_the_client_used_is_the_one_that_has_to_be_known() {
         fetch(house.addr, "DELETE", "/session", &headers).await.0.status
     };
     assert_eq!((change("https://radio.example").await, change("https://evil.example").await), (204, 403));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_through_a_proxy_of_this_machine_is_not_this_machine() {
+    let house = House::with(|c| c.proxies = trusting(&["127.0.0.1"])).await;
+    let id = house.finished("live", MINUTE, 100);
+    let stranger = [("X-Forwarded-For", "192.0.2.1")];
+    assert_eq!(status(&house, &stranger).await, 403, "nobody said that anybody may");
+    let audio = format!("/recordings/{id}/audio.wav");
+    assert_eq!(fetch(house.addr, "GET", &audio, &stranger).await.0.status, 403);
+    let session = fetch(house.addr, "GET", "/session", &stranger).await.1;
+    let session: serde_json::Value = serde_json::from_slice(&session).unwrap();
+    assert_eq!(session["rights"], serde_json::json!([]));
+    for own in [&[][..], &[("X-Forwarded-For", "127.0.0.1")], &[("X-Forwarded-For", "::1")]] {
+        assert_eq!(status(&house, own).await, 200, "{own:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +91,7 @@ async fn the_figures_are_for_this_machine_not_for_whoever_comes_through_its_prox
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_reply_says_what_a_browser_may_do_with_it() {
-    let house = House::with(|c| c.proxies = trusting(&["127.0.0.1"])).await;
+    let house = House::with(|c| (c.proxies, c.access) = (trusting(&["127.0.0.1"]), all_listen())).await;
     let id = house.finished("live", MINUTE, 100);
     let headers = async |target: &str, by: &[(&str, &str)]| fetch(house.addr, "GET", target, by).await.0;
     let https = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "https")];

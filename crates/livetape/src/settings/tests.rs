@@ -128,7 +128,7 @@ fn what_is_open_without_an_access_file_closes_with_one() {
     let with = format!("access = {path:?}\n");
     let open = |anonymous: &str, file: &str| {
         let settings = merged(&["--http-addr", "0.0.0.0:0", "--anonymous", anonymous], file).unwrap();
-        settings.gateway.access.unwrap().anonymous().to_string()
+        settings.gateway.access.unwrap().nobody(false).grants().to_string()
     };
     let built_in = "listen,manage,unless-access,watch";
     assert_eq!((open(built_in, ""), open(built_in, &with)), ("listen,manage:*".into(), String::new()));
@@ -137,8 +137,26 @@ fn what_is_open_without_an_access_file_closes_with_one() {
     assert_eq!((open(",watch", ""), open(",watch", &with)), (String::new(), String::new()));
     let in_file = format!("anonymous = [\"listen\", \"unless-access\"]\n{with}");
     let settings = merged(&["--http-addr", "0.0.0.0:0"], &in_file).unwrap();
-    assert!(settings.gateway.access.unwrap().anonymous().is_empty());
+    assert!(settings.gateway.access.unwrap().nobody(false).grants().is_empty());
     assert!(merged(&[], "anonymous = [\"\"]").is_err());
+}
+
+#[test]
+fn what_is_said_to_be_everybodys_is_said_of_this_machine_too() {
+    let may = |line: &[&str], file: &str| {
+        let settings = merged(line, file).unwrap();
+        let [gateway, recorder] = [settings.gateway.access, settings.recorder.access].map(Option::unwrap);
+        assert_eq!(gateway.nobody(true).grants(), recorder.nobody(true).grants());
+        [true, false].map(|is_here| gateway.nobody(is_here).grants().to_string())
+    };
+    let (all, listen) = ("publish,listen,export,manage:*", "listen:*");
+    assert_eq!(may(&[], ""), [all, ""]);
+    assert_eq!(may(&[], "anonymous = []"), [all, ""], "as in docs/livetape.toml");
+    assert_eq!(may(&["--anonymous", "watch"], ""), [all, ""], "which is about no stream");
+    assert_eq!(may(&["--anonymous", "listen"], ""), [listen, listen]);
+    assert_eq!(may(&[], "anonymous = [\"listen\", \"watch\"]"), [listen, listen]);
+    let elsewhere = ["--http-addr", "0.0.0.0:8080", "--grpc-addr", "0.0.0.0:8081", "--anonymous", "listen"];
+    assert_eq!(may(&elsewhere, ""), [listen, listen]);
 }
 
 #[test]

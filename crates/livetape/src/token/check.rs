@@ -44,7 +44,7 @@ fn url(text: &Secret) -> anyhow::Result<Shown> {
     let path = address.split_once("://").map_or(address, |(_, rest)| rest.find('/').map_or("", |at| &rest[at..]));
     let signature =
         query.split('&').find_map(|pair| pair.strip_prefix("sign=")).context("the address is not signed")?;
-    Ok(Shown::Url { path: path.into(), signature: signature.replace("%2C", ",") })
+    Ok(Shown::Url { path: path.into(), signature: Secret::new(signature.replace("%2C", ",")) })
 }
 
 /// Flags of `livetape token show`.

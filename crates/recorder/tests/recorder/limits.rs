@@ -1,6 +1,7 @@
 //! What each client may take of a recorder: refused by name and with a time to come back, and nobody else notices.
 
 use crate::common::{config, start};
+use livetape_access::{Access, Grants};
 use livetape_proto::v1::ListStreamsRequest;
 use livetape_recorder::Limits;
 use livetape_service::{Networks, Proxies, TlsFiles};
@@ -26,6 +27,7 @@ async fn strict(change: impl FnOnce(&mut Limits)) -> (crate::common::Running, Te
     let mut config = config(folder.path());
     config.limits.clients.unlimited = Networks::default();
     config.proxies = Proxies { trusted: Networks::loopback(), ..Proxies::default() };
+    config.access = Some(Access::open(Grants::all()).unwrap());
     change(&mut config.limits);
     (start(config).await, folder)
 }

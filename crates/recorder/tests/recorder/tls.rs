@@ -1,14 +1,15 @@
 //! The recorder over TLS: certificates of both sides, and who may come without.
 
-use crate::common::{config, start};
+use crate::common::{config, next, start};
 use livetape_access::{Access, Grants, TokenHash, mint_token};
-use livetape_proto::v1::ListStreamsRequest;
 use livetape_proto::v1::catalogue_service_client::CatalogueServiceClient;
+use livetape_proto::v1::{ListStreamsRequest, WatchCatalogueRequest};
 use livetape_proto::{AddressError, RecorderAddress, RecorderTls};
 use livetape_service::TlsFiles;
 use livetape_testkit::certificates::Authority;
 use std::fs;
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -80,6 +81,46 @@ async fn who_has_a_certificate_is_known_by_its_name() {
     fs::write(&key, "no key").unwrap();
     let wrong = at().with_tls(RecorderTls { ca: pem(&ours), identity: Some((cert, key)) });
     assert!(matches!(wrong.endpoint(), Err(AddressError::Tls(_))));
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_by_a_certificate_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new().unwrap();
+    let (cert, key) = authority.sign("127.0.0.1").unwrap().write(dir.path(), "server").unwrap();
+    let ca = dir.path().join("ca.pem");
+    fs::write(&ca, &authority.pem).unwrap();
+    let file = "[[certificate]]\nname = \"gateway.example\"\ngrants = [\"listen:*\"]\n";
+    fs::write(dir.path().join("access.toml"), file).unwrap();
+    let mut config = config(&dir.path().join("data"));
+    config.access = Some(Access::load(&dir.path().join("access.toml"), Grants::default()).unwrap());
+    config.tls = Some(TlsFiles { cert, key, client_ca: Some(ca.clone()) });
+    let stop = tokio_util::sync::CancellationToken::new();
+    let tails = std::sync::Arc::new(livetape_tail::MemoryTails::default());
+    let recorder = livetape_recorder::Recorder::bind(config, tails).await.unwrap();
+    let at = RecorderAddress::new(format!("https://{}", recorder.local_addr()));
+    let running = tokio::spawn(recorder.run(stop.clone()));
+
+    let until = SystemTime::now() + Duration::from_secs(8);
+    let identity = authority.sign_until("gateway.example", Some(until)).unwrap().write(dir.path(), "client").unwrap();
+    let at = at.with_tls(RecorderTls { ca: Some(ca), identity: Some(identity) });
+    let channel = at.endpoint().unwrap().connect().await.unwrap();
+    let mut catalogue = CatalogueServiceClient::new(at.over(channel));
+    let watching = catalogue.watch_catalogue(WatchCatalogueRequest::default()).await.unwrap();
+    let mut changes = watching.into_inner();
+    let ended = loop {
+        match next(&mut changes).await {
+            Ok(change) => assert!(change.is_some(), "it does not end as if it were over"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended}");
+    assert!(SystemTime::now() >= until - Duration::from_secs(1), "not before");
+    let refused = catalogue.list_streams(ListStreamsRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "on the same connection: {refused}");
+    assert!(refused.message().contains("was valid until"), "{refused}");
     stop.cancel();
     running.await.unwrap().unwrap();
 }
