@@ -95,7 +95,7 @@ async fn what_a_signed_playlist_leads_to_is_signed_too() {
     std::fs::write(&file, "[[url_key]]\nid = \"k\"\nfile = \"url.key\"\ngrants = [\"listen:*\"]\n").unwrap();
     let access = Access::load(&file, Grants::default()).unwrap();
     let house = House::with(|c| c.access = Some(access)).await;
-    house.finished("live", MINUTE, RATE);
+    house.record("live", MINUTE).play(RATE);
     let (key, end) = (UrlKey::new("k", text.reveal()).unwrap(), crate::house::now().later(MINUTE * 60));
     let sign = |path: &str| key.sign(path, Rights::of([Right::Listen]), end, end).unwrap().to_string();
     for (signed, target) in [

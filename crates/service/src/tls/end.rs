@@ -121,7 +121,7 @@ mod tests {
             for bit in 0..8 {
                 let mut wrong = whole.clone();
                 wrong[at] ^= 1 << bit;
-                drop(end(&wrong));
+                _ = end(&wrong);
             }
         }
     }
