@@ -82,9 +82,13 @@ pub(crate) async fn take_form<S: AsyncRead + Unpin>(
         }
         Ok::<_, std::io::Error>(form)
     };
-    let form =
-        timeout(limit, whole).await.map_err(|_| Reply::new(408, format!("the form took more than {limit:?}")))?;
-    let form = String::from_utf8(form.map_err(|error| Reply::new(400, error))?);
+    let late = || Reply::new(408, format!("the form took more than {limit:?}"));
+    let form = timeout(limit, whole).await.map_err(|_| late())?;
+    let form = form.map_err(|error| match error.kind() {
+        std::io::ErrorKind::TimedOut => late(),
+        _ => Reply::new(400, error),
+    });
+    let form = String::from_utf8(form?);
     let form = form.map_err(|_| Reply::new(400, "in a form, what is not ASCII is written as %XX"))?;
     if !form.is_empty() {
         head.target.push(if head.target.contains('?') { '&' } else { '?' });

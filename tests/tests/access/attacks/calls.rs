@@ -17,12 +17,8 @@ use tonic::transport::{Channel, Endpoint};
 
 /// What needs nothing.
 const CHECK: &str = "/grpc.health.v1.Health/Check";
-const FREE: [&str; 4] = [
-    CHECK,
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.health.v1.Health/List",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-];
+const FREE: [&str; 3] =
+    [CHECK, "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"];
 /// A message of no bytes.
 const EMPTY: &[u8] = &[0; 5];
 /// The length of a call's beginning, and how long everything has that has to end.
@@ -107,7 +103,7 @@ fn calls_that_need_nothing_hold_nothing() -> Result<()> {
             }
         }
         for n in 0..600 {
-            calls.spawn(call(many.clone(), FREE[n % 3], cut()));
+            calls.spawn(call(many.clone(), FREE[n % 2], cut()));
         }
         let mut ended = BTreeMap::new();
         let all = async {
@@ -129,7 +125,7 @@ fn calls_that_need_nothing_hold_nothing() -> Result<()> {
     let of = |code: &str| codes.get(code).copied().unwrap_or_default();
     ensure!(of("OutOfRange") > 0 && of("ResourceExhausted") > 0 && of("DeadlineExceeded") > 0, "{codes:?}");
     let refused = attacked.figure("livetape_recorder_limit_rejections_total{limit=\"checks\"}")?;
-    ensure!(refused >= 600, "{refused}");
+    ensure!(refused >= of("ResourceExhausted") + of("DeadlineExceeded"), "{refused}");
     attacked.end(SLACK)
 }
 
