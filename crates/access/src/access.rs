@@ -70,12 +70,12 @@ impl Access {
     }
 
     /// Without a file, on an address that only this machine reaches: whoever is on it may everything. For whom a proxy on it asks, who
-    /// is somewhere else, may nothing.
+    /// is somewhere else, has these grants.
     ///
     /// # Errors
     /// When the system has no random bytes.
-    pub fn of_this_machine() -> Result<Arc<Self>, AccessError> {
-        Self::new(None, Book::default(), Grants::default(), Grants::all())
+    pub fn of_this_machine(elsewhere: Grants) -> Result<Arc<Self>, AccessError> {
+        Self::new(None, Book::default(), elsewhere, Grants::all())
     }
 
     /// With a file; who shows nothing has the grants of `anonymous`.

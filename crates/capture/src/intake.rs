@@ -153,7 +153,7 @@ impl Intake {
         let is_local = addr.ip().to_canonical().is_loopback();
         let access = match &config.access {
             Some(access) => Arc::clone(access),
-            None if is_local => Access::of_this_machine()?,
+            None if is_local => Access::of_this_machine(Grants::default())?,
             None => Access::open(Grants::default())?,
         };
         if !is_local && !access.lets_somebody_in() {

@@ -3,7 +3,7 @@
 use crate::connection::Patience;
 use crate::guard::{Origins, SettingError};
 use crate::rendition::Renditions;
-use livetape_access::{Access, AccessError};
+use livetape_access::{Access, AccessError, Grants};
 use livetape_proto::RecorderAddress;
 use livetape_service::limits::Names;
 use livetape_service::tls::{SETTINGS, TlsError};
@@ -138,7 +138,7 @@ impl GatewayConfig {
         let is_local = self.is_local();
         let access = match &self.access {
             Some(access) if is_local || access.lets_somebody_in() => Arc::clone(access),
-            None if is_local => Access::of_this_machine()?,
+            None if is_local => Access::of_this_machine(Grants::default())?,
             _ => return Err(GatewayError::Exposed(self.addr)),
         };
         Ok((Origins::new(&self.hosts, &self.cors_origins, !is_local)?, access))

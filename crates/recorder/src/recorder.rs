@@ -16,7 +16,7 @@ use crate::streams::Streams;
 use crate::tape;
 use crate::waveforms::{self, Waveforms};
 use anyhow::Context;
-use livetape_access::Access;
+use livetape_access::{Access, Grants};
 use livetape_audio::{Durable, Frame, RecordingId, SealReason, StreamRules, Tail};
 use livetape_service::{Limiter, Metrics, Proxies, Readiness, Tasks, Tls, TlsFiles};
 use livetape_store::{Catalogue, DataDir, Disk, Recording, StreamInfo, TapeWriter, TimelineFollower};
@@ -94,7 +94,7 @@ impl Recorder {
         let is_local = addr.ip().to_canonical().is_loopback();
         let access = match config.access {
             Some(access) if is_local || access.lets_somebody_in() => access,
-            None if is_local => Access::of_this_machine()?,
+            None if is_local => Access::of_this_machine(Grants::default())?,
             _ => anyhow::bail!(
                 "{addr} can be reached from other machines, and nobody said who may record there: use a loopback address, \
                  say who may with LIVETAPE_ACCESS, or say that anybody may with LIVETAPE_ANONYMOUS=publish"

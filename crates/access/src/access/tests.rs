@@ -216,7 +216,8 @@ async fn without_a_file_everybody_is_anonymous() {
 
 #[tokio::test]
 async fn what_is_this_machines_is_nobodys_elsewhere() {
-    let access = Access::of_this_machine().unwrap();
+    let listen = Grants::everywhere(Rights::of([Right::Listen]));
+    let access = Access::of_this_machine(Grants::default()).unwrap();
     let may = async |tries: i32| {
         let who = access.identify_by(&Shown::Nothing, &Few(tries.into()), wall_clock()).await.unwrap();
         assert_eq!(who.way(), Way::Anonymous);
@@ -225,6 +226,8 @@ async fn what_is_this_machines_is_nobodys_elsewhere() {
     assert_eq!((may(101).await, may(3).await), (Grants::all(), Grants::default()));
     assert!(access.identify(&Shown::Nothing, wall_clock()).await.unwrap().grants().is_empty(), "not known to be here");
     assert!(!access.lets_somebody_in(), "where others reach it");
+    let access = Access::of_this_machine(listen.clone()).unwrap();
+    assert_eq!((access.nobody(true).grants(), access.nobody(false).grants()), (&Grants::all(), &listen));
 }
 
 #[tokio::test]

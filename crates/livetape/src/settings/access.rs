@@ -49,7 +49,7 @@ pub(crate) struct AccessFlags {
     /// File that says who may publish, listen, export and manage; see docs/security.md [default: everybody, on loopback]
     #[arg(long, env = "LIVETAPE_ACCESS", value_name = "FILE")]
     access: Option<PathBuf>,
-    /// Let anyone do this, and nothing else, who shows nothing, wherever they are: listen, publish, export, manage, watch; with
+    /// Let anyone do this who shows nothing, also where other machines reach it: listen, publish, export, manage, watch; with
     /// unless-access only while there is no access file
     #[arg(long, env = "LIVETAPE_ANONYMOUS", value_enum, value_delimiter = ',')]
     anonymous: Option<Vec<Anonymous>>,
@@ -77,14 +77,12 @@ impl AccessFlags {
 }
 
 impl Policy {
-    /// Who may what at this address. Without an access file everybody may what was said to be everybody's; if that was not said, whoever
-    /// is on this machine may everything on loopback.
+    /// Who may what at this address. Without an access file everybody may what was said to be everybody's, and on loopback whoever is on
+    /// this machine everything.
     pub(crate) fn at(&self, addr: SocketAddr) -> anyhow::Result<Arc<Access>> {
         match &self.loaded {
             Some(access) => Ok(Arc::clone(access)),
-            None if addr.ip().to_canonical().is_loopback() && self.anonymous.is_empty() => {
-                Ok(Access::of_this_machine()?)
-            }
+            None if addr.ip().to_canonical().is_loopback() => Ok(Access::of_this_machine(self.anonymous.clone())?),
             None => Ok(Access::open(self.anonymous.clone())?),
         }
     }

@@ -142,7 +142,7 @@ fn what_is_open_without_an_access_file_closes_with_one() {
 }
 
 #[test]
-fn what_is_said_to_be_everybodys_is_said_of_this_machine_too() {
+fn what_is_said_to_be_everybodys_is_so_for_whom_a_proxy_of_this_machine_asks() {
     let may = |line: &[&str], file: &str| {
         let settings = merged(line, file).unwrap();
         let [gateway, recorder] = [settings.gateway.access, settings.recorder.access].map(Option::unwrap);
@@ -153,8 +153,8 @@ fn what_is_said_to_be_everybodys_is_said_of_this_machine_too() {
     assert_eq!(may(&[], ""), [all, ""]);
     assert_eq!(may(&[], "anonymous = []"), [all, ""], "as in docs/livetape.toml");
     assert_eq!(may(&["--anonymous", "watch"], ""), [all, ""], "which is about no stream");
-    assert_eq!(may(&["--anonymous", "listen"], ""), [listen, listen]);
-    assert_eq!(may(&[], "anonymous = [\"listen\", \"watch\"]"), [listen, listen]);
+    assert_eq!(may(&["--anonymous", "listen"], ""), [all, listen]);
+    assert_eq!(may(&[], "anonymous = [\"listen\", \"watch\"]"), [all, listen]);
     let elsewhere = ["--http-addr", "0.0.0.0:8080", "--grpc-addr", "0.0.0.0:8081", "--anonymous", "listen"];
     assert_eq!(may(&elsewhere, ""), [listen, listen]);
 }
