@@ -1,4 +1,4 @@
-//! Any bytes as an audio file: opened, decoded and converted as a file source does it. It may panic, as the source
+//! Any bytes as an audio file and as a stream: opened, decoded and converted as a file source does it. It may panic, as the source
 //! takes care of that; it may not take more time or memory than its size allows, nor break memory.
 
 #![no_main]
@@ -8,14 +8,15 @@ use livetape_audio::{SampleFormat, Spec};
 use livetape_codec::convert::Converter;
 use livetape_codec::decode::{Decoder, Input};
 use std::collections::HashSet;
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 /// More is only more of the same.
 const MAX_FRAMES: u64 = 2_000_000;
 
-fn play(data: &[u8]) {
-    let Ok(mut decoder) = Decoder::open(Input::bytes(data.to_vec()), None) else { return };
+fn play(input: Input) {
+    let Ok(mut decoder) = Decoder::open(input, None) else { return };
     let Ok(spec) = Spec::new(SampleFormat::S16, 48_000, 2) else { return };
     let _ = decoder.tags().map(|tags| tags.line());
     let Ok(mut converter) = Converter::new(decoder.sound(), spec) else { return };
@@ -50,6 +51,9 @@ fuzz_target!(
         }));
     },
     |data: &[u8]| {
-        let _ = catch_unwind(AssertUnwindSafe(|| play(data)));
+        let (file, stream) = (Input::bytes(data.to_vec()), Input::stream(Cursor::new(data.to_vec())));
+        for input in [file, stream] {
+            let _ = catch_unwind(AssertUnwindSafe(|| play(input)));
+        }
     }
 );

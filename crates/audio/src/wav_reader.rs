@@ -3,6 +3,7 @@
 
 use crate::spec::{SampleFormat, Spec, SpecError};
 use crate::wav::{SUBFORMAT_GUID_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM, UNKNOWN};
+use std::ops::Range;
 
 /// The most bytes that may stand before the audio.
 pub const MAX_HEAD: usize = 1 << 20;
@@ -46,11 +47,68 @@ pub enum WavError {
     Spec(#[from] SpecError),
 }
 
-/// Reads the head from the beginning of a stream; `Ok(None)` while more bytes are needed.
+/// Where things are in a WAV, whatever its audio is: also where that is of a kind that is not recorded as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Offset of the first audio byte.
+    pub data_at: usize,
+    /// Bytes of audio, if the head says so; otherwise it goes on until the stream ends.
+    pub data_len: Option<u64>,
+    /// The byte after the file, if the head says so.
+    end: Option<u64>,
+    fmt: Range<usize>,
+}
+
+/// What stands where the audio is over according to the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Audio: the head says a size that is none. Many devices have one head for whatever they send.
+    Audio,
+    /// So many bytes that are no audio.
+    Chunks(u64),
+    /// Another WAV.
+    Another,
+}
+
+/// Bytes that [`Layout::after`] looks at.
+pub const AFTER: usize = 13;
+
+impl Layout {
+    /// Writes into the head, as it was read, that it does not say where the audio ends, and that it is no RF64.
+    pub fn unsay(&self, head: &mut [u8]) {
+        let (magic, size) = (*b"RIFF\xff\xff\xff\xff", UNKNOWN.to_le_bytes());
+        let places = [(0, &magic[..]), (self.data_at.saturating_sub(4), &size[..])];
+        for (at, bytes) in places {
+            if let Some(place) = head.get_mut(at..at + bytes.len()) {
+                place.copy_from_slice(bytes);
+            }
+        }
+    }
+
+    /// What the [`AFTER`] bytes are that come where the audio is over according to the head; fewer, if there are no more. Chunks
+    /// are only what the size of the whole file counts, too.
+    pub fn after(&self, bytes: &[u8]) -> After {
+        let begins = |file: &[u8]| matches!(&file[..4], b"RIFF" | b"RF64") && file.ends_with(b"WAVE");
+        if bytes.get(..12).is_some_and(begins) {
+            return After::Another;
+        }
+        let (Some(len), Some(end)) = (self.data_len, self.end) else { return After::Audio };
+        let left = end.saturating_sub(len.saturating_add(self.data_at as u64));
+        let pad = usize::from(len % 2 == 1);
+        let is_chunk = |head: &[u8]| {
+            let size = u64::from(le32(&head[4..]));
+            head[..4].iter().all(|byte| matches!(byte, b' '..=b'~')) && (pad as u64 + 8).saturating_add(size) <= left
+        };
+        let is_pad = (pad, bytes.len(), left) == (1, 1, 1);
+        if bytes.get(pad..pad + 8).map_or(is_pad, is_chunk) { After::Chunks(left) } else { After::Audio }
+    }
+}
+
+/// Finds the audio from the beginning of a stream; `Ok(None)` while more bytes are needed.
 ///
 /// # Errors
 /// [`WavError`] as soon as it is certain that no more bytes can help.
-pub fn read_head(bytes: &[u8]) -> Result<Option<WavHead>, WavError> {
+pub fn find(bytes: &[u8]) -> Result<Option<Layout>, WavError> {
     let Some(magic) = bytes.get(..12) else {
         let n = bytes.len().min(4);
         let could_be = b"RIFF".starts_with(&bytes[..n]) || b"RF64".starts_with(&bytes[..n]);
@@ -60,32 +118,49 @@ pub fn read_head(bytes: &[u8]) -> Result<Option<WavHead>, WavError> {
     if !(rf64 || &magic[..4] == b"RIFF") || &magic[8..] != b"WAVE" {
         return Err(WavError::NotWav);
     }
-    let (mut at, mut spec, mut long_size) = (12_usize, None, None);
+    let (mut at, mut fmt, mut long_sizes) = (12_usize, None, None);
     loop {
         let Some(head) = bytes.get(at..at + 8) else { return more(at) };
         let (id, size) = (&head[..4], le32(&head[4..]));
         let body = at + 8;
         if id == b"data" {
-            let spec = spec.ok_or(WavError::Broken("audio comes before its format"))?;
-            let data_len = match size {
-                UNKNOWN if rf64 => long_size.filter(|&n| n < i64::MAX as u64 / 2),
-                0 | PLACEHOLDER.. => None,
-                n => Some(u64::from(n)),
-            };
-            return Ok(Some(WavHead { spec, data_at: body, data_len }));
+            let fmt = fmt.ok_or(WavError::Broken("audio comes before its format"))?;
+            let (file, data) = long_sizes.filter(|_| rf64).unzip();
+            let end = said(le32(&magic[4..]), file).map(|size| size.saturating_add(8));
+            return Ok(Some(Layout { data_at: body, data_len: said(size, data), end, fmt }));
         }
         let end = body.saturating_add(size as usize + size as usize % 2);
-        let Some(chunk) = bytes.get(body..body.saturating_add(size as usize)) else { return more(end) };
+        let inside = body..body.saturating_add(size as usize);
+        let Some(chunk) = bytes.get(inside.clone()) else { return more(end) };
         match id {
-            b"fmt " => spec = Some(read_fmt(chunk)?),
-            b"ds64" => long_size = chunk.get(8..16).map(le64),
+            b"fmt " => fmt = Some(inside),
+            b"ds64" => long_sizes = chunk.get(..16).map(|sizes| (le64(sizes), le64(&sizes[8..]))),
             _ => {}
         }
         at = end;
     }
 }
 
-const fn more(at: usize) -> Result<Option<WavHead>, WavError> {
+/// A size in a head, if it is one; `long` is what an RF64 says instead.
+fn said(size: u32, long: Option<u64>) -> Option<u64> {
+    match size {
+        UNKNOWN => long.filter(|&size| size < i64::MAX as u64 / 2),
+        0 | PLACEHOLDER.. => None,
+        size => Some(u64::from(size)),
+    }
+}
+
+/// Reads the head from the beginning of a stream; `Ok(None)` while more bytes are needed.
+///
+/// # Errors
+/// [`WavError`] as soon as it is certain that no more bytes can help.
+pub fn read_head(bytes: &[u8]) -> Result<Option<WavHead>, WavError> {
+    let Some(Layout { data_at, data_len, fmt, .. }) = find(bytes)? else { return Ok(None) };
+    let spec = read_fmt(bytes.get(fmt).unwrap_or_default())?;
+    Ok(Some(WavHead { spec, data_at, data_len }))
+}
+
+const fn more(at: usize) -> Result<Option<Layout>, WavError> {
     if at > MAX_HEAD { Err(WavError::Broken("no audio within the first MiB")) } else { Ok(None) }
 }
 
@@ -183,6 +258,51 @@ mod tests {
         assert!(matches!(read_head(&endless), Err(WavError::Broken(_))));
     }
 
+    /// A head of 44 bytes that says these sizes.
+    fn sized(file: u32, data: u32) -> Vec<u8> {
+        let spec = Spec::new(SampleFormat::S16, 48_000, 2).unwrap();
+        let mut head = Container::Wav.header(spec, DataSize::Growing);
+        head[4..8].copy_from_slice(&file.to_le_bytes());
+        head[40..44].copy_from_slice(&data.to_le_bytes());
+        head
+    }
+
+    #[test]
+    fn what_comes_where_the_audio_is_said_to_be_over() {
+        let after = |file: u32, data: u32, bytes: &[u8]| find(&sized(file, data)).unwrap().unwrap().after(bytes);
+        let list = b"LIST\x1a\0\0\0INFOI";
+        assert_eq!(after(36 + 100 + 34, 100, list), After::Chunks(34));
+        assert_eq!(
+            after(36 + 101 + 35, 101, b"\0LIST\x1a\0\0\0INFO"),
+            After::Chunks(35),
+            "after an odd number of bytes"
+        );
+        assert_eq!(after(36 + 101 + 1, 101, b"\0"), After::Chunks(1), "nothing but what makes the number even");
+        // As devices do whose head is a constant, and programs that count wrong.
+        assert_eq!(after(36 + 100, 100, list), After::Audio);
+        assert_eq!(after(36 + 100 + 33, 100, list), After::Audio);
+        assert_eq!(after(36 + 101 + 1, 101, list), After::Audio);
+        assert_eq!(after(36 + 100 + 34, 100, b"\x12\x34\0\0\0\0\0\0\0\0\0\0\0"), After::Audio);
+        for file in [0, 0xFFFF_FFFF] {
+            assert_eq!(after(file, 100, list), After::Audio);
+        }
+        assert_eq!(after(136, 100, b"LIST"), After::Audio, "and there it ends");
+        assert_eq!(after(136, 100, &sized(0, 0)[..AFTER]), After::Another);
+    }
+
+    #[test]
+    fn an_end_can_be_unsaid() {
+        let spec = Spec::new(SampleFormat::S24, 44_100, 6).unwrap();
+        for container in [Container::Wav, Container::Rf64] {
+            let mut head = container.header(spec, DataSize::Known(FrameCount::new(7)));
+            let layout = find(&head).unwrap().unwrap();
+            layout.unsay(&mut head);
+            let (data_at, data_len) = (head.len(), None);
+            assert_eq!(read_head(&head), Ok(Some(WavHead { spec, data_at, data_len })));
+            assert_eq!(head[..8], *b"RIFF\xff\xff\xff\xff");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_panic_on_any_input(mut bytes in prop::collection::vec(any::<u8>(), 0..200), wav: bool) {
@@ -191,6 +311,10 @@ mod tests {
                 bytes[8..12].copy_from_slice(b"WAVE");
             }
             let _ = read_head(&bytes);
+            if let Ok(Some(layout)) = find(&bytes) {
+                let _ = layout.after(bytes.get(layout.data_at..).unwrap_or_default());
+                layout.unsay(&mut bytes);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 mod chunks;
 mod gapless;
 mod input;
+mod piped;
 mod tags;
 
 pub use input::{Handle, Input};
@@ -131,6 +132,9 @@ impl Decoder {
     pub fn open(mut input: Input, extension: Option<&str>) -> Result<Self, DecodeError> {
         let (edits, found) = (gapless::edits(&mut input), chunks::look(&mut input));
         let whole = found.long.is_some_and(|long| input.read_as_wav(long));
+        if let Some(at) = found.endless {
+            input.leave_open(at);
+        }
         let live = !symphonia::core::io::MediaSource::is_seekable(&input);
         let handle = input.handle();
         let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
@@ -153,7 +157,8 @@ impl Decoder {
             decoder.trim.only(long.frames);
         }
         decoder.tags = Some(if tags.tags.is_empty() { found.tags } else { tags.tags });
-        decoder.endless = found.endless || whole;
+        decoder.endless =
+            found.endless.is_some() || whole || (live && decoder.format.format_info().short_name == "wave");
         // What the head says may be wrong or missing: what the first frames are, counts.
         decoder.fill()?;
         if decoder.samples.is_empty() { Err(DecodeError::NoAudio) } else { Ok(decoder) }

@@ -128,6 +128,35 @@ fn rf64_is_a_wav_that_may_be_long() {
     assert!((FRAMES - 1_200..=FRAMES).contains(&decoder.frames().get()), "{}", decoder.frames());
 }
 
+/// What is decoded of a WAV of counting PCM with these sizes in its head, as 16 bits.
+fn sized(file: &[u8], size: u32, input: impl Fn(Vec<u8>) -> Input) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file[4..8].copy_from_slice(&size.wrapping_add(36).to_le_bytes());
+    file[40..44].copy_from_slice(&size.to_le_bytes());
+    let mut decoder = Decoder::open(input(file), Some("wav")).unwrap();
+    let mut back = Vec::new();
+    while let Some(block) = decoder.next().unwrap_or_else(|error| panic!("{size:#x}: {error}")) {
+        convert::write(SampleFormat::S16, block.samples, &mut back);
+    }
+    back
+}
+
+#[test]
+fn a_wav_ends_where_it_ends_if_its_head_does_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let pcm = counting::encode(Frame::ZERO, FrameCount::new(FRAMES));
+    let file = std::fs::read(wav(dir.path(), &pcm)).unwrap();
+    for size in [0, 0x7FFF_F000, 0xFFFF_FFFF - 36, 0xFFFF_FFFF] {
+        let back = sized(&file, size, Input::bytes);
+        assert!(back == pcm, "{size:#x}: {} bytes instead of {}", back.len(), pcm.len());
+    }
+    // As a stream, which goes on, whatever it says.
+    for size in [0, 192_000, pcm.len() as u32, 0x7FFF_F000, 0xFFFF_FFFF] {
+        let back = sized(&file, size, |file| Input::stream(std::io::Cursor::new(file)));
+        assert!(back == pcm, "{size:#x}: {} bytes instead of {}", back.len(), pcm.len());
+    }
+}
+
 #[test]
 fn deeper_samples_are_kept() {
     let dir = tempfile::tempdir().unwrap();

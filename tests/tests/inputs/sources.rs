@@ -1,7 +1,7 @@
 //! Sources that push: what they send is recorded, with their titles, whatever they speak.
 
-use anyhow::{Context, Result};
-use livetape_audio::{Frame, SampleFormat, Spec};
+use anyhow::{Context, Result, ensure};
+use livetape_audio::{Container, DataSize, Frame, SampleFormat, Spec, wav_reader};
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting, http, spawn, time_signal, wait};
 use livetape_tests::growing::SOON;
@@ -37,19 +37,40 @@ fn what_needs_no_loss_is_recorded_to_the_bit() -> Result<()> {
     encode(&input, &["-c:a", "flac"], &flac)?;
     encode(&input, &["-c:a", "flac"], &ogg)?;
     // As ffmpeg writes to a pipe: no length, and a list of tags before the audio.
-    let endless = dir.path().join("endless.wav");
-    encode(&input, &["-c:a", "pcm_s16le", "-f", "wav", "-bitexact"], &endless)?;
+    let tagged = dir.path().join("tagged.wav");
+    encode(&input, &["-c:a", "pcm_s16le", "-f", "wav", "-metadata", "title=a"], &tagged)?;
+    let mut endless = std::fs::read(&tagged)?;
+    wav_reader::find(&endless)?.context("a head")?.unsay(&mut endless);
+    // Sizes that others put there before they know it, and what comes behind the audio.
+    let sized = |file: u32, data: u32| {
+        let mut wav = pushed.clone();
+        wav[4..8].copy_from_slice(&file.to_le_bytes());
+        wav[40..44].copy_from_slice(&data.to_le_bytes());
+        wav
+    };
+    let audio = u32::try_from(FRAMES * 4)?;
+    let list = b"LIST\x0e\0\0\0INFOINAM\x02\0\0\0at";
+    let followed = [&sized(audio + 36 + 22, audio)[..], list].concat();
+    let rf64 = Container::Rf64.header(counting::spec(44_100)?, DataSize::Growing);
     let all = [
-        ("PUT", "/wav", "Content-Type: audio/wav", pushed),
-        ("POST", "/esp", "Content-Type: audio/pcm;rate=44100;channels=2;format=s16", raw),
+        ("PUT", "/wav", "Content-Type: audio/wav", pushed.clone()),
+        ("POST", "/esp", "Content-Type: audio/pcm;rate=44100;channels=2;format=s16", raw.clone()),
         ("PUT", "/flac.flac", "X-Nothing: x", std::fs::read(flac)?),
         ("PUT", "/oggflac", "Content-Type: application/ogg", std::fs::read(ogg)?),
-        ("SOURCE", "/piped.wav", "X-Nothing: x", std::fs::read(endless)?),
+        ("SOURCE", "/piped.wav", "X-Nothing: x", endless),
+        ("PUT", "/gstreamer.wav", "X-Nothing: x", sized(0, 0)),
+        ("PUT", "/sox.wav", "X-Nothing: x", sized(0x7FFF_F024, 0x7FFF_F000)),
+        ("PUT", "/second.wav", "X-Nothing: x", sized(44_100 * 4 + 36, 44_100 * 4)),
+        ("PUT", "/followed.wav", "X-Nothing: x", followed),
+        ("PUT", "/rf64.wav", "X-Nothing: x", [rf64, raw.clone()].concat()),
     ];
     thread::scope(|scope| {
         let sent =
             all.each_ref().map(|(method, mount, kind, body)| scope.spawn(|| whole(to, method, mount, &[kind], body)));
-        sent.map(|sent| sent.join().expect("no panic")).into_iter().collect::<Result<Vec<_>>>()
+        for (sent, (_, mount, ..)) in sent.into_iter().zip(&all) {
+            ensure!(sent.join().expect("no panic")? == 200, "{mount}");
+        }
+        Ok(())
     })?;
     for (_, mount, ..) in all {
         let stream = mount.trim_start_matches('/').split('.').next().unwrap_or_default();

@@ -5,7 +5,7 @@
 
 use super::input::{Input, Long};
 use super::tags::{Tags, keep};
-use livetape_audio::wav_reader::{self, MAX_HEAD, WavHead};
+use livetape_audio::wav_reader::{self, Layout, MAX_HEAD, WavHead};
 use std::io::{Read, Seek, SeekFrom};
 use symphonia::core::io::MediaSource as _;
 
@@ -22,8 +22,8 @@ pub(super) struct Found {
     pub(super) tags: Tags,
     /// It is an RF64.
     pub(super) long: Option<Long>,
-    /// A WAV that somebody wrote to a pipe, or was stopped: it never said how long it is.
-    pub(super) endless: bool,
+    /// Where the audio is of a WAV that somebody wrote to a pipe, or was stopped: it never said how long it is.
+    pub(super) endless: Option<u64>,
 }
 
 /// Looks at a file. Of a stream nothing is read: it cannot be rewound.
@@ -36,7 +36,10 @@ pub(super) fn look(input: &mut Input) -> Found {
     let kind = (head.get(..4).unwrap_or_default(), head.get(8..12).unwrap_or_default());
     match kind {
         (b"RIFF", b"WAVE") => {
-            found.endless = matches!(wav_reader::read_head(&head), Ok(Some(WavHead { data_len: None, .. })));
+            found.endless = match wav_reader::find(&head) {
+                Ok(Some(Layout { data_at, data_len: None, .. })) => Some(data_at as u64),
+                _ => None,
+            };
             walk(input, 12, None, &mut found.tags);
         }
         (b"RF64", b"WAVE") => {

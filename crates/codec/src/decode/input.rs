@@ -1,6 +1,7 @@
 //! What a decoder reads: a file, bytes, or a stream that comes from somewhere. Somebody else can see how far it is, and
 //! call it off.
 
+use super::piped::Piped;
 use livetape_audio::FrameCount;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -53,6 +54,8 @@ pub struct Input {
     source: Box<dyn MediaSource>,
     handle: Handle,
     long: Option<Long>,
+    /// Of what cannot be rewound.
+    piped: Option<Piped>,
 }
 
 /// Where the audio of an RF64 is. The library knows no such files: it reads it as a WAV that does not say how long it is, …
@@ -102,7 +105,8 @@ impl Input {
     }
 
     fn new(source: Box<dyn MediaSource>) -> Self {
-        Self { source, handle: Handle::default(), long: None }
+        let piped = (!source.is_seekable()).then(Piped::default);
+        Self { source, handle: Handle::default(), long: None, piped }
     }
 
     /// Under a handle that somebody has already.
@@ -121,6 +125,11 @@ impl Input {
         whole
     }
 
+    /// From now on it is a WAV that does not say how long it is, whatever made-up size it has.
+    pub(super) fn leave_open(&mut self, data_at: u64) {
+        self.long = Some(Long { data_at, end: u64::MAX, frames: FrameCount::ZERO });
+    }
+
     /// For another thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -133,20 +142,21 @@ impl Read for Input {
             return Err(io::Error::other("it was called off"));
         }
         let at = self.handle.position();
-        let read = match self.long {
-            Some(long) if at >= long.end => {
+        let read = match (&mut self.piped, self.long) {
+            (Some(piped), _) => piped.read(&mut self.source, buffer)?,
+            (None, Some(long)) if at >= long.end => {
                 let zeros = usize::try_from((long.end.saturating_add(PADDING)).saturating_sub(at)).unwrap_or(0);
                 let zeros = zeros.min(buffer.len());
                 buffer.get_mut(..zeros).unwrap_or_default().fill(0);
                 zeros
             }
-            Some(long) => {
+            (None, Some(long)) => {
                 let left = usize::try_from(long.end - at).unwrap_or(usize::MAX).min(buffer.len());
                 let read = self.source.read(buffer.get_mut(..left).unwrap_or_default())?;
                 long.change(at, buffer.get_mut(..read).unwrap_or_default());
                 read
             }
-            None => self.source.read(buffer)?,
+            (None, None) => self.source.read(buffer)?,
         };
         let end = at.saturating_add(read as u64);
         self.handle.moved(end);
