@@ -122,7 +122,7 @@ async fn how_a_growing_one_is_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_encoding_for_all_who_listen_and_none_for_nobody() {
-    let house = House::new().await;
+    let house = House::with(|c| c.limits.away = MINUTE).await;
     let mut deck = house.record("live", MINUTE);
     deck.play(10 * RATE);
     assert_eq!(house.count("livetape_gateway_encoded_blocks_total{codec=\"mp3\"}"), 0);
