@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A file that cannot be played, or not to its end, is said and left; what was decoded before stays. If it was the only one,
-//! the source fails after that. Files wait: while the recorder takes nothing, nothing is read, and nothing is lost.
+//! the source fails after that. What is repeated and was played once is waited for when it is gone. Files wait: while the recorder takes nothing, nothing is read, and nothing is lost.
 //! Not here: decoders and conversion (`livetape_codec`).
 
 mod ahead;
@@ -19,23 +19,28 @@ pub use error::FileError;
 use super::decoding::{Decoding, Material, Outcome, Said, Target};
 use super::pieces::Pieces;
 use super::{Chunk, Piece, Source, SourceError};
+use crate::backoff::Backoff;
 use crate::clock::{CaptureClock, Reading};
 use crate::desk::{Desk, Program, UPCOMING};
+use crate::random::Random;
 use crate::shape::Shape;
 use ahead::Ahead;
 use bytes::{Bytes, BytesMut};
 use livetape_audio::{Frame, FrameCount, Spec, Title};
 use livetape_codec::decode::Input;
 use queue::Queue;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// A decoder that gives nothing for so long hangs.
 const HANGS: Duration = Duration::from_secs(30);
 /// Decoders that may hang: each keeps a thread for ever.
 const MAX_HANGING: u32 = 4;
+/// Between two looks for files that are gone: the first wait and the longest.
+const ROUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
 /// Later than this, playing was held up and goes on from there.
 const LATE: Duration = Duration::from_millis(200);
 
@@ -82,6 +87,9 @@ pub struct Files {
     /// What was said of the only file, which is played again and again.
     told: Option<String>,
     hanging: u32,
+    /// How long to wait for a round in which there is something, and why there was nothing, as it was said.
+    rounds: Backoff,
+    missed: Option<String>,
     /// What plays, what came next when it began, and what those are called.
     playing: Title,
     upcoming: Vec<PathBuf>,
@@ -127,6 +135,8 @@ impl Files {
             first_broken: None,
             told: None,
             hanging: 0,
+            rounds: Backoff::new(ROUNDS, Random::seeded()),
+            missed: None,
             playing: Title::default(),
             upcoming: Vec::new(),
             ahead: Ahead::new(patience),
@@ -167,7 +177,8 @@ impl Files {
             }
             Ok(Some(Said::Title(title))) => self.title = Some(title),
             Ok(Some(Said::Audio(audio))) => {
-                self.played_any = true;
+                (self.played_any, self.missed) = (true, None);
+                self.rounds.reset();
                 self.buffer.extend_from_slice(&audio);
             }
             Ok(Some(Said::Ends(outcome))) => self.file_ended(outcome),
@@ -190,20 +201,43 @@ impl Files {
             (self.decoding, self.begun) = (Some((path, started)), false);
             return Ok(());
         }
-        if !self.played_any {
-            let first = self.first_broken.take().map(Box::new);
-            self.ended = Some(Some(match first {
-                Some(first) if self.queue.is_single() => *first,
-                Some(first) => FileError::Nothing { path: self.path.clone(), first },
-                None => FileError::Empty(self.path.clone()),
-            }));
-        } else if self.how.repeat {
-            self.queue.begin_anew().await?;
-            (self.played_any, self.first_broken) = (false, None);
+        let nothing = (!self.played_any).then(|| self.nothing());
+        if self.how.repeat && (self.played_any || !self.played.is_zero()) {
+            self.next_round(nothing).await;
         } else {
-            self.ended = Some(None);
+            self.ended = Some(nothing);
         }
         Ok(())
+    }
+
+    /// Why nothing of a round was played.
+    fn nothing(&mut self) -> FileError {
+        match self.first_broken.take().map(Box::new) {
+            Some(first) if self.queue.is_single() => *first,
+            Some(first) => FileError::Nothing { path: self.path.clone(), first },
+            None => FileError::Empty(self.path.clone()),
+        }
+    }
+
+    /// Begins the next round. What could be played once is waited for when it is not there: somebody changes it, or a disk is away.
+    async fn next_round(&mut self, nothing: Option<FileError>) {
+        let begun = match nothing {
+            Some(why) => Err(why),
+            None => self.queue.begin_anew().await,
+        };
+        let Err(why) = begun else {
+            (self.played_any, self.first_broken) = (false, None);
+            return;
+        };
+        let why = why.to_string();
+        if self.missed.as_ref() != Some(&why) {
+            tracing::error!("{why}; it is looked for again and again");
+            self.missed = Some(why);
+        }
+        self.queue.forget();
+        // Whoever gives up waiting looks at once when it asks again.
+        self.played_any = true;
+        sleep(self.rounds.wait()).await;
     }
 
     /// Leaves what is heard, if somebody wants that. What has begun to be decoded after it goes on.

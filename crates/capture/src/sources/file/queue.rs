@@ -62,6 +62,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Forgets what the next round was to be: it is looked for when it begins.
+    pub(super) fn forget(&mut self) {
+        self.next = None;
+    }
+
     async fn listed(&mut self) -> Result<Vec<PathBuf>, FileError> {
         let mut files = list::of(self.path.clone()).await?;
         if self.how.shuffle {

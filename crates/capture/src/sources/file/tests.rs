@@ -115,6 +115,22 @@ async fn a_single_broken_file_is_named_after_what_could_be_played() {
 }
 
 #[tokio::test]
+async fn what_is_repeated_is_waited_for_when_it_is_gone() {
+    let (dir, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = wav(dir.path(), "a.wav", 0, 4_800);
+    let mut files = Files::open(dir.path(), Playing { repeat: true, ..FAST }, Shape::default()).await.unwrap();
+    assert_eq!(hear(&mut files, 4_800).await.pcm.len(), 4_800 * 4);
+    fs::remove_file(first).unwrap();
+    let gone = timeout(Duration::from_millis(200), hear(&mut files, 1)).await;
+    assert!(gone.is_err(), "{gone:?}");
+    // Whole from the beginning on.
+    fs::rename(wav(aside.path(), "b.wav", 4_800, 4_800), dir.path().join("b.wav")).unwrap();
+    let heard = timeout(HANGS, hear(&mut files, 4_800)).await.unwrap();
+    assert!(heard.pcm == counting::encode(Frame::new(4_800), FrameCount::new(4_800)), "{:?}", heard.error);
+    assert_eq!(heard.titles, [(0, "b".into())]);
+}
+
+#[tokio::test]
 async fn what_is_no_file_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -163,11 +179,11 @@ async fn again_and_again() {
     let heard = hear(&mut files, 20_000).await;
     assert!(counting::runs(&heard.pcm).iter().all(|run| run.first == 0), "{:?}", heard.titles);
     assert_eq!(heard.titles.len(), 7);
-    // When nothing is left that can be played, that is the end.
+    // When nothing is left that can be played, it is waited for.
     fs::write(dir.path().join("a.wav"), "").unwrap();
     fs::remove_file(dir.path().join("b.wav")).unwrap();
-    let heard = hear(&mut files, u64::MAX).await;
-    assert!(heard.error.unwrap().contains("a.wav"));
+    let gone = timeout(Duration::from_millis(200), hear(&mut files, u64::MAX)).await;
+    assert!(gone.is_err(), "{gone:?}");
 }
 
 #[tokio::test]
