@@ -149,7 +149,7 @@ def before_call(context, case, kwargs):
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {shown}"}
 
 
-SPANS = ("getAudio", "getClip", "getPeaks", "getPeaksAsJson", "getPeaksAsDat", "getLoudness", "listRecordings", "plainPage")
+SPANS = ("getAudio", "getClip", "getMp3Clip", "getPeaks", "getPeaksAsJson", "getPeaksAsDat", "getLoudness", "listRecordings", "plainPage")
 LISTS = [of + form for of in ("allAs", "streamAs") for form in ("M3u", "Pls", "Xspf")]
 TOGETHER = {name + head for name in ("listen", *LISTS, *SPANS, "login", "mark", "update") for head in ("", "Head")}
 ABOUT_SENSE = ("positive_data_acceptance", "negative_data_rejection", "ignored_auth")

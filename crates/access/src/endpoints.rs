@@ -99,6 +99,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     http("GET", "/recordings/{id}/marks.csv", On(Listen)),
     http("GET", "/recordings/{id}/marks.txt", On(Listen)),
     http("GET", "/recordings/{id}/clip.wav", On(Export)),
+    http("GET", "/recordings/{id}/clip.mp3", On(Export)),
     http("GET", "/recordings/{id}/loudness", On(Listen)),
     http("GET", "/recordings/{id}/peaks", On(Listen)),
     http("GET", "/recordings/{id}/peaks.json", On(Listen)),

@@ -14,6 +14,7 @@ mod block;
 mod cpu;
 mod flac;
 mod grid;
+mod info;
 mod input;
 #[cfg(feature = "mp3")]
 mod lame;
@@ -104,6 +105,8 @@ pub struct Encoding {
     spec: Spec,
     pick: Pick,
     kbps: u16,
+    /// It is of a file with an Info frame.
+    clip: bool,
 }
 
 /// Why something cannot be encoded. The message says what can.
@@ -162,9 +165,21 @@ impl Encoding {
         let pick = pick.unwrap_or_else(|| Pick::first(spec.channels().min(2)));
         pick.check(spec)?;
         match pick.len() {
-            1 | 2 => Ok(Self { codec, spec, pick, kbps }),
+            1 | 2 => Ok(Self { codec, spec, pick, kbps, clip: false }),
             channels => Err(EncodeError::Channels { codec, channels }),
         }
+    }
+
+    /// The same for a file that says where it begins and ends ([`Track::info`]): before what is heard there is a packet in which a
+    /// decoder finds its way into the sound, and which it cuts off. Of MP3 alone: others say so anyway.
+    #[must_use]
+    pub fn clip(self) -> Self {
+        Self { clip: self.codec == Codec::Mp3, ..self }
+    }
+
+    /// Frames of the rendition before the first that is heard.
+    const fn lead(self) -> u64 {
+        if self.clip { self.grid().packet_frames() } else { 0 }
     }
 
     /// The codec.

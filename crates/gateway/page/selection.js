@@ -80,10 +80,12 @@ export class Selection extends HTMLElement {
     if (to <= from) return this.files.replaceChildren();
     const part = `from=${this.#exact(from)}&to=${this.#exact(to)}`;
     const { urls, id } = recording;
-    // Who may only listen keeps what it hears, without the time of day in it.
-    const clip = urls.peaks && this.player.rights.exports(recording.stream) ? `/recordings/${id}/clip.wav?${part}` : `${download(recording, to - from)}&${part}`;
-    const others = this.player.deck.choices.filter((key) => key !== 'wav').map((key) => [key, `/recordings/${id}/audio.${key}?${part}&len=now`]);
-    this.files.replaceChildren(...[['wav', clip], ...others]
+    // Who may only listen keeps what it hears, without the time of day in it, and in whole packets.
+    const clips = urls.peaks && this.player.rights.exports(recording.stream) ? ['wav', 'mp3'] : [];
+    const heard = (key) => (key === 'wav' ? `${download(recording, to - from)}&${part}` : `/recordings/${id}/audio.${key}?${part}&len=now`);
+    const url = (key) => (clips.includes(key) ? `/recordings/${id}/clip.${key}?${part}` : heard(key));
+    const others = this.player.deck.choices.filter((key) => key !== 'wav');
+    this.files.replaceChildren(...['wav', ...others].map((key) => [key, url(key)])
       .map(([text, href]) => h('a', { href, download: '', class: `keep ${text}`, title: `Keep it as ${text.toUpperCase()}` },
         icon(ICONS.save), text.toUpperCase())));
   }

@@ -5,11 +5,11 @@ mod addresses;
 mod known;
 
 pub(crate) use addresses::{
-    ClipAddress, EntriesAddress, EventsAddress, Join, ListAddress, LiveAddress, LoudnessAddress, PeaksAddress, Plain,
-    PlaylistAddress, RecordingAddress, StreamsAddress,
+    ClipAddress, EntriesAddress, EventsAddress, Join, ListAddress, LiveAddress, LoudnessAddress, Mp3ClipAddress,
+    PeaksAddress, Plain, PlaylistAddress, RecordingAddress, StreamsAddress,
 };
 pub(crate) use known::{
-    ENTRIES, EVENTS, LIST, LIVE, LOUDNESS, PART, PEAKS, PLAIN, PLAYLIST, Parameter, RECORDING, STREAMS, Shape,
+    ENTRIES, EVENTS, LIST, LIVE, LOUDNESS, MP3_PART, PART, PEAKS, PLAIN, PLAYLIST, Parameter, RECORDING, STREAMS, Shape,
 };
 
 use crate::problem::{Problem, quoted};

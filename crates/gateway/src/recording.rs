@@ -2,7 +2,7 @@
 
 mod clip;
 
-pub(crate) use clip::clip;
+pub(crate) use clip::{mp3_clip, wav_clip};
 
 use crate::answer::{self, Answer, Asked, Facts, Growth, HORIZON};
 use crate::body::Media;

@@ -8,7 +8,7 @@ use crate::rendition::Rendition;
 use bytes::Bytes;
 use livetape_audio::container::broadcast_header;
 use livetape_audio::{Container, DataSize, End, Frame, FrameCount, RecordingId, Spec, View};
-use livetape_codec::encode::{Joined, Pick, Track, cpu_class};
+use livetape_codec::encode::{Encoding, Joined, Pick, Track, cpu_class};
 use std::ops::Range;
 
 /// Raised whenever the bytes of an existing representation change, so that changed bytes never share a tag.
@@ -100,6 +100,15 @@ impl Representation {
         let header = broadcast_header(spec, frames.end.since(frames.start), bext).into();
         let plain = Self::new(recording, spec, Rendition::Pcm(Container::Wav), view, Some(frames.end));
         Self { header, kind: "clip", ..plain }
+    }
+
+    /// The same as an MP3 that says where it begins and ends, to the sample.
+    pub(crate) fn mp3_clip(recording: RecordingId, spec: Spec, frames: Range<Frame>, encoding: Encoding) -> Self {
+        let view = View { first: frames.start, end: End::At(frames.end) };
+        let plain = Self::new(recording, spec, Rendition::Packets(encoding.clip()), view, Some(frames.end));
+        let length = frames.end.since(frames.start).get();
+        let header = plain.track.as_ref().map(|track| track.info(length)).unwrap_or_default();
+        Self { header: header.into(), kind: "clip", ..plain }
     }
 
     /// What exists of a view now, as a file of its own.

@@ -98,8 +98,9 @@ fn files(stem: &'static str) -> impl Iterator<Item = String> {
 impl Segment for AudioFile {
     const NAME: &'static str = "file";
     fn read(text: &str) -> Result<Self, Problem> {
-        let there =
-            || format!("{}, clip.wav, peaks, marks and timeline", files("audio.").collect::<Vec<_>>().join(", "));
+        let there = || {
+            format!("{}, clip.wav, clip.mp3, peaks, marks and timeline", files("audio.").collect::<Vec<_>>().join(", "))
+        };
         kind(text, "audio.").map(Self).ok_or_else(|| no_file(text, &there()))
     }
 }

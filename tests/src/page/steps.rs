@@ -92,13 +92,15 @@ pub fn keeps_a_clip(browser: &Browser, g: &Growing) -> Result<()> {
         const link = document.querySelector('livetape-selection a.wav');
         const { from, to } = document.querySelector('livetape-waveform').selection;
         const { rate } = document.querySelector('livetape-player').recording.spec;
-        return [link.pathname + link.search, Math.round(from * rate), Math.round(to * rate)];
+        const mp3 = document.querySelector('livetape-selection a.mp3').pathname;
+        return [link.pathname + link.search, Math.round(from * rate), Math.round(to * rate), mp3];
     ";
     let kept = browser.run(kept, json!([]))?;
     let (first, end) = (kept[1].as_u64().context("a frame")?, kept[2].as_u64().context("a frame")?);
     ensure!(end > first + u64::from(RATE), "more than a second: {kept}");
     let clip = http::get(g.livetape.http(), kept[0].as_str().context("an address")?).send()?.body()?;
     ensure!(audio_of(&clip)? == g.frames(first, end), "the clip is not the audio of frames {first} to {end}");
+    ensure!(kept[3].as_str().is_some_and(|path| path.ends_with("/clip.mp3")), "{kept}");
     Ok(())
 }
 

@@ -61,6 +61,7 @@ http GET /recordings/{id}/marks listen
 http GET /recordings/{id}/marks.csv listen
 http GET /recordings/{id}/marks.txt listen
 http GET /recordings/{id}/clip.wav export
+http GET /recordings/{id}/clip.mp3 export
 http GET /recordings/{id}/loudness listen
 http GET /recordings/{id}/peaks listen
 http GET /recordings/{id}/peaks.json listen

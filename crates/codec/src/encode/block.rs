@@ -44,7 +44,8 @@ impl Encoding {
             Codec::Opus => (0, 0),
         };
         let before = i64::from(pre_roll) * self.grid().packet_frames() as i64;
-        (frames(packets.start) - before + late)..frames(packets.end).saturating_add(ahead)
+        let lead = self.lead() as i64;
+        (frames(packets.start) - before + late - lead)..frames(packets.end).saturating_add(ahead) - lead
     }
 
     /// Frames of the recording of which a block is made, counted from where the rendition begins. Those before that, and

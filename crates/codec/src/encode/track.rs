@@ -228,16 +228,16 @@ fn recorded(encoding: Encoding, heard: u64) -> u64 {
 
 impl Encoding {
     /// Frames of the rendition of so many frames of the recording.
-    fn heard(self, frames: u64) -> u64 {
+    pub(super) fn heard(self, frames: u64) -> u64 {
         let scaled = (u128::from(frames) * u128::from(self.rate())).div_ceil(u128::from(self.spec().rate()));
         u64::try_from(scaled).unwrap_or(u64::MAX)
     }
 
     /// Packets in which so many frames of the recording are heard, if these are all.
-    fn packets(self, frames: u64) -> u64 {
+    pub(super) fn packets(self, frames: u64) -> u64 {
         match (self.heard(frames), self.codec) {
             (0, _) => 0,
-            (heard, Codec::Mp3) => self.grid().packets_for(heard),
+            (heard, Codec::Mp3) => self.grid().packets_for(heard.saturating_add(self.lead())),
             (heard, Codec::Opus) => self.grid().packets_for(heard.saturating_add(self.delay() as u64)),
         }
     }

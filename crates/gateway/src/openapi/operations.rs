@@ -374,23 +374,35 @@ fn audio() -> Vec<Operation> {
         &ranged(&["Content-Range"]),
         &json!({}),
     );
-    let clip = Operation {
+    let clip = |operation: Operation, says, query, kind: &'static str| Operation {
         also: AHEAD,
-        ..op("/recordings/{id}/clip.wav", "getClip", "A part of a recording as a broadcast WAV to keep")
-    }
-    .says("Its `bext` chunk says when it was captured: EBU Tech 3285, in UTC. RF64 if it is longer than 4 GiB.")
-    .query(query::PART)
-    .answers_with(200, "All of it.", &ranged(&[]), &bytes(&["audio/wav"]))
-    .answers_with(
-        206,
-        "The bytes that were asked for.",
-        &ranged(&["Content-Range"]),
-        &bytes(&["audio/wav", "multipart/byteranges"]),
-    )
-    .answers_with(304, "It is what the client has.", &ranged(&[]), &json!({}))
-    .answers_with(416, "These bytes do not exist.", &ranged(&["Content-Range"]), &json!({}));
-    let clip = Operation { request_headers: RANGES, ..clip };
-    vec![live, Operation { request_headers: RANGES, ..recorded }, clip]
+        request_headers: RANGES,
+        ..operation
+            .says(says)
+            .query(query)
+            .answers_with(200, "All of it.", &ranged(&[]), &bytes(&[kind]))
+            .answers_with(
+                206,
+                "The bytes that were asked for.",
+                &ranged(&["Content-Range"]),
+                &bytes(&[kind, "multipart/byteranges"]),
+            )
+            .answers_with(304, "It is what the client has.", &ranged(&[]), &json!({}))
+            .answers_with(416, "These bytes do not exist.", &ranged(&["Content-Range"]), &json!({}))
+    };
+    let wav = clip(
+        op("/recordings/{id}/clip.wav", "getClip", "A part of a recording as a broadcast WAV to keep"),
+        "Its `bext` chunk says when it was captured: EBU Tech 3285, in UTC. RF64 if it is longer than 4 GiB.",
+        query::PART,
+        "audio/wav",
+    );
+    let mp3 = clip(
+        op("/recordings/{id}/clip.mp3", "getMp3Clip", "A part of a recording as an MP3 to keep"),
+        "Its Info frame says which samples of its first and last frames count, so that decoders cut it exactly.",
+        query::MP3_PART,
+        "audio/mpeg",
+    );
+    vec![live, Operation { request_headers: RANGES, ..recorded }, wav, mp3]
 }
 
 fn playlists() -> Vec<Operation> {

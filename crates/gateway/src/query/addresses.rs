@@ -3,7 +3,7 @@
 use super::Parameters;
 use super::known::{
     DEFAULT_MINUTES, DEFAULT_WIDTH, ENTRIES, EVENTS, LIST, LIVE, LOUDNESS, MAX_BURST, MAX_ENTRIES, MAX_MINUTES,
-    MAX_RECORDINGS, MAX_STREAMS, MAX_WIDTH, PART, PEAKS, PLAIN, PLAYLIST, RECORDING, STREAMS,
+    MAX_RECORDINGS, MAX_STREAMS, MAX_WIDTH, MP3_PART, PART, PEAKS, PLAIN, PLAYLIST, RECORDING, STREAMS,
 };
 use super::number;
 use crate::mode::Mode;
@@ -85,6 +85,13 @@ pub(crate) struct LoudnessAddress {
 /// Which part of a recording, as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClipAddress(pub(crate) ViewAddress);
+
+/// The same, and in which rendition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mp3ClipAddress {
+    pub(crate) view: ViewAddress,
+    pub(crate) wanted: Wanted,
+}
 
 /// Whether an event stream tells levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +227,20 @@ impl FromStr for ClipAddress {
     fn from_str(query: &str) -> Result<Self, Problem> {
         let q = Parameters::parse(query, PART, |_| "a clip takes from and to")?;
         Ok(Self(ViewAddress { from: q.take("from", Moment::from_str)?, to: q.take("to", Moment::from_str)? }))
+    }
+}
+
+/// The same of `/recordings/{id}/clip.mp3`, and how it is compressed.
+impl FromStr for Mp3ClipAddress {
+    type Err = Problem;
+    fn from_str(query: &str) -> Result<Self, Problem> {
+        let q = Parameters::parse(
+            query,
+            MP3_PART,
+            |_| "a clip takes from and to; compressed, also rendition, bitrate and ch",
+        )?;
+        let view = ViewAddress { from: q.take("from", Moment::from_str)?, to: q.take("to", Moment::from_str)? };
+        Ok(Self { view, wanted: q.wanted()? })
     }
 }
 

@@ -141,12 +141,16 @@ pub(crate) const PLAIN: &[Parameter] = &[FRESH];
 pub(super) const DEFAULT_WIDTH: u32 = 1_000;
 pub(super) const MAX_WIDTH: usize = Peaks::MAX_WIDTH as usize;
 
+const PART_FROM: Parameter =
+    parameter("from", Shape::Moment, "Where it starts: recorded seconds from the first frame, or a time of day.");
+const PART_TO: Parameter =
+    parameter("to", Shape::Moment, "Where it ends, behind the start; by default as far as is recorded.");
+
 /// Of a part of a recording that is wanted as it is now: a clip.
-pub(crate) const PART: &[Parameter] = &[
-    parameter("from", Shape::Moment, "Where it starts: recorded seconds from the first frame, or a time of day."),
-    parameter("to", Shape::Moment, "Where it ends, behind the start; by default as far as is recorded."),
-    FRESH,
-];
+pub(crate) const PART: &[Parameter] = &[PART_FROM, PART_TO, FRESH];
+
+/// Of one that is compressed.
+pub(crate) const MP3_PART: &[Parameter] = &[PART_FROM, PART_TO, RENDITION, BITRATE, CHANNELS, FRESH];
 
 /// Of event streams.
 pub(crate) const EVENTS: &[Parameter] =

@@ -93,6 +93,59 @@ async fn ffprobe_reads_when_it_was() {
     );
 }
 
+/// How many frames ffmpeg decodes.
+fn decoded(file: &std::path::Path, channels: u32) -> u64 {
+    let run = Command::new("ffmpeg")
+        // Of three packets it would not know by itself what they are.
+        .args(["-v", "error", "-f", "mp3", "-i"])
+        .arg(file)
+        .args(["-f", "s16le", "-ac", &channels.to_string(), "pipe:1"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&run.stderr), "");
+    run.stdout.len() as u64 / 2 / u64::from(channels)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mp3_is_cut_to_the_sample() {
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    for (rate, channels) in [(48_000, 2), (44_100, 2), (22_050, 1), (8_000, 1)] {
+        let spec = Spec::new(SampleFormat::S16, rate, channels).unwrap();
+        let mut deck = house.record_as(&format!("live-{rate}"), MINUTE, spec);
+        deck.play(u64::from(rate) * 5);
+        for frames in [0..1, 0..577, 0..u64::from(rate), 777..1_929, 12_345..u64::from(rate) * 4 + 77] {
+            let at = |frame: u64| format!("{:.9}", frame as f64 / f64::from(rate));
+            let part = format!("from={}&to={}", at(frames.start), at(frames.end));
+            let target = format!("/recordings/{}/clip.mp3?{part}", deck.id);
+            let (reply, clip) = fetch(house.addr, "GET", &target, &[]).await;
+            assert_eq!((reply.status, reply.header("content-type")), (200, Some("audio/mpeg")), "{target}");
+            let first = frames.start.to_string();
+            assert_eq!(reply.header("x-livetape-first-frame"), Some(first.as_str()));
+            let named = reply.header("content-disposition").unwrap();
+            assert!(named.starts_with("attachment; ") && named.ends_with(".mp3\""), "{named}");
+            let file = folder.path().join("clip.mp3");
+            std::fs::write(&file, &clip).unwrap();
+            assert_eq!(decoded(&file, channels), frames.end - frames.start, "{rate}: {frames:?}");
+            // The same again, in parts, and another file than what is heard.
+            let etag = reply.header("etag").unwrap().to_owned();
+            let range = [("Range", "bytes=100-299")];
+            let (part_of, bytes) = fetch(house.addr, "GET", &target, &range).await;
+            assert_eq!((part_of.status, part_of.header("etag")), (206, Some(etag.as_str())));
+            assert!(clip[100..].starts_with(&bytes) && bytes.len() == 200);
+            let target = target.replace("clip.mp3", "audio.mp3");
+            let (heard, bytes) = fetch(house.addr, "GET", &target, &[]).await;
+            assert_ne!(heard.header("etag"), Some(etag.as_str()));
+            assert!(!bytes.windows(4).take(1_000).any(|tag| tag == b"Info" || tag == b"Xing"));
+        }
+        let (reply, _) = fetch(house.addr, "HEAD", &format!("/recordings/{}/clip.mp3?bitrate=64", deck.id), &[]).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (200, Some("no-store")), "as far as is recorded");
+        for query in ["?bitrate=129", "?rendition=opus-96", "?len=now"] {
+            let (status, _) = json(house.addr, &format!("/recordings/{}/clip.mp3{query}", deck.id)).await;
+            assert_eq!(status, 400, "{query}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_clip() {
     let house = House::new().await;
