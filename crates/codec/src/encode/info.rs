@@ -107,6 +107,7 @@ fn checksum(bytes: &[u8]) -> u16 {
     })
 }
 
-#[cfg(all(test, feature = "mp3"))]
+#[cfg(test)]
+#[cfg(feature = "mp3")]
 #[path = "info_tests.rs"]
 mod tests;
