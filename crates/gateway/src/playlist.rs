@@ -69,7 +69,7 @@ pub(crate) async fn all(
     streams.truncate(MOST);
     // What there is not of one stream hides no other.
     let items = streams.iter().filter_map(|stream| item(&context, origin, stream, address).ok()).collect();
-    Ok(reply(format, "livetape", &signed(&context, &shown, items).await?))
+    Ok(reply(format, "livetape", &signed(&context, &shown, items).await))
 }
 
 /// `GET /streams/{stream}/listen.m3u`, `.pls`, `.xspf`.
@@ -83,23 +83,23 @@ pub(crate) async fn one(
 ) -> Reply {
     live::known(&context, &stream)?;
     let item = item(&context, origin(&request)?, &stream, address)?;
-    Ok(reply(format, stream.as_str(), &signed(&context, &shown, vec![item]).await?))
+    Ok(reply(format, stream.as_str(), &signed(&context, &shown, vec![item]).await))
 }
 
-/// With the signature by which the playlist was asked for, where that is good for what stands in it, too: players show nothing else.
-async fn signed(context: &Context, shown: &Shown, mut items: Vec<Item>) -> Result<Vec<Item>, Problem> {
-    let Shown::Url { signature, .. } = shown else { return Ok(items) };
+/// With the signature by which the playlist was asked for, where that is good for what stands in it, too: players show nothing
+/// else. What it is not good for stands there as it is.
+async fn signed(context: &Context, shown: &Shown, mut items: Vec<Item>) -> Vec<Item> {
+    let Shown::Url { signature, .. } = shown else { return items };
     for item in &mut items {
         let shown = Shown::Url { path: item.path.clone(), signature: signature.clone() };
         if context.access.identify(&shown, wall_clock()).await.is_err() {
-            let error = format!("the address is signed, and its signature is not good for {}", item.path);
-            let hint = "sign a folder that both are in: /streams/NAME/ for a stream, / for the playlist of all";
-            return Err(Problem::new(StatusCode::FORBIDDEN, error, hint));
+            continue;
         }
         let mark = if item.url.contains('?') { '&' } else { '?' };
+        // Writing to a string cannot fail.
         _ = write!(item.url, "{mark}sign={}", signature.reveal());
     }
-    Ok(items)
+    items
 }
 
 fn origin(request: &Request) -> Result<&str, Problem> {
