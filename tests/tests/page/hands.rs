@@ -51,8 +51,9 @@ fn keys_wheel_and_fingers() -> Result<()> {
     let seen = of_player(&browser, "[player.wave.view.from, player.wave.view.length].every(Number.isFinite)")?;
     assert_eq!(seen, true);
     assert!((number(&browser, "player.deck.position")? - aimed).abs() < 20.0, "two fingers play nothing");
+    let pinched = number(&browser, "player.wave.view.length")?;
     browser.keys("-")?;
-    until(&browser, "more to be seen", &format!("player.wave.view.length > {before} / 2"))?;
+    until(&browser, "more to be seen", &format!("player.wave.view.length > {pinched} * 1.5"))?;
     browser.cdp("Emulation.setTouchEmulationEnabled", json!({"enabled": false}))?;
 
     steps::moves_by_keys(&browser, &player)?;
