@@ -249,7 +249,7 @@ fn a_gateway_is_not_ready_first_then_bodies_go_on_then_they_are_reset() -> Resul
     gateway.terminate()?;
     wait::until("not ready", SOON, || readyz(ops).ok().filter(|text| text.starts_with("not ready: running\n")))?;
     let captured = pusher.captured();
-    ensure!(http::get(gateway.http(), "/streams").send().is_err(), "nobody new is let in");
+    wait::until("nobody new to be let in", SOON, || http::get(gateway.http(), "/streams").send().err())?;
     let (rest, ending) = live.to_end(SOON)?;
     heard.extend(rest);
     ensure!(ending == Ending::Cut, "a clean end would mean that the recording is over");
