@@ -9,7 +9,7 @@ use livetape_testkit::pusher::{Push, Pusher};
 use livetape_testkit::wait;
 use livetape_testkit::webdriver::Browser;
 use livetape_tests::growing::{Growing, SOON};
-use livetape_tests::page::{Ears, controls, number, of_player, open, picture, press, steps, text, until};
+use livetape_tests::page::{Ears, number, of_player, open, picture, press, steps, text, until};
 use livetape_tests::tone;
 use std::time::Duration;
 
@@ -31,42 +31,6 @@ fn dragged_back_marked_kept_moved_by_keys_and_live_again() -> Result<()> {
     steps::moves_by_keys(&browser, &card)?;
     assert_eq!(of_player(&browser, "player.deck.trouble")?, "");
     steps::goes_live(&browser, &card)
-}
-
-#[test]
-fn zoomed_monitored_linked_and_listened_to_on_the_next_tape() -> Result<()> {
-    let g = Growing::start(tone, Duration::from_secs(60))?;
-    let card = Card::new()?;
-    let browser = Browser::firefox(&card)?;
-    open(&browser, &g)?;
-    wait::until("the stream, live", SOON, || (text(&browser, "#streams .state")? == "live").then_some(()))?;
-    wait::until("its level", SOON, || {
-        let level = "Number(document.querySelector('#streams livetape-trace').getAttribute('aria-valuenow'))";
-        (number(&browser, level).ok()? > -40.0).then_some(())
-    })?;
-    press(&browser, "#streams button.live")?;
-    until(&browser, "it to be live", "player.deck.live && player.deck.playing")?;
-    card.hears_something(SOON)?;
-    controls::monitors(&browser, &card)?;
-    controls::zooms_by_the_wheel(&browser)?;
-    steps::drags_to(&browser, &card, 0.4)?;
-    controls::sets_speed_and_volume(&browser)?;
-    controls::takes_the_rendition(&browser, &card, "opus")?;
-    controls::catches_up(&browser)?;
-    controls::copies_a_link(&browser, &g)?;
-    browser.keys(" ")?;
-    Ears::hears(&card, 32)?;
-    // From the archive, then live again; and on, when the recording is another one.
-    controls::presses_the_bar(&browser)?;
-    until(&browser, "it to play from there", "player.deck.playing && !player.deck.live && player.deck.position > 1")?;
-    Ears::hears(&card, number(&browser, "player.deck.position")? as u64 + 1)?;
-    press(&browser, "#streams button.live")?;
-    until(&browser, "it to be live", "player.deck.live && player.deck.playing")?;
-    controls::begins_a_new_tape(&browser)?;
-    until(&browser, "it to go on", "player.deck.playing && player.audio.currentTime > 1")?;
-    card.hears_something(SOON)?;
-    assert_eq!(of_player(&browser, "player.deck.trouble")?, "");
-    Ok(())
 }
 
 /// Nothing for so long is silence.

@@ -1,7 +1,7 @@
-//! What else a person does on the page, in any browser: zooms by the wheel, sets speed and volume, takes another rendition, monitors,
-//! copies a link, plays from the bar of a day, and listens on when the recording is another one.
+//! What else a person does on the page, in any browser: zooms by the wheel, sets speed and volume, takes another rendition, copies a
+//! link, and begins another tape.
 
-use super::{Ears, number, of_player, on_wave, press, text, until};
+use super::{Ears, number, of_player, on_wave, press, until};
 use crate::growing::{Growing, SOON};
 use anyhow::{Context, Result, ensure};
 use livetape_testkit::wait;
@@ -75,19 +75,6 @@ pub fn takes_the_rendition(browser: &Browser, ears: &dyn Ears, name: &str) -> Re
     Ok(())
 }
 
-/// What is recorded now is heard through the monitor, and not through the element; then through that again.
-///
-/// # Errors
-/// When it is not.
-pub fn monitors(browser: &Browser, ears: &dyn Ears) -> Result<()> {
-    press(browser, "livetape-player button.monitor")?;
-    until(browser, "it to be heard", "player.monitor.distance !== null && !player.deck.playing")?;
-    ears.hears(number(browser, "player.monitor.position")? as u64)?;
-    ensure!(text(browser, "livetape-player .lag").context("a distance")?.ends_with("s to the edge"));
-    press(browser, "livetape-player button.live")?;
-    until(browser, "the element to play", "player.deck.playing && !player.monitor.on")
-}
-
 /// Copies a link at second 31.5, and opens it as somebody else would: it is there, and plays from there.
 ///
 /// # Errors
@@ -103,25 +90,6 @@ pub fn copies_a_link(browser: &Browser, g: &Growing) -> Result<()> {
     browser.open("about:blank")?;
     browser.open(&link)?;
     until(browser, "it to be open there", "player.deck?.recording && Math.abs(player.deck.position - 31.5) < 0.01")
-}
-
-/// Presses the bar of a day at the recording that is on it, as a hand does.
-///
-/// # Errors
-/// When there is none.
-pub fn presses_the_bar(browser: &Browser) -> Result<()> {
-    let place = "
-        const piece = document.querySelector('livetape-archive .audio');
-        if (!piece?.checkVisibility()) return null;
-        piece.scrollIntoView({ block: 'center', behavior: 'instant' });
-        const box = piece.getBoundingClientRect();
-        return [box.left + box.width / 2, box.top + box.height / 2];
-    ";
-    let place = wait::until("the bar", SOON, || {
-        let place = browser.run(place, json!([])).ok()?;
-        Some((place[0].as_f64()?, place[1].as_f64()?))
-    })?;
-    browser.click(place)
 }
 
 /// Begins a new tape by its button, on which the player has to go on; gives its id.
