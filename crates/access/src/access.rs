@@ -145,8 +145,9 @@ impl Access {
         Ok(identity.unwrap_or_else(|| self.nobody(false)))
     }
 
-    /// The same for somebody of whom it is known where they are, and who may be guessing. What is checked at once is always checked, so that nobody who can prove who they
-    /// are is shut out by others; a password is not, once too much has failed, unless it is known to be right.
+    /// The same for somebody of whom it is known where they are, and who may be guessing. What is checked at once is always
+    /// checked, so that nobody who can prove who they are is shut out by others; a password is not, once too
+    /// much has failed, unless it is known to be right.
     ///
     /// # Errors
     /// As [`Access::identify`], and [`Unproven::TooOften`].

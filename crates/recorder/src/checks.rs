@@ -71,7 +71,10 @@ impl Checks {
 }
 
 fn crowded() -> Status {
-    let text = format!("there are at most {AT_ONCE} calls at once for which nothing has to be shown: call again");
+    let text = format!(
+        "of calls for which nothing has to be shown there are at most {AT_ONCE} at once, and none but Watch lasts longer than \
+         {WHOLE:?}: call again"
+    );
     status::limit("checks", text, Duration::from_secs(1))
 }
 
