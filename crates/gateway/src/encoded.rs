@@ -151,7 +151,7 @@ impl Encoded {
         let block = blocks.get(key, tape, self.seat.as_mut()).await?;
         let Some(track) = &self.track else { return Ok((block, range.start + 1)) };
         let frames = end.map(|end| end.since(self.origin).get());
-        let bytes = Bytes::from(track.cut(range.clone(), &block, frames));
+        let bytes = track.cut(range.clone(), &block, frames);
         if bytes.is_empty() {
             return Err(ReadError::new("compressed audio", "a block has less than it should".into()));
         }

@@ -114,7 +114,7 @@ fn clean(encoding: Encoding, pcm: &[u8], packets: &[u8]) -> [f64; 2] {
     for (n, packets) in packets.chunks(encoding.grid().block_bytes() as usize).enumerate() {
         let at = file.len() as u64 - track.header().len() as u64;
         assert_eq!(track.block_at(at), n as u64);
-        file.extend(track.cut(at..track.len(total, true), packets, Some(total)));
+        file.extend(track.cut(at..track.len(total, true), &packets.to_vec().into(), Some(total)));
     }
     let heard = decoded(file);
     let mut was = Vec::new();

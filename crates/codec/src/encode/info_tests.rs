@@ -13,7 +13,7 @@ fn clip(rate: u32, kbps: u32, channels: u16, pcm: &[u8], total: u64) -> (Encodin
     for block in 0..encoding.blocks(total) {
         let made = encode(encoding, block, &frames(pcm, spec, encoding.needs(block))).unwrap();
         let at = block * encoding.block_bytes();
-        out.extend(track.cut(at..len.min(at + encoding.block_bytes()), &made, Some(total)));
+        out.extend(track.cut(at..len.min(at + encoding.block_bytes()), &made.into(), Some(total)));
     }
     assert_eq!(out.len() as u64, track.info(total).len() as u64 + len);
     (encoding, out)

@@ -3,6 +3,7 @@
 
 use super::ogg::{self, Stamp};
 use super::{Codec, Encoding};
+use bytes::Bytes;
 use std::ops::Range;
 
 /// From where on a rendition is heard.
@@ -165,7 +166,8 @@ impl Track {
     }
 
     /// Some bytes of a block, at most to its end; empty if there are none. `frames` as for [`Track::len`], if these are all.
-    pub fn cut(&self, bytes: Range<u64>, block: &[u8], frames: Option<u64>) -> Vec<u8> {
+    /// Those of MP3 are the block's own: all who listen share them.
+    pub fn cut(&self, bytes: Range<u64>, block: &Bytes, frames: Option<u64>) -> Bytes {
         let number = self.block_at(bytes.start);
         let packets = self.encoding.grid().of_block(number);
         let packets = match frames {
@@ -175,13 +177,14 @@ impl Track {
         let whole = match self.encoding.codec {
             Codec::Mp3 => {
                 let len = self.encoding.grid().bytes(packets.end - packets.start) as usize;
-                block.get(..len).unwrap_or(block).to_vec()
+                block.slice(..len.min(block.len()))
             }
-            Codec::Opus => self.pages(packets, block, frames),
+            Codec::Opus => self.pages(packets, block, frames).into(),
         };
         let at = (number - self.first).saturating_mul(self.block_bytes());
         let inside = |byte: u64| usize::try_from(byte.saturating_sub(at)).unwrap_or(usize::MAX).min(whole.len());
-        whole.get(inside(bytes.start)..inside(bytes.end)).map(<[u8]>::to_vec).unwrap_or_default()
+        let (from, to) = (inside(bytes.start), inside(bytes.end));
+        whole.slice(from..to.max(from))
     }
 
     fn pages(&self, packets: Range<u64>, block: &[u8], frames: Option<u64>) -> Vec<u8> {

@@ -22,7 +22,7 @@ fn file(track: &Track, pcm: &[u8], frames_: u64) -> Vec<u8> {
         let at = out.len() as u64;
         let block = track.block_at(at);
         let packets = encode(encoding, block, &frames(pcm, encoding.spec(), encoding.needs(block))).unwrap();
-        let piece = track.cut(at..len.min(at + 9_999), &packets, Some(frames_));
+        let piece = track.cut(at..len.min(at + 9_999), &packets.into(), Some(frames_));
         assert!(!piece.is_empty());
         out.extend(piece);
     }
@@ -91,7 +91,7 @@ fn a_title_changes_between_two_samples() {
                     track.block_at(at),
                     &frames(pcm, encoding.spec(), encoding.needs(track.block_at(at))),
                 );
-                let piece = track.cut(at..end, &block.unwrap(), Some(total));
+                let piece = track.cut(at..end, &block.unwrap().into(), Some(total));
                 at += piece.len() as u64;
                 bytes.extend(piece);
             }
@@ -198,7 +198,7 @@ proptest! {
         prop_assume!(codec.is_built_in());
         let encoding = encoding(codec, 48_000);
         // Any bytes will do.
-        let block = |n: u64| (0..encoding.grid().block_bytes()).map(|at| (at * 7 + n) as u8).collect::<Vec<_>>();
+        let block = |n: u64| (0..encoding.grid().block_bytes()).map(|at| (at * 7 + n) as u8).collect::<Bytes>();
         let track = Track::new(encoding, Joined::Beginning, 1);
         let all = track.len(total, true) as usize;
         let piece = |at: usize, end: usize| track.cut(at as u64..end as u64, &block(track.block_at(at as u64)), Some(total));
