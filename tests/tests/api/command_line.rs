@@ -192,8 +192,9 @@ fn an_empty_variable_is_as_good_as_none() -> Result<()> {
 
 /// Runs `livetape manage ARGS` at this recorder: what it says, or with what it refuses.
 fn manage(recorder: SocketAddr, args: &[&str]) -> Result<std::result::Result<String, String>> {
-    let mut command = command(["manage", "--recorder-url", &format!("http://{recorder}")])?;
-    command.args(args);
+    let mut command = command(["manage"])?;
+    // Behind the operation, where people write what they have forgotten.
+    command.args(args).args(["--recorder-url", &format!("http://{recorder}")]);
     let done = spawn::run(command, Duration::from_secs(60))?;
     let said = done.text().trim().to_owned();
     Ok(if done.code == Some(0) { Ok(said) } else { Err(done.stderr) })

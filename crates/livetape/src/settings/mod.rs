@@ -145,7 +145,7 @@ impl File {
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct FileFlag {
     /// Commented example: docs/livetape.toml
-    #[arg(long, env = "LIVETAPE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "LIVETAPE_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
@@ -266,10 +266,10 @@ impl RedisFlag {
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct RecorderUrlFlag {
     /// Address of the recorder [default: http://127.0.0.1:7070]
-    #[arg(long, env = "LIVETAPE_RECORDER_URL", value_name = "URL")]
+    #[arg(long, env = "LIVETAPE_RECORDER_URL", value_name = "URL", global = true)]
     recorder_url: Option<String>,
     /// File with the token or JWT that is shown to the recorder [default: none]
-    #[arg(long, env = "LIVETAPE_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "LIVETAPE_TOKEN_FILE", value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
     #[command(flatten)]
     tls: tls::RecorderTlsFlags,

@@ -52,13 +52,13 @@ impl TlsFlags {
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct RecorderTlsFlags {
     /// Authorities of the recorder's certificate, in PEM [default: those of this machine]
-    #[arg(long, env = "LIVETAPE_RECORDER_CA", value_name = "FILE")]
+    #[arg(long, env = "LIVETAPE_RECORDER_CA", value_name = "FILE", global = true)]
     recorder_ca: Option<PathBuf>,
     /// Certificate that is shown to the recorder, in PEM [default: none]
-    #[arg(long, env = "LIVETAPE_RECORDER_CERT", value_name = "FILE")]
+    #[arg(long, env = "LIVETAPE_RECORDER_CERT", value_name = "FILE", global = true)]
     recorder_cert: Option<PathBuf>,
     /// Its key, in PEM
-    #[arg(long, env = "LIVETAPE_RECORDER_KEY", value_name = "FILE")]
+    #[arg(long, env = "LIVETAPE_RECORDER_KEY", value_name = "FILE", global = true)]
     recorder_key: Option<PathBuf>,
 }
 
