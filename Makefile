@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # The lock file decides which crates are built.
 LOCKED := --locked
+# All of it, with each host of sound cards there is: looked at in one go, as cargo would check every dependency anew for other features.
+ALL := --workspace --features livetape/jack,livetape/pulseaudio
 # Further arguments of `livetape run`: make run ARGS="--source counting"
 ARGS ?=
 # How many times `make torture` kills the recorder, and how many faults of all kinds it makes in the services.
@@ -69,11 +71,10 @@ check:
 	done
 	@scripts/setup.sh check
 	$(CARGO) fmt --all -- --check
-	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy $(LOCKED) --workspace --test clients --test firefox --test sound_servers -- -D warnings
-	$(CARGO) clippy $(LOCKED) -p livetape-codec --no-default-features -- -D warnings
-	$(CARGO) check $(LOCKED) -p livetape --features jack,pulseaudio
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps
+	$(CARGO) clippy $(LOCKED) $(ALL) --all-targets -- -D warnings
+	$(CARGO) clippy $(LOCKED) $(ALL) --test clients --test firefox --test sound_servers -- -D warnings
+	$(CARGO) clippy $(LOCKED) $(ALL) --no-default-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) $(ALL) --no-deps
 	python3 -m doctest scripts/deny.py
 	scripts/deny.py
 	scripts/proto.sh check

@@ -21,9 +21,9 @@ MUTATIONS = [
     ("StatefulSet/recorder", ("spec", "serviceName"), "recordr", "no headless Service"),
     ("StatefulSet/recorder", (*CONTAINER, "volumeMounts", 0, "name"), "konfig", "no volume konfig"),
     ("StatefulSet/recorder", (*CONTAINER, "envFrom", 0, "configMapRef", "name"), "livetap", "no ConfigMap livetap"),
-    ("StatefulSet/recorder", ("spec", "template", "spec", "volumes", 1, "secret", "secretName"), "axess", "no Secret axess"),
-    ("StatefulSet/recorder", ("spec", "template", "spec", "volumes", 2, "secret", "items", 0, "key"), "tls.cert", "has no tls.cert"),
-    ("StatefulSet/recorder", ("spec", "template", "spec", "volumes", 0), {"name": "config", "hostPath": {"path": "/"}}, "no hostPath"),
+    ("StatefulSet/recorder", ("spec", "template", "spec", "volumes", "access", "secret", "secretName"), "axess", "no Secret axess"),
+    ("StatefulSet/recorder", ("spec", "template", "spec", "volumes", "tls", "secret", "items", 0, "key"), "tls.cert", "has no tls.cert"),
+    ("StatefulSet/recorder", ("spec", "template", "spec", "volumes", "config"), {"name": "config", "hostPath": {"path": "/"}}, "no hostPath"),
     ("StatefulSet/recorder", ("spec", "volumeClaimTemplates", 0, "spec", "resources", "requests", "storage"), "500GB", "storage is no"),
     ("StatefulSet/recorder", ("spec", "template", "metadata", "annotations", "prometheus.io/port"), "9465", "prometheus.io/port"),
     ("Deployment/gateway", (*CONTAINER, "securityContext", "capabilities"), GONE, "capabilities is"),
@@ -41,13 +41,13 @@ MUTATIONS = [
     ("Deployment/gateway", (*CONTAINER, "lifecycle"), GONE, "preStop"),
     ("Deployment/capture-pushed", ("spec", "selector", "matchLabels"), {"app.kubernetes.io/name": "capture"}, "its selector finds"),
     ("DaemonSet/capture-sound-card", (*CONTAINER, "args"), ["capture", "--stream", "$(NODDE)"], "$(NODDE)"),
-    ("Deployment/capture-pushed", ("spec", "template", "spec", "volumes", 5, "emptyDir", "sizeLimit"), "2Gi", "of 64 streams is too much"),
-    ("Deployment/capture-pushed", (*CONTAINER, "env", 6, "value"), "1GiB", "of 64 streams is too much"),
-    ("Deployment/capture-pushed", (*CONTAINER, "env", 7), GONE, "are not all said"),
-    ("DaemonSet/capture-sound-card", (*CONTAINER, "env", 3, "value"), "8GiB", "of 1 streams is too much"),
-    ("DaemonSet/capture-sound-card", (*CONTAINER, "env", 3, "value"), "1GiB", "most of its volume spool empty"),
-    ("DaemonSet/capture-sound-card", (*CONTAINER, "env", 3), GONE, "are not all said"),
-    ("DaemonSet/capture-sound-card", ("spec", "template", "spec", "volumes", 3, "emptyDir"), {}, "are not all said"),
+    ("Deployment/capture-pushed", ("spec", "template", "spec", "volumes", "spool", "emptyDir", "sizeLimit"), "2Gi", "of 64 streams is too much"),
+    ("Deployment/capture-pushed", (*CONTAINER, "env", "LIVETAPE_SPOOL_SIZE", "value"), "1GiB", "of 64 streams is too much"),
+    ("Deployment/capture-pushed", (*CONTAINER, "env", "LIVETAPE_LIMIT_SOURCES"), GONE, "are not all said"),
+    ("DaemonSet/capture-sound-card", (*CONTAINER, "env", "LIVETAPE_SPOOL_SIZE", "value"), "8GiB", "of 1 streams is too much"),
+    ("DaemonSet/capture-sound-card", (*CONTAINER, "env", "LIVETAPE_SPOOL_SIZE", "value"), "1GiB", "most of its volume spool empty"),
+    ("DaemonSet/capture-sound-card", (*CONTAINER, "env", "LIVETAPE_SPOOL_SIZE"), GONE, "are not all said"),
+    ("DaemonSet/capture-sound-card", ("spec", "template", "spec", "volumes", "spool", "emptyDir"), {}, "are not all said"),
     ("Service/gateway", ("spec", "ports", 0, "targetPort"), "web", "no port web"),
     ("Service/gateway", ("spec", "selector"), {"app.kubernetes.io/name": "gatway"}, "finds 0 workloads"),
     ("Service/sources", ("spec", "selector"), {"app.kubernetes.io/name": "capture"}, "finds 2 workloads"),
@@ -67,16 +67,24 @@ MUTATIONS = [
 ]
 
 
+def step(at, name):
+    """Where something is in its list: kubectl's versions do not agree on the order."""
+    if isinstance(at, list) and isinstance(name, str):
+        return next(n for n, one in enumerate(at) if one["name"] == name)
+    return name
+
+
 def break_in_turn(text):
     for place, way, value, word in MUTATIONS:
         objects = [one for one in yaml.safe_load_all(text) if one]
         at = next(one for one in objects if f"{one['kind']}/{one['metadata']['name']}" == place)
-        for step in way[:-1]:
-            at = at[step]
+        for name in way[:-1]:
+            at = at[step(at, name)]
+        last = step(at, way[-1])
         if value is GONE:
-            del at[way[-1]]
+            del at[last]
         else:
-            at[way[-1]] = value
+            at[last] = value
         said = manifests.look(yaml.safe_dump_all(objects))
         if not any(word in one for one in said):
             sys.exit(f"manifests: {place} {'/'.join(map(str, way))} = {value}: {word!r} is not in {said}")

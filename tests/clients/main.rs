@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Players at once: they mostly wait for audio to pass in real time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A kind of player.
