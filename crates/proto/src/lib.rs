@@ -9,7 +9,7 @@ mod recorder;
 
 pub use convert::{InvalidMessage, Opening};
 pub use peaks::MAX_WIDTH;
-pub use recorder::{AddressError, Proof, RecorderAddress, RecorderChannel, RecorderEndpoint, RecorderTls};
+pub use recorder::{AddressError, Proof, RecorderAddress, RecorderChannel, RecorderEndpoint, RecorderTls, Watched};
 
 /// `livetape.v1`, as generated.
 #[allow(

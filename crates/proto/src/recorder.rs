@@ -1,17 +1,21 @@
 //! Where a recorder is, and what is shown to it: the same for everybody who calls one.
 
+mod line;
 mod shown;
 mod tls;
 
+pub use line::Watched;
 pub use shown::Proof;
 pub use tls::RecorderTls;
 
+use hyper_util::client::legacy::connect::HttpConnector;
+use line::{Counting, Line};
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tls::Connector;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint, Error};
+use tonic::transport::{Endpoint, Error};
 
 /// Longest address, in bytes.
 const MAX_URL: usize = 512;
@@ -25,7 +29,7 @@ pub struct RecorderAddress {
 }
 
 /// A connection on which each call shows who calls.
-pub type RecorderChannel = InterceptedService<Channel, Proof>;
+pub type RecorderChannel = InterceptedService<Watched, Proof>;
 
 /// Not an address of a recorder, or not a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,20 +77,31 @@ impl RecorderEndpoint {
     ///
     /// # Errors
     /// When there is no way.
-    pub async fn connect(&self) -> Result<Channel, Error> {
-        match &self.tls {
-            None => self.endpoint.connect().await,
-            Some(connector) => self.endpoint.connect_with_connector(connector.clone()).await,
-        }
+    pub async fn connect(&self) -> Result<Watched, Error> {
+        let line = Line::default();
+        let channel = match &self.tls {
+            None => self.endpoint.connect_with_connector(Counting::new(plain(), line.clone())).await?,
+            Some(tls) => self.endpoint.connect_with_connector(Counting::new(tls.clone(), line.clone())).await?,
+        };
+        Ok(Watched::new(channel, line))
     }
 
     /// Connects when it is needed, and again when it broke.
-    pub fn connect_lazy(&self) -> Channel {
-        match &self.tls {
-            None => self.endpoint.connect_lazy(),
-            Some(connector) => self.endpoint.connect_with_connector_lazy(connector.clone()),
-        }
+    pub fn connect_lazy(&self) -> Watched {
+        let line = Line::default();
+        let channel = match &self.tls {
+            None => self.endpoint.connect_with_connector_lazy(Counting::new(plain(), line.clone())),
+            Some(tls) => self.endpoint.connect_with_connector_lazy(Counting::new(tls.clone(), line.clone())),
+        };
+        Watched::new(channel, line)
     }
+}
+
+/// What the library connects by where it is left to itself.
+fn plain() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector
 }
 
 impl fmt::Debug for RecorderEndpoint {
@@ -151,7 +166,7 @@ impl RecorderAddress {
     }
 
     /// Calls over a connection that was made.
-    pub fn over(&self, channel: Channel) -> RecorderChannel {
+    pub fn over(&self, channel: Watched) -> RecorderChannel {
         InterceptedService::new(channel, self.proof.clone())
     }
 }

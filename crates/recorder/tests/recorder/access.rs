@@ -65,7 +65,7 @@ impl Guarded {
     fn channel(&self, token: Option<&Secret>) -> RecorderChannel {
         let address = RecorderAddress::new(format!("http://{}", self.recorder.addr));
         let address = token.map_or(address.clone(), |token| address.with_token(token.reveal()).unwrap());
-        address.over(self.recorder.channel.clone())
+        address.over(address.endpoint().unwrap().connect_lazy())
     }
 
     /// Calls the method of a row about `stream`, whose recording is `id`, and says how that was answered.
