@@ -35,6 +35,10 @@ use tonic_types::StatusExt;
 const CATCH_UP: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 
+/// What a [`Title`] takes as a regular expression (ECMA-262): no control characters. And [`Notes`], which have lines and tabs.
+pub(crate) const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+const LINES: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
+
 /// Nothing can be said.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,9 +48,9 @@ pub(crate) struct Nothing {}
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Update {
-    #[schemars(length(max = Title::MAX_CHARS))]
+    #[schemars(length(max = Title::MAX_CHARS), regex(pattern = LINE))]
     title: Option<String>,
-    #[schemars(length(max = Notes::MAX_CHARS))]
+    #[schemars(length(max = Notes::MAX_CHARS), regex(pattern = LINES))]
     notes: Option<String>,
 }
 
@@ -55,7 +59,7 @@ pub(crate) struct Update {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMark {
     /// What is there; no control characters.
-    #[schemars(length(max = Title::MAX_CHARS))]
+    #[schemars(length(max = Title::MAX_CHARS), regex(pattern = LINE))]
     text: String,
     /// Recorded seconds from the first frame.
     #[schemars(with = "Option<f64>", range(min = 0))]

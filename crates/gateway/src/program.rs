@@ -2,7 +2,7 @@
 //! source. And what somebody says that is playing.
 
 use crate::context::Context;
-use crate::operations::{Nothing, Operator, refused};
+use crate::operations::{LINE, Nothing, Operator, refused};
 use crate::problem::Problem;
 use crate::query::{Plain, Query};
 use crate::receive::Json;
@@ -31,7 +31,7 @@ pub(crate) struct Program {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Playing {
     /// Empty for nothing; no control characters.
-    #[schemars(length(max = Title::MAX_CHARS))]
+    #[schemars(length(max = Title::MAX_CHARS), regex(pattern = LINE))]
     title: String,
 }
 
