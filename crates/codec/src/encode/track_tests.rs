@@ -170,6 +170,15 @@ fn pages_are_sound() {
     }
 }
 
+#[cfg(feature = "mp3")]
+#[test]
+fn who_listens_to_mp3_shares_the_block() {
+    let encoding = encoding(Codec::Mp3, 48_000);
+    let block = Bytes::from(vec![1; usize::try_from(encoding.grid().block_bytes()).unwrap()]);
+    let piece = Track::new(encoding, Joined::Beginning, 1).cut(100..2_000, &block, None);
+    assert_eq!((piece.as_ptr(), piece.len()), (block[100..].as_ptr(), 1_900), "and has no copy of it");
+}
+
 proptest! {
     /// What there was of a growing recording is there when it is longer, and when it has ended.
     #[test]

@@ -211,7 +211,7 @@ mod tests {
         later(15).await;
         assert!(!call.is_finished(), "there is another one");
         drop(second);
-        let error = call.await.unwrap().unwrap_err();
+        let error = timeout(PATIENCE * 20, call).await.unwrap().unwrap().unwrap_err();
         assert_eq!(began.elapsed(), PATIENCE * 17 / 2, "{error}");
         assert_eq!(error.downcast::<Status>().unwrap().code(), tonic::Code::Unavailable);
     }
