@@ -121,9 +121,14 @@ fn ffmpeg_is_a_source_in_every_format() -> Result<()> {
         pushed.map(|pushed| pushed.join().expect("no panic")).into_iter().collect::<Result<Vec<_>>>()
     })?;
     for (stream, ..) in codecs {
-        let one = recording(livetape.http(), stream, |one| {
-            one["frames"].as_u64().is_some_and(|n| n >= SECONDS * 48_000 - 5_000)
-        })?;
+        // With the old protocol, ffmpeg leaves our answer unread: so its system resets the connection, and drops what
+        // it has not sent by then. All else arrives.
+        let least = SECONDS * 48_000 - if stream == "old" { 5_000 } else { 0 };
+        let one = recording(livetape.http(), stream, |one| one["frames"].as_u64().is_some_and(|n| n >= least))?;
+        // Encoders put up to 0.1 s before the audio and behind it; where the format says how much, it is taken off.
+        let padded = ["mp3", "old", "aac"].contains(&stream);
+        let most = SECONDS * 48_000 + if padded { 9_600 } else { 0 };
+        assert!(one["frames"].as_u64().is_some_and(|n| n <= most), "{stream}: {}", one["frames"]);
         let audio = pcm(livetape.http(), &one)?;
         let format = one["spec"]["format"].as_str().or(one["format"].as_str()).unwrap_or("f32").parse()?;
         let spec = Spec::new(format, 48_000, 2)?;
@@ -134,9 +139,9 @@ fn ffmpeg_is_a_source_in_every_format() -> Result<()> {
             "{stream}: {seconds:?}"
         );
         for telegram in &heard {
-            // Encoders put up to 0.1 s before the audio; where the format says how much, it is taken off.
+            // Telegrams are read in steps of 0.25 ms, and right within 1 ms.
             let late = telegram.at.get() as i64 - i64::from(telegram.second) * 48_000;
-            assert!((0..4_800).contains(&late), "{stream}: second {} is {late} frames late", telegram.second);
+            assert!((-48..4_800).contains(&late), "{stream}: second {} is {late} frames late", telegram.second);
         }
         assert_eq!(entries(livetape.http(), &one, "gap")?.len(), 0, "{stream}");
     }
