@@ -6,9 +6,10 @@
 //!
 //! Not here: which frames are measured when, and where what was found is kept.
 
+use crate::layout::Speaker;
 use crate::position::{Frame, FrameCount};
 use crate::spec::{SampleFormat, Spec};
-use ebur128::{EbuR128, Mode};
+use ebur128::{Channel, EbuR128, Mode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -42,7 +43,7 @@ impl Meter {
     /// `None` for what the crate cannot measure.
     pub fn new(spec: Spec) -> Option<Self> {
         let mode = Mode::M | Mode::S | Mode::TRUE_PEAK;
-        let meter = EbuR128::new(u32::from(spec.channels()), spec.rate(), mode).ok()?;
+        let meter = meter(spec, mode)?;
         Some(Self { spec, meter, true_peak: 0.0 })
     }
 
@@ -88,7 +89,7 @@ impl GatingBlocks {
 
     /// Begins to hear at a step of the grid near `from`, not after it: [`GatingBlocks::at`].
     pub fn new(spec: Spec, from: Frame) -> Self {
-        let meter = EbuR128::new(u32::from(spec.channels()), spec.rate(), Mode::M).ok();
+        let meter = meter(spec, Mode::M);
         let step = step(spec).get();
         Self { spec, meter, at: Frame::new(from.get() / step * step), steps: 0 }
     }
@@ -120,6 +121,49 @@ impl GatingBlocks {
                 }
             }
         }
+    }
+}
+
+/// A meter that weighs channels by their loudspeakers (ITU-R BS.1770-4, annex 1 and 3). Of more than two that are not known to be
+/// for any, each counts as much as another.
+fn meter(spec: Spec, mode: Mode) -> Option<EbuR128> {
+    let mut meter = EbuR128::new(u32::from(spec.channels()), spec.rate(), mode).ok()?;
+    if spec.channels() > 2 {
+        let channels: Vec<Channel> = match spec.layout().is_known() {
+            true => {
+                let sides = spec.layout().speakers().any(|speaker| speaker == Speaker::SideLeft);
+                spec.layout().speakers().map(|speaker| weight(speaker, sides)).collect()
+            }
+            false => vec![Channel::Center; spec.channels().into()],
+        };
+        meter.set_channel_map(&channels).ok()?;
+    }
+    Some(meter)
+}
+
+/// Where the standard has a loudspeaker; what is called back is so only if others are at the `sides`.
+const fn weight(speaker: Speaker, sides: bool) -> Channel {
+    match speaker {
+        Speaker::BackLeft if sides => Channel::Mp135,
+        Speaker::BackRight if sides => Channel::Mm135,
+        Speaker::FrontLeft => Channel::Left,
+        Speaker::FrontRight => Channel::Right,
+        Speaker::FrontCenter => Channel::Center,
+        Speaker::LowFrequency => Channel::Unused,
+        Speaker::BackLeft => Channel::LeftSurround,
+        Speaker::BackRight => Channel::RightSurround,
+        Speaker::FrontLeftOfCenter => Channel::MpSC,
+        Speaker::FrontRightOfCenter => Channel::MmSC,
+        Speaker::BackCenter => Channel::Mp180,
+        Speaker::SideLeft => Channel::Mp090,
+        Speaker::SideRight => Channel::Mm090,
+        Speaker::TopCenter => Channel::Tp000,
+        Speaker::TopFrontLeft => Channel::Up045,
+        Speaker::TopFrontCenter => Channel::Up000,
+        Speaker::TopFrontRight => Channel::Um045,
+        Speaker::TopBackLeft => Channel::Up135,
+        Speaker::TopBackCenter => Channel::Up180,
+        Speaker::TopBackRight => Channel::Um135,
     }
 }
 

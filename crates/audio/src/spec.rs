@@ -1,5 +1,6 @@
-//! What one frame looks like: sample format, channels, rate.
+//! What one frame looks like: sample format, channels and what they are for, rate.
 
+use crate::layout::{ChannelLayout, LayoutError};
 use crate::position::FrameCount;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,17 @@ pub enum SpecError {
     /// Not one of the four sample formats.
     #[error("sample format {0:?} is unknown: use s16, s24, s32 or f32")]
     Format(String),
+    /// Names or bits that are no loudspeakers.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Loudspeakers of another number of channels.
+    #[error("the layout {layout} is of {} channels, and there are {channels}", .layout.channels())]
+    Speakers {
+        /// What was said.
+        layout: ChannelLayout,
+        /// How many there are.
+        channels: u16,
+    },
 }
 
 /// The shape of a recording's audio; it never changes within a recording.
@@ -79,6 +91,13 @@ pub struct Spec {
     format: SampleFormat,
     rate: u32,
     channels: u16,
+    #[serde(skip_serializing_if = "is_unknown")]
+    layout: ChannelLayout,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+const fn is_unknown(layout: &ChannelLayout) -> bool {
+    !layout.is_known()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -87,12 +106,15 @@ struct RawSpec {
     format: SampleFormat,
     rate: u32,
     channels: u32,
+    /// Which loudspeaker each of three to eight channels is for, where that is known: `FL+FR+FC+LFE+BL+BR`.
+    #[serde(default)]
+    layout: Option<ChannelLayout>,
 }
 
 impl TryFrom<RawSpec> for Spec {
     type Error = SpecError;
     fn try_from(raw: RawSpec) -> Result<Self, SpecError> {
-        Self::new(raw.format, raw.rate, raw.channels)
+        Self::new(raw.format, raw.rate, raw.channels)?.for_speakers(raw.layout.unwrap_or_default())
     }
 }
 
@@ -104,14 +126,29 @@ impl Spec {
     /// Most channels.
     pub const MAX_CHANNELS: u32 = 8;
 
-    /// A checked spec: 8 to 192 kHz, 1 to 8 channels.
+    /// A checked spec: 8 to 192 kHz, 1 to 8 channels, of which nobody knows for which loudspeakers they are.
     pub fn new(format: SampleFormat, rate: u32, channels: u32) -> Result<Self, SpecError> {
         if !(Self::MIN_RATE..=Self::MAX_RATE).contains(&rate) {
             return Err(SpecError::Rate(rate));
         }
         match u16::try_from(channels) {
-            Ok(n) if (1..=Self::MAX_CHANNELS).contains(&channels) => Ok(Self { format, rate, channels: n }),
+            Ok(n) if (1..=Self::MAX_CHANNELS).contains(&channels) => {
+                Ok(Self { format, rate, channels: n, layout: ChannelLayout::UNKNOWN })
+            }
             _ => Err(SpecError::Channels(channels)),
+        }
+    }
+
+    /// The same for these loudspeakers. One channel and two are mono and stereo, whatever is said: for them, nothing changes.
+    ///
+    /// # Errors
+    /// [`SpecError::Speakers`] when they are not as many as there are channels.
+    pub fn for_speakers(self, layout: ChannelLayout) -> Result<Self, SpecError> {
+        match (layout.channels(), self.channels) {
+            (0, _) => Ok(Self { layout, ..self }),
+            (said, channels) if said != channels => Err(SpecError::Speakers { layout, channels }),
+            (_, 1 | 2) => Ok(self),
+            _ => Ok(Self { layout, ..self }),
         }
     }
 
@@ -126,6 +163,10 @@ impl Spec {
     /// Samples per frame.
     pub const fn channels(self) -> u16 {
         self.channels
+    }
+    /// Which loudspeaker each of three to eight channels is for, if that is known; of fewer it is never said.
+    pub const fn layout(self) -> ChannelLayout {
+        self.layout
     }
     /// Bytes of one frame: 1 to 32.
     pub const fn frame_bytes(self) -> u32 {
@@ -158,9 +199,10 @@ impl Spec {
 }
 
 impl fmt::Display for Spec {
-    /// `s16le;rate=48000;channels=2`, the form of the `X-Audio-Format` header.
+    /// `s16le;rate=48000;channels=2`, the form of the `X-Audio-Format` header; with `;layout=FL+FR+FC` where that is known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}le;rate={};channels={}", self.format, self.rate, self.channels)
+        write!(f, "{}le;rate={};channels={}", self.format, self.rate, self.channels)?;
+        if self.layout.is_known() { write!(f, ";layout={}", self.layout) } else { Ok(()) }
     }
 }
 
@@ -194,5 +236,22 @@ mod tests {
         assert!(spec(r#"{"format":"s16","rate":48000,"channels":2}"#).is_ok());
         assert!(spec(r#"{"format":"s16","rate":48000,"channels":0}"#).is_err());
         assert!(spec(r#"{"format":"u8","rate":48000,"channels":2}"#).is_err());
+        assert!(spec(r#"{"format":"s16","rate":48000,"channels":4,"layout":"FL+FR+FC"}"#).is_err());
+    }
+
+    #[test]
+    fn loudspeakers_are_kept_where_they_say_something() {
+        let spec = |channels| Spec::new(SampleFormat::S16, 48_000, channels).unwrap();
+        let (five, six) = (ChannelLayout::usual(5), ChannelLayout::usual(6));
+        let surround = spec(6).for_speakers(six).unwrap();
+        let json = r#"{"format":"s16","rate":48000,"channels":6,"layout":"FL+FR+FC+LFE+BL+BR"}"#;
+        assert_eq!(serde_json::to_string(&surround).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Spec>(json).unwrap(), surround);
+        assert_eq!(surround.to_string(), "s16le;rate=48000;channels=6;layout=FL+FR+FC+LFE+BL+BR");
+        assert_eq!(serde_json::to_string(&spec(6)).unwrap(), r#"{"format":"s16","rate":48000,"channels":6}"#);
+        assert_eq!(spec(6).for_speakers(five), Err(SpecError::Speakers { layout: five, channels: 6 }));
+        assert_eq!(spec(2).for_speakers(ChannelLayout::usual(2)), Ok(spec(2)));
+        assert!(spec(2).for_speakers(five).is_err());
+        assert_ne!(surround, spec(6));
     }
 }

@@ -3,6 +3,7 @@
 //! Sources: Microsoft's Multimedia Programming Interface (RIFF WAVE), `WAVEFORMATEXTENSIBLE`, EBU Tech 3306 (RF64).
 
 use crate::container::DataSize;
+use crate::layout::ChannelLayout;
 use crate::position::FrameCount;
 use crate::spec::{SampleFormat, Spec};
 
@@ -126,18 +127,17 @@ fn fmt_chunk(out: &mut Vec<u8>, spec: Spec) {
     if extensible(spec) {
         out.extend_from_slice(&22_u16.to_le_bytes());
         out.extend_from_slice(&bits.to_le_bytes());
-        out.extend_from_slice(&speaker_mask(spec.channels()).to_le_bytes());
+        out.extend_from_slice(&speaker_mask(spec).to_le_bytes());
         out.extend_from_slice(&tag.to_le_bytes());
         out.extend_from_slice(&SUBFORMAT_GUID_TAIL);
     }
 }
 
-/// Mono and stereo have a known layout; more channels are inputs, not loudspeakers, so none is claimed.
-const fn speaker_mask(channels: u16) -> u32 {
-    match channels {
-        1 => 0b100,
-        2 => 0b11,
-        _ => 0,
+/// Mono and stereo have a known layout; more channels are inputs, not loudspeakers, unless somebody has said otherwise.
+const fn speaker_mask(spec: Spec) -> u32 {
+    match spec.channels() {
+        channels @ (1 | 2) => ChannelLayout::usual(channels).mask(),
+        _ => spec.layout().mask(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading the head of a WAV stream: enough to know the spec and where the audio begins.
 //! Takes what real encoders send: chunks before `data`, and sizes that only stand for "until it ends".
 
+use crate::layout::ChannelLayout;
 use crate::spec::{SampleFormat, Spec, SpecError};
 use crate::wav::{SUBFORMAT_GUID_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM, UNKNOWN};
 use std::ops::Range;
@@ -83,6 +84,11 @@ impl Layout {
                 place.copy_from_slice(bytes);
             }
         }
+    }
+
+    /// The loudspeakers that the head names, as it was read: one for each channel.
+    pub fn speakers(&self, head: &[u8]) -> ChannelLayout {
+        head.get(self.fmt.clone()).map_or(ChannelLayout::UNKNOWN, speakers)
     }
 
     /// What the [`AFTER`] bytes are that come where the audio is over according to the head; fewer, if there are no more. Chunks
@@ -184,7 +190,15 @@ fn read_fmt(chunk: &[u8]) -> Result<Spec, WavError> {
     if u32::from(le16(&plain[12..])) != spec.frame_bytes() {
         return Err(WavError::Broken("its block size does not match its channels and bits"));
     }
-    Ok(spec)
+    Ok(spec.for_speakers(speakers(chunk)).unwrap_or(spec))
+}
+
+/// What a format chunk says about loudspeakers. A mask that does not name one for each channel says nothing.
+fn speakers(chunk: &[u8]) -> ChannelLayout {
+    let (tag, channels) = (chunk.get(..2).map(le16), chunk.get(2..4).map(le16));
+    let mask = chunk.get(20..24).filter(|_| tag == Some(TAG_EXTENSIBLE)).map_or(0, le32);
+    let layout = ChannelLayout::of_mask(mask).unwrap_or_default();
+    if Some(layout.channels()) == channels { layout } else { ChannelLayout::UNKNOWN }
 }
 
 fn le16(b: &[u8]) -> u16 {
@@ -288,6 +302,23 @@ mod tests {
         }
         assert_eq!(after(136, 100, b"LIST"), After::Audio, "and there it ends");
         assert_eq!(after(136, 100, &sized(0, 0)[..AFTER]), After::Another);
+    }
+
+    #[test]
+    fn loudspeakers_are_those_of_every_channel() {
+        let spec = Spec::new(SampleFormat::S16, 44_100, 6).unwrap();
+        let known = spec.for_speakers("FL+FR+FC+LFE+SL+SR".parse().unwrap()).unwrap();
+        for spec in [spec, known] {
+            let mut head = Container::Wav.header(spec, DataSize::Growing);
+            assert_eq!(read_head(&head).unwrap().map(|head| head.spec), Some(spec));
+            let layout = find(&head).unwrap().unwrap();
+            assert_eq!(layout.speakers(&head), spec.layout());
+            // One more than there are channels, one less, and one that there is not.
+            for mask in [0x7F_u32, 0x1F, 1 << 18 | 0x1F] {
+                head[40..44].copy_from_slice(&mask.to_le_bytes());
+                assert_eq!(read_head(&head).unwrap().map(|head| head.spec.layout()), Some(ChannelLayout::UNKNOWN));
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub use mix::Mix;
 pub(crate) use resample::chunk;
 pub use sample::{read, write};
 
-use livetape_audio::Spec;
+use livetape_audio::{ChannelLayout, Spec};
 use resample::Resampler;
 
 /// What comes in: any rate and number of channels, within reason.
@@ -18,6 +18,8 @@ pub struct Sound {
     pub rate: u32,
     /// Samples per frame, 1 to 32.
     pub channels: u16,
+    /// Which loudspeaker each channel is for, if that is known.
+    pub layout: ChannelLayout,
 }
 
 impl Sound {
@@ -25,6 +27,17 @@ impl Sound {
     pub const MAX_RATE: u32 = 1_000_000;
     /// The most channels that can be converted.
     pub const MAX_CHANNELS: u16 = 32;
+
+    /// Of channels for no known loudspeakers.
+    pub const fn new(rate: u32, channels: u16) -> Self {
+        Self { rate, channels, layout: ChannelLayout::UNKNOWN }
+    }
+}
+
+impl From<Spec> for Sound {
+    fn from(spec: Spec) -> Self {
+        Self { rate: spec.rate(), channels: spec.channels(), layout: spec.layout() }
+    }
 }
 
 /// Why something cannot be converted.
@@ -68,7 +81,7 @@ impl Converter {
             true => None,
             false => Some(Resampler::new(from.rate, to.rate(), to.channels())?),
         };
-        Ok(Self { from, to, mix: Mix::new(from.channels, to.channels()), resampler, mixed: Vec::new() })
+        Ok(Self { from, to, mix: Mix::new(from, to.channels()), resampler, mixed: Vec::new() })
     }
 
     /// What it takes.

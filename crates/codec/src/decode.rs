@@ -18,12 +18,13 @@ pub use tags::Tags;
 
 use crate::convert::Sound;
 use gapless::Trim;
-use livetape_audio::{FrameCount, SampleFormat};
+use livetape_audio::{ChannelLayout, FrameCount, SampleFormat};
 use std::sync::LazyLock;
 use std::time::Duration;
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_ALAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE,
-    CODEC_ID_PCM_F64LE,
+    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE,
+    CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE, CODEC_ID_VORBIS,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -44,6 +45,11 @@ const MAX_FRAMES_PER_BYTE: u64 = 16_384;
 
 /// Codecs that are not integers, whatever their bits.
 const FLOATS: [AudioCodecId; 4] = [CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_F64BE];
+
+/// Codecs of which the library has only mono and stereo. Of more channels it refuses AAC and Opus, and makes noise of Vorbis: where
+/// channels are not coupled, it takes the classes of one channel's last partitions for those of the next one's first.
+const STEREO_AT_MOST: [(AudioCodecId, &str); 3] =
+    [(CODEC_ID_AAC, "AAC"), (CODEC_ID_OPUS, "Opus"), (CODEC_ID_VORBIS, "Vorbis")];
 
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     let mut codecs = CodecRegistry::new();
@@ -104,6 +110,8 @@ pub struct Decoder {
     sound: Sound,
     own: SampleFormat,
     tags: Option<Tags>,
+    /// What the tags of a FLAC say about loudspeakers.
+    mask: Option<u32>,
     trim: Trim,
     samples: Vec<f64>,
     frames: FrameCount,
@@ -156,6 +164,7 @@ impl Decoder {
         if let Some(long) = found.long {
             decoder.trim.only(long.frames);
         }
+        decoder.mask = tags.mask;
         decoder.tags = Some(if tags.tags.is_empty() { found.tags } else { tags.tags });
         decoder.endless =
             found.endless.is_some() || whole || (live && decoder.format.format_info().short_name == "wave");
@@ -176,9 +185,10 @@ impl Decoder {
             format,
             track,
             handle,
-            sound: Sound { rate: 0, channels: 0 },
+            sound: Sound::new(0, 0),
             own,
             tags: None,
+            mask: None,
             trim,
             samples: Vec::new(),
             frames: FrameCount::ZERO,
@@ -266,19 +276,27 @@ impl Decoder {
                 error => return Err(error),
             },
         }
-        self.tags = tags::newer(&mut self.format.metadata()).or(self.tags.take());
+        if let Some(found) = tags::newer(&mut self.format.metadata()) {
+            self.mask = found.mask.or(self.mask);
+            self.tags = Some(found.tags);
+        }
         Ok(())
     }
 
     fn packet(&mut self, packet: &Packet) {
         self.empty += 1;
+        let told = self.mask.filter(|_| self.decoder.codec_params().codec == CODEC_ID_FLAC);
         let Ok(buffer) = self.decoder.decode(packet) else {
             self.damaged += 1;
             return;
         };
         let (spec, frames) = (buffer.spec(), buffer.frames());
+        // Of a WAV and a CAF, the library makes up what the head does not say.
+        let says = !matches!(self.format.format_info().short_name, "wave" | "caf");
+        let known = if says || self.handle.is_labelled() { layout(spec.channels()) } else { ChannelLayout::UNKNOWN };
+        let layout = told.map_or(known, |mask| ChannelLayout::of_mask(mask).unwrap_or_default());
         let channels = u16::try_from(spec.channels().count()).unwrap_or(u16::MAX);
-        let sound = Sound { rate: spec.rate(), channels };
+        let sound = Sound { rate: spec.rate(), channels, layout };
         buffer.copy_to_vec_interleaved(&mut self.samples);
         let kept = self.trim.keep(packet, frames, sound.rate);
         let bytes = |frame: usize| frame.saturating_mul(usize::from(channels)).min(self.samples.len());
@@ -295,14 +313,29 @@ impl Decoder {
         let track = self.format.default_track(TrackType::Audio).ok_or(DecodeError::NoAudio)?;
         let params = track.codec_params.as_ref().and_then(|params| params.audio()).ok_or(DecodeError::NoAudio)?;
         self.trim = Trim::of(&*self.format, track, params);
-        self.track = track.id;
+        (self.track, self.mask) = (track.id, None);
         self.decoder = make_decoder(params, self.live)?;
         self.empty += 1;
         Ok(())
     }
 }
 
+/// The loudspeakers of channels that are in the order of WAV.
+fn layout(channels: &Channels) -> ChannelLayout {
+    let mask = match channels {
+        Channels::Positioned(positions) => u32::try_from(positions.bits()).ok(),
+        _ => None,
+    };
+    mask.and_then(|mask| ChannelLayout::of_mask(mask).ok()).unwrap_or_default()
+}
+
 fn make_decoder(params: &AudioCodecParameters, live: bool) -> Result<Box<dyn AudioDecoder>, DecodeError> {
+    let channels = params.channels.as_ref().map_or(0, Channels::count);
+    let limited = STEREO_AT_MOST.iter().find(|(codec, _)| *codec == params.codec);
+    if let Some((_, name)) = limited.filter(|_| channels > 2) {
+        let why = "only mono and stereo of it are known here: FLAC, ALAC and WAV can have eight";
+        return Err(DecodeError::Codec(format!("it is {name} with {channels} channels, and {why}")));
+    }
     let mut params = params.clone();
     if params.codec == CODEC_ID_OPUS {
         // The adapter would take off what the head says from the first packet alone, however short that is: see `gapless`.

@@ -151,7 +151,7 @@ impl Encoding {
     /// Packets that are encoded before each block and thrown away: by then an encoder has found its way into the sound.
     pub const PRE_ROLL: u32 = 12;
 
-    /// A checked encoding. Without a pick it is the first two channels, or the only one.
+    /// A checked encoding. Without a pick it is [`Pick::usual`].
     ///
     /// # Errors
     /// Where there is no such bitrate or channel, or the codec is not built in.
@@ -162,7 +162,7 @@ impl Encoding {
         let rate = codec.rate(spec.rate());
         let known = codec.bitrates(rate).iter().copied().find(|&known| u32::from(known) == kbps);
         let kbps = known.ok_or(EncodeError::Bitrate { codec, rate, kbps })?;
-        let pick = pick.unwrap_or_else(|| Pick::first(spec.channels().min(2)));
+        let pick = pick.unwrap_or_else(|| Pick::usual(spec));
         pick.check(spec)?;
         match pick.len() {
             1 | 2 => Ok(Self { codec, spec, pick, kbps, clip: false }),

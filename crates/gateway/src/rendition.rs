@@ -69,7 +69,7 @@ pub(crate) struct RenditionItem {
     r#type: &'static str,
     /// Frames of a second.
     rate: u32,
-    /// Which channels of the recording are heard where `ch` says nothing.
+    /// Which channels of the recording are heard where `ch` says nothing: their numbers from 1 on, or `stereo`, a mix of all.
     channels: String,
 }
 
@@ -320,7 +320,7 @@ impl Rendition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use livetape_audio::SampleFormat;
+    use livetape_audio::{ChannelLayout, SampleFormat};
 
     fn spec(rate: u32, channels: u32) -> Spec {
         Spec::new(SampleFormat::S16, rate, channels).unwrap()
@@ -340,6 +340,11 @@ mod tests {
         }
         let chosen = some.choose(Kind::Packets(Codec::Opus), Wanted::default(), spec(44_100, 4)).unwrap();
         assert_eq!(chosen.described().unwrap(), "opus-96;rate=48000;channels=1,2");
+        let surround = spec(44_100, 6).for_speakers(ChannelLayout::usual(6)).unwrap();
+        let mixed = some.choose(Kind::Packets(Codec::Opus), Wanted::default(), surround).unwrap();
+        assert_eq!(mixed.described().unwrap(), "opus-96;rate=48000;channels=stereo");
+        let all = some.choose(Kind::Flac, Wanted::default(), surround).unwrap();
+        assert_eq!(all.described().unwrap(), "flac-s16;rate=44100;channels=1,2,3,4,5,6");
         let mono = some.choose(Kind::Packets(Codec::Opus), wanted(Some(24), Some("3")), spec(44_100, 4)).unwrap();
         assert_eq!(mono.described().unwrap(), "opus-24;rate=48000;channels=3");
         let error = some.choose(Kind::Packets(Codec::Mp3), Wanted::default(), spec(44_100, 2)).unwrap_err();

@@ -7,7 +7,7 @@ mod timeline;
 pub use opening::Opening;
 
 use crate::v1;
-use livetape_audio::{GapReason, NameError, RecordingMode, SampleFormat, SealReason, Spec, SpecError};
+use livetape_audio::{ChannelLayout, GapReason, NameError, RecordingMode, SampleFormat, SealReason, Spec, SpecError};
 
 /// Why a message can never be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,7 @@ impl InvalidMessage {
             Self::Spec(SpecError::Rate(_)) => "spec.rate",
             Self::Spec(SpecError::Channels(_)) => "spec.channels",
             Self::Spec(SpecError::Format(_)) => "spec.format",
+            Self::Spec(SpecError::Layout(_) | SpecError::Speakers { .. }) => "spec.channel_mask",
             Self::Missing(field) => field,
             Self::Instance(_) => "instance",
         }
@@ -61,7 +62,8 @@ impl TryFrom<v1::Spec> for Spec {
             v1::SampleFormat::S32 => SampleFormat::S32,
             v1::SampleFormat::F32 => SampleFormat::F32,
         };
-        Ok(Self::new(format, spec.rate, spec.channels)?)
+        let layout = ChannelLayout::of_mask(spec.channel_mask).map_err(SpecError::from)?;
+        Ok(Self::new(format, spec.rate, spec.channels)?.for_speakers(layout)?)
     }
 }
 
@@ -73,7 +75,8 @@ impl From<Spec> for v1::Spec {
             SampleFormat::S32 => v1::SampleFormat::S32,
             SampleFormat::F32 => v1::SampleFormat::F32,
         };
-        Self { format: format.into(), rate: spec.rate(), channels: u32::from(spec.channels()) }
+        let (channels, channel_mask) = (u32::from(spec.channels()), spec.layout().mask());
+        Self { format: format.into(), rate: spec.rate(), channels, channel_mask }
     }
 }
 

@@ -6,6 +6,7 @@ mod encoders;
 mod fallback;
 mod files;
 mod line;
+mod loudspeakers;
 mod program;
 mod record;
 mod relay;

@@ -201,7 +201,7 @@ fn an_hour_forward_and_an_hour_back() -> Result<()> {
 fn a_message_that_can_never_be_right() -> Result<()> {
     runtime().block_on(async {
         let to = livetape().grpc();
-        let spec = |format: i32, rate, channels| Some(v1::Spec { format, rate, channels });
+        let spec = |format: i32, rate, channels| Some(v1::Spec { format, rate, channels, channel_mask: 0 });
         type Break = Box<dyn Fn(&mut v1::Open)>;
         let broken: Vec<Break> = vec![
             Box::new(|o| o.stream = "../../etc".into()),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::layout::ChannelLayout;
 use std::f64::consts::TAU;
 use std::process::Command;
 
@@ -6,6 +7,45 @@ const RATE: u32 = 48_000;
 
 fn spec(format: SampleFormat) -> Spec {
     Spec::new(format, RATE, 2).unwrap()
+}
+
+/// A meter of a layout, by its name, and ffmpeg hear a sine of another level on each channel.
+fn momentary_of(layout: &str) -> (f64, f64) {
+    let layout: ChannelLayout = layout.parse().unwrap();
+    let channels = layout.channels();
+    let spec = Spec::new(SampleFormat::F32, RATE, channels.into()).unwrap().for_speakers(layout).unwrap();
+    let sample = |n: usize| {
+        let (frame, channel) = (n / usize::from(channels), n % usize::from(channels));
+        (0.1 / (1.0 + channel as f64) * (TAU * (500.0 + 200.0 * channel as f64) * frame as f64 / f64::from(RATE)).sin())
+            as f32
+    };
+    let samples: Vec<f32> = (0..RATE as usize * 4 * usize::from(channels)).map(sample).collect();
+    let mut meter = Meter::new(spec).unwrap();
+    bytes(&samples).chunks(spec.frame_bytes() as usize * 7_001).for_each(|piece| meter.hear(piece));
+    (meter.loudness().momentary.unwrap(), ffmpeg_of(&samples, &layout.to_string())[0])
+}
+
+#[test]
+fn channels_weigh_what_their_loudspeakers_do() {
+    for layout in ["FL+FR+FC", "FL+FR+FC+LFE+BL+BR", "FL+FR+FC+LFE+SL+SR", "FL+FR+BL+BR"] {
+        let (ours, theirs) = momentary_of(layout);
+        near(Some(ours), theirs, 0.11);
+    }
+}
+
+#[test]
+fn inputs_that_are_for_no_loudspeaker_weigh_alike() {
+    let loudness = |only: usize| {
+        let mut meter = Meter::new(Spec::new(SampleFormat::F32, RATE, 6).unwrap()).unwrap();
+        let sample = |n: usize| {
+            if n % 6 == only { (TAU * 1_000.0 * (n / 6) as f64 / f64::from(RATE)).sin() as f32 } else { 0.0 }
+        };
+        meter.hear(&bytes(&(0..RATE as usize * 6).map(sample).collect::<Vec<_>>()));
+        meter.loudness().momentary.unwrap()
+    };
+    for channel in 1..6 {
+        near(Some(loudness(channel)), loudness(0), 1e-9);
+    }
 }
 
 /// A sine on both channels, in dBFS of its peaks, for so many seconds.
@@ -31,11 +71,15 @@ fn measured(samples: &[f32]) -> Loudness {
 
 /// Momentary, short-term, true peak and integrated as ffmpeg finds them at the end.
 fn ffmpeg(samples: &[f32]) -> [f64; 4] {
+    ffmpeg_of(samples, "stereo")
+}
+
+fn ffmpeg_of(samples: &[f32], layout: &str) -> [f64; 4] {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("signal.f32");
     std::fs::write(&file, bytes(samples)).unwrap();
     let run = Command::new("ffmpeg")
-        .args(["-hide_banner", "-f", "f32le", "-ar", "48000", "-ac", "2", "-i"])
+        .args(["-hide_banner", "-f", "f32le", "-ar", "48000", "-channel_layout", layout, "-i"])
         .arg(&file)
         .args(["-af", "ebur128=peak=true:framelog=info", "-f", "null", "-"])
         .output()

@@ -1,7 +1,7 @@
 //! What a source says it sends: by the type of its content, or by the extension of the address.
 
-use livetape_audio::{SampleFormat, Spec};
-use std::str::FromStr;
+use crate::shape::Shape;
+use livetape_audio::{LayoutError, Spec, SpecError};
 
 /// What comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,20 +103,22 @@ impl Content {
     }
 }
 
-/// `rate=16000; channels=1; format=s16`; what is not said is 48 kHz, stereo, 16 bits.
+/// `rate=16000; channels=1; format=s16; layout=FC`; what is not said is 48 kHz, stereo, 16 bits.
 fn pcm(parameters: &str) -> Result<Spec, ContentError> {
-    let (mut rate, mut channels, mut format) = (48_000, 2, SampleFormat::S16);
+    let refused = |error: &dyn std::fmt::Display| ContentError::Pcm(error.to_string());
+    let mut shape = Shape::default();
     for parameter in parameters.split(';').map(str::trim).filter(|parameter| !parameter.is_empty()) {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
         match key.trim().to_ascii_lowercase().as_str() {
-            "rate" => rate = number(value)?,
-            "channels" => channels = number(value)?,
-            "format" => format = SampleFormat::from_str(value).map_err(|error| ContentError::Pcm(error.to_string()))?,
+            "rate" => shape.rate = Some(number(value)?),
+            "channels" => shape.channels = Some(number(value)?),
+            "format" => shape.format = Some(value.parse().map_err(|error: SpecError| refused(&error))?),
+            "layout" => shape.layout = Some(value.parse().map_err(|error: LayoutError| refused(&error))?),
             _ => {}
         }
     }
-    Spec::new(format, rate, channels).map_err(|error| ContentError::Pcm(error.to_string()))
+    shape.spec().map_err(|error| refused(&error))
 }
 
 fn number(text: &str) -> Result<u32, ContentError> {
@@ -126,6 +128,7 @@ fn number(text: &str) -> Result<u32, ContentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use livetape_audio::SampleFormat;
 
     #[test]
     fn types_and_extensions() {
@@ -142,6 +145,8 @@ mod tests {
         assert_eq!(of(Some("audio/pcm;rate=16000; channels=1"), None), spec(SampleFormat::S16, 16_000, 1));
         assert_eq!(of(None, Some("pcm")), spec(SampleFormat::S16, 48_000, 2));
         assert_eq!(of(Some("audio/pcm;format=\"f32\""), None), spec(SampleFormat::F32, 48_000, 2));
+        let Ok(Content::Pcm(quadro)) = of(Some("audio/pcm;layout=FL+FR+BL+BR"), None) else { panic!("it is PCM") };
+        assert_eq!(quadro.to_string(), "s16le;rate=48000;channels=4;layout=FL+FR+BL+BR");
     }
 
     #[test]
@@ -152,6 +157,8 @@ mod tests {
         assert!(refused("audio/pcm;rate=1").contains("audio/pcm;rate="));
         assert!(refused("audio/pcm;channels=x").contains("no number"));
         assert!(refused("audio/pcm;format=s8").contains("s8"));
+        assert!(refused("audio/pcm;layout=5.1").contains("FL+FR+FC+LFE+BL+BR"));
+        assert!(refused("audio/pcm;channels=4;layout=FL+FR+FC").contains("there are 4"));
         assert!(refused(&"x".repeat(100_000)).len() < 400);
     }
 }

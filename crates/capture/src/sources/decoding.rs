@@ -198,6 +198,7 @@ impl<'a> Player<'a> {
                 let rate = sound.rate.clamp(Spec::MIN_RATE, Spec::MAX_RATE);
                 let channels = u32::from(sound.channels).clamp(1, Spec::MAX_CHANNELS);
                 let nearest = Spec::new(own, rate, channels).map_err(|error| error.to_string())?;
+                let nearest = nearest.for_speakers(sound.layout).unwrap_or(nearest);
                 shape.over(nearest).map_err(|error| error.to_string())?
             }
         };

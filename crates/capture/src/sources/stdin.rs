@@ -85,7 +85,9 @@ impl<R: AsyncRead + Unpin + Send + 'static> Stdin<R> {
             buffer.reserve(HEAD_BLOCK);
             complete = reader.read_buf(&mut buffer).await? == 0;
         };
-        let spec = head.map_or(raw, |head| head.spec);
+        // What a head does not say of its channels may have been said elsewhere.
+        let told = |spec: Spec| spec.for_speakers(raw.layout()).ok().filter(|_| !spec.layout().is_known());
+        let spec = head.map_or(raw, |head| told(head.spec).unwrap_or(head.spec));
         if spec != raw {
             tracing::info!(given = %raw, found = %spec, "stdin carries a WAV file: its own spec is used");
         }

@@ -1,8 +1,8 @@
 //! The bytes of a spool's files. Little-endian.
 //!
 //! ```text
-//! file    magic "LTSPOOL\0", version u32, instance 16 bytes, sample format u8, channels u8, 0 u16, rate u32,
-//!         place of its first frame u64, crc32 of these u32; then records
+//! file    magic "LTSPOOL\0", version u32, instance 16 bytes, sample format u8, channels (4 bits) and
+//!         their loudspeakers as in WAV (20 bits; 0: unknown), rate u32, place of its first frame u64, crc32 of these u32; then records
 //! record  kind 4 bytes, payload length u32, place u64, capture time i64 (ns), crc32 of these and the payload u32,
 //!         payload
 //!   LTau  audio: whole frames
@@ -18,7 +18,9 @@
 use crate::sources::Chunk;
 use crate::uplink::{Held, Missing, Note, Numbers, Place, Record, Stretch, Titled};
 use bytes::Bytes;
-use livetape_audio::{Frame, FrameCount, GapReason, Instance, RecordingId, SampleFormat, Spec, WallTime};
+use livetape_audio::{
+    ChannelLayout, Frame, FrameCount, GapReason, Instance, RecordingId, SampleFormat, Spec, WallTime,
+};
 
 const MAGIC: &[u8; 8] = b"LTSPOOL\0";
 const VERSION: u32 = 1;
@@ -83,7 +85,8 @@ pub(super) fn head(identity: Identity, first: Place) -> (Head, Vec<u8>) {
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&identity.instance.0);
-    bytes.extend_from_slice(&[format as u8, spec.channels() as u8, 0, 0]);
+    let channels = u32::from(spec.channels()) | spec.layout().mask() << 4;
+    bytes.extend_from_slice(&(format as u32 | channels << 8).to_le_bytes());
     bytes.extend_from_slice(&spec.rate().to_le_bytes());
     bytes.extend_from_slice(&first.get().to_le_bytes());
     let seed = crc32fast::hash(&bytes);
@@ -109,8 +112,10 @@ fn parse_fields(bytes: &[u8]) -> Option<Head> {
     if short(bytes, 44)? != seed {
         return None;
     }
-    let format = *SampleFormat::ALL.get(usize::from(*bytes.get(28)?))?;
-    let spec = Spec::new(format, short(bytes, 32)?, u32::from(*bytes.get(29)?)).ok()?;
+    let shape = short(bytes, 28)?;
+    let format = *SampleFormat::ALL.get((shape & 0xFF) as usize)?;
+    let layout = ChannelLayout::of_mask(shape >> 12).ok()?;
+    let spec = Spec::new(format, short(bytes, 32)?, shape >> 8 & 0xF).ok()?.for_speakers(layout).ok()?;
     let identity = Identity { instance: Instance(number(bytes, 12)?), spec };
     Some(Head { identity, first: Place::new(long(bytes, 36)?), seed })
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::sources::Chunk;
 use crate::uplink::{Missing, Stretch, Titled};
-use livetape_audio::{Frame, GapReason, RecordingId, SampleFormat, WallTime};
+use livetape_audio::{ChannelLayout, Frame, GapReason, RecordingId, SampleFormat, WallTime};
 use livetape_testkit::counting;
 use std::fs;
 use std::path::Path;
@@ -241,8 +241,13 @@ fn a_full_disk_takes_nothing_by_halves() {
 #[test]
 fn every_shape_of_audio_has_its_head() {
     for format in SampleFormat::ALL {
-        for (rate, channels) in [(8_000, 1), (44_100, 2), (192_000, 8)] {
-            let identity = Identity { instance: Instance([9; 16]), spec: Spec::new(format, rate, channels).unwrap() };
+        let heights = "FL+FR+FC+LFE+TFL+TFR+TBL+TBR".parse().unwrap();
+        let unknown = ChannelLayout::UNKNOWN;
+        for (rate, channels, layout) in
+            [(8_000, 1, unknown), (44_100, 2, unknown), (192_000, 8, unknown), (192_000, 8, heights)]
+        {
+            let spec = Spec::new(format, rate, channels).unwrap().for_speakers(layout).unwrap();
+            let identity = Identity { instance: Instance([9; 16]), spec };
             let (head, bytes) = format::head(identity, Place::new(77));
             assert_eq!(format::parse_head(&bytes), Ok(head));
             assert_eq!((head.identity, head.first, bytes.len()), (identity, Place::new(77), format::HEAD));

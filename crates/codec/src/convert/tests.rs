@@ -50,7 +50,7 @@ proptest! {
         frames in 0_usize..4_000,
         step in 1_usize..3_000,
     ) {
-        let out = convert(Sound { rate, channels: 1 }, spec(SampleFormat::F32, to, 1), &vec![0.5; frames], step);
+        let out = convert(Sound::new(rate, 1), spec(SampleFormat::F32, to, 1), &vec![0.5; frames], step);
         prop_assert_eq!(out.len(), (frames * to as usize).div_ceil(rate as usize));
     }
 }
@@ -59,7 +59,7 @@ proptest! {
 fn odd_rates() {
     for (rate, to) in [(1, 8_000), (44_101, 8_000), (7_999, 191_999)] {
         let frames = 5_000.min(rate as usize * 2);
-        let out = convert(Sound { rate, channels: 1 }, spec(SampleFormat::F32, to, 1), &vec![0.5; frames], 500);
+        let out = convert(Sound::new(rate, 1), spec(SampleFormat::F32, to, 1), &vec![0.5; frames], 500);
         assert_eq!(out.len() as u64, (frames as u64 * u64::from(to)).div_ceil(u64::from(rate)));
     }
 }
@@ -76,12 +76,7 @@ fn what_is_too_loud_or_no_number() {
 fn resampled_a_sine_stays_that_sine_from_its_first_frame_on() {
     for (from, to) in [(44_100, 48_000), (48_000, 44_100), (8_000, 192_000), (96_000, 48_000), (22_050, 44_100)] {
         let wanted = sine(997.0, to, to as usize);
-        let out = convert(
-            Sound { rate: from, channels: 1 },
-            spec(SampleFormat::F32, to, 1),
-            &sine(997.0, from, from as usize),
-            777,
-        );
+        let out = convert(Sound::new(from, 1), spec(SampleFormat::F32, to, 1), &sine(997.0, from, from as usize), 777);
         assert_eq!(out.len(), to as usize);
         let inner = to as usize / 20..to as usize * 19 / 20;
         let worst = inner.map(|n| (out[n] - wanted[n]).abs()).fold(0.0, f64::max);
@@ -91,7 +86,7 @@ fn resampled_a_sine_stays_that_sine_from_its_first_frame_on() {
 
 #[test]
 fn a_converter_can_be_used_again() {
-    let from = Sound { rate: 44_100, channels: 2 };
+    let from = Sound::new(44_100, 2);
     let mut converter = Converter::new(from, spec(SampleFormat::S16, 48_000, 2)).unwrap();
     let samples: Vec<f64> = sine(440.0, 44_100, 10_000).iter().flat_map(|&s| [s, -s]).collect();
     let mut once = || {
@@ -106,7 +101,7 @@ fn a_converter_can_be_used_again() {
 #[test]
 fn channels() {
     let mix = |from: u16, to: u32, frame: &[f64]| {
-        convert(Sound { rate: 48_000, channels: from }, spec(SampleFormat::F32, 48_000, to), frame, 1)
+        convert(Sound::new(48_000, from), spec(SampleFormat::F32, 48_000, to), frame, 1)
     };
     assert_eq!(mix(2, 2, &[0.25, -0.5]), [0.25, -0.5]);
     assert_eq!(mix(1, 2, &[0.25]), [0.25, 0.25]);
@@ -130,6 +125,6 @@ fn channels() {
 fn what_is_beyond_reason_is_refused() {
     let to = spec(SampleFormat::S16, 48_000, 2);
     for (rate, channels) in [(0, 2), (1_000_001, 2), (48_000, 0), (48_000, 33)] {
-        assert!(Converter::new(Sound { rate, channels }, to).is_err());
+        assert!(Converter::new(Sound::new(rate, channels), to).is_err());
     }
 }

@@ -16,6 +16,10 @@ const MAX_TAGS: u64 = 1 << 18;
 /// Where the audio of a WAV usually has begun.
 const HEAD: u64 = 4096;
 
+/// Layouts of a CAF (Core Audio's tags) that the library knows: a mask as in WAV, and four that have its order, MPEG 3.0 A,
+/// MPEG 5.1 A, MPEG 7.1 A and DVD 10.
+const CAF_LAYOUTS: [u32; 5] = [1 << 16, 113 << 16 | 3, 121 << 16 | 6, 126 << 16 | 8, 136 << 16 | 4];
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -36,10 +40,11 @@ pub(super) fn look(input: &mut Input) -> Found {
     let kind = (head.get(..4).unwrap_or_default(), head.get(8..12).unwrap_or_default());
     match kind {
         (b"RIFF", b"WAVE") => {
-            found.endless = match wav_reader::find(&head) {
-                Ok(Some(Layout { data_at, data_len: None, .. })) => Some(data_at as u64),
-                _ => None,
-            };
+            if let Ok(Some(layout)) = wav_reader::find(&head) {
+                input.handle().label(layout.speakers(&head).is_known());
+                let Layout { data_at, data_len, .. } = layout;
+                found.endless = data_len.is_none().then_some(data_at as u64);
+            }
             walk(input, 12, None, &mut found.tags);
         }
         (b"RF64", b"WAVE") => {
@@ -71,6 +76,7 @@ fn long(input: &mut Input, mut head: Vec<u8>) -> Option<Long> {
         read => read,
     };
     let WavHead { spec, data_at, data_len } = read.ok()??;
+    input.handle().label(spec.layout().is_known());
     let (data_at, frames) = (data_at as u64, spec.frames_in(data_len?).0);
     Some(Long { data_at, end: data_at.checked_add(spec.bytes(frames))?, frames })
 }
@@ -132,6 +138,10 @@ fn walk_caf(input: &mut Input, tags: &mut Tags) {
         // Below zero: until it ends.
         let Ok(size) = u64::try_from(i64::from_be_bytes(size)) else { return };
         let body = at + 12;
+        if &[a, b, c, d] == b"chan" {
+            let tag = bytes(input, body).map(u32::from_be_bytes);
+            input.handle().label(tag.is_some_and(|tag| CAF_LAYOUTS.contains(&tag)));
+        }
         if &[a, b, c, d] == b"info" {
             let contents = contents(input, body, size).unwrap_or_default();
             let mut words = contents.get(4..).unwrap_or_default().split(|&byte| byte == 0).map(decoded);

@@ -22,6 +22,8 @@ struct State {
     /// The furthest byte.
     most: AtomicU64,
     stopped: AtomicBool,
+    /// The head of a WAV or a CAF says for which loudspeaker each channel is.
+    labelled: AtomicBool,
 }
 
 impl Handle {
@@ -42,6 +44,16 @@ impl Handle {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the head of a WAV or a CAF says for which loudspeaker each channel is: where it does not, the library makes
+    /// something up.
+    pub(super) fn label(&self, says: bool) {
+        self.0.labelled.store(says, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_labelled(&self) -> bool {
+        self.0.labelled.load(Ordering::Relaxed)
     }
 
     fn moved(&self, to: u64) {
@@ -143,7 +155,7 @@ impl Read for Input {
         }
         let at = self.handle.position();
         let read = match (&mut self.piped, self.long) {
-            (Some(piped), _) => piped.read(&mut self.source, buffer)?,
+            (Some(piped), _) => piped.read(&mut self.source, &self.handle, buffer)?,
             (None, Some(long)) if at >= long.end => {
                 let zeros = usize::try_from((long.end.saturating_add(PADDING)).saturating_sub(at)).unwrap_or(0);
                 let zeros = zeros.min(buffer.len());

@@ -4,6 +4,7 @@
 //!
 //! RF64, which the library does not know, is a WAV by then. Whatever else comes is handed on as it is.
 
+use super::input::Handle;
 use livetape_audio::wav_reader::{self, AFTER, After, Layout, MAX_HEAD};
 use std::io::{self, Read};
 
@@ -30,10 +31,11 @@ enum State {
 }
 
 impl Piped {
-    /// Reads on from `source`, at most as much as there is room for. Nothing at the end.
-    pub(super) fn read(&mut self, source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads on from `source`, at most as much as there is room for. Nothing at the end. What a head says of the audio, `handle`
+    /// is told.
+    pub(super) fn read(&mut self, source: &mut dyn Read, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
         if let State::Unknown = self.state {
-            self.state = self.find(source)?;
+            self.state = self.find(source, handle)?;
         }
         if let State::Until(0, layout) = &self.state {
             let layout = layout.clone();
@@ -52,11 +54,12 @@ impl Piped {
     }
 
     /// Reads until it is known what comes.
-    fn find(&mut self, source: &mut dyn Read) -> io::Result<State> {
+    fn find(&mut self, source: &mut dyn Read, handle: &Handle) -> io::Result<State> {
         let mut head = Vec::new();
         let state = loop {
             match wav_reader::find(&head) {
                 Ok(Some(layout)) => {
+                    handle.label(layout.speakers(&head).is_known());
                     layout.unsay(&mut head);
                     let until = layout.data_len.map(|len| len.saturating_add(layout.data_at as u64));
                     break until.map_or(State::Open, |until| State::Until(until, layout));
@@ -147,7 +150,7 @@ mod tests {
             let (mut piped, mut source, mut out) = (Piped::default(), Pieces(bytes, piece), Vec::new());
             let mut buffer = vec![0; room];
             loop {
-                match piped.read(&mut source, &mut buffer).unwrap() {
+                match piped.read(&mut source, &Handle::default(), &mut buffer).unwrap() {
                     0 => return out,
                     n => out.extend_from_slice(&buffer[..n]),
                 }

@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) tags: Tags,
     /// iTunes' way to say what the encoder has added: kept as text.
     pub(super) smpb: Option<String>,
+    /// FLAC's way to say that its channels are for other loudspeakers than usual, or for none (RFC 9639, section 8.6.2).
+    pub(super) mask: Option<u32>,
 }
 
 /// All that is there: a file may have tags of several kinds.
@@ -49,13 +51,13 @@ pub(super) fn all(metadata: &mut Metadata<'_>) -> Found {
 }
 
 /// The newest, if it has come since.
-pub(super) fn newer(metadata: &mut Metadata<'_>) -> Option<Tags> {
+pub(super) fn newer(metadata: &mut Metadata<'_>) -> Option<Found> {
     if metadata.is_latest() {
         return None;
     }
     let mut found = Found::default();
     found.take(metadata.skip_to_latest()?);
-    Some(found.tags)
+    Some(found)
 }
 
 impl Found {
@@ -67,8 +69,12 @@ impl Found {
                 Some(StandardTag::Artist(text)) => keep(&mut self.tags.artist, text),
                 _ => {}
             }
-            if let (true, RawValue::String(text)) = (tag.raw.key.ends_with("iTunSMPB"), &tag.raw.value) {
+            let RawValue::String(text) = &tag.raw.value else { continue };
+            if tag.raw.key.ends_with("iTunSMPB") {
                 self.smpb = Some(text.to_string());
+            }
+            if tag.raw.key.eq_ignore_ascii_case("WAVEFORMATEXTENSIBLE_CHANNEL_MASK") {
+                self.mask = text.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
             }
         }
     }

@@ -6,11 +6,13 @@
 use super::{EncodeError, Pick, PickError};
 use crate::convert;
 use flac_codec::encode::{FlacStreamWriter, Options};
-use livetape_audio::{SampleFormat, Spec};
+use livetape_audio::{ChannelLayout, SampleFormat, Spec};
 
 /// Frames of a FLAC frame, and FLAC frames of a block.
 const PACKET: u64 = 4096;
 const PACKETS: u64 = 12;
+/// Who says so, in a header with comments.
+const VENDOR: &str = "Livetape";
 /// Full scale of 24 bits.
 const FULL: f64 = 8_388_608.0;
 
@@ -55,9 +57,12 @@ impl Flac {
         if matches!(self.spec.format(), SampleFormat::S16) { 16 } else { 24 }
     }
 
-    /// What comes before the audio: the marker and one STREAMINFO (RFC 9639, section 8.2), with the number of frames if it is known.
+    /// What comes before the audio: the marker and STREAMINFO (RFC 9639, section 8.2), with the number of frames if it is known;
+    /// and where the channels are for other loudspeakers than so many usually are, which ones (section 8.6.2).
     pub fn header(self, frames: Option<u64>) -> Vec<u8> {
-        let mut out = b"fLaC\x80\0\0\x22".to_vec();
+        let layout = self.layout();
+        let mut out = b"fLaC".to_vec();
+        out.extend_from_slice(if layout.is_some() { b"\0\0\0\x22" } else { b"\x80\0\0\x22" });
         out.extend_from_slice(&(PACKET as u16).to_be_bytes());
         out.extend_from_slice(&(PACKET as u16).to_be_bytes());
         out.extend_from_slice(&[0; 6]);
@@ -67,7 +72,24 @@ impl Flac {
         let frames = frames.filter(|&frames| frames < 1 << 36).unwrap_or(0);
         out.extend_from_slice(&(shape | frames).to_be_bytes());
         out.extend_from_slice(&[0; 16]);
+        if let Some(layout) = layout {
+            let comment = format!("WAVEFORMATEXTENSIBLE_CHANNEL_MASK={:#x}", layout.mask());
+            let length = 4 + VENDOR.len() + 4 + 4 + comment.len();
+            out.extend_from_slice(&(0x8400_0000 | length as u32).to_be_bytes());
+            out.extend_from_slice(&(VENDOR.len() as u32).to_le_bytes());
+            out.extend_from_slice(VENDOR.as_bytes());
+            out.extend_from_slice(&1_u32.to_le_bytes());
+            out.extend_from_slice(&(comment.len() as u32).to_le_bytes());
+            out.extend_from_slice(comment.as_bytes());
+        }
         out
+    }
+
+    /// The loudspeakers, where FLAC would take them for others.
+    fn layout(self) -> Option<ChannelLayout> {
+        let (layout, channels) = (self.spec.layout(), self.spec.channels());
+        let all = self.pick == Pick::first(channels);
+        Some(layout).filter(|layout| all && layout.is_known() && *layout != ChannelLayout::usual(channels))
     }
 
     /// A block of the PCM of its frames: [`Flac::BLOCK`] of them from `block` times as many on, or fewer at the end.
@@ -78,7 +100,7 @@ impl Flac {
         let (spec, channels) = (self.spec, self.pick.len());
         let (mut all, mut picked) = (Vec::new(), Vec::new());
         convert::read(spec.format(), pcm, &mut all);
-        self.pick.apply(&all, spec.channels(), &mut picked);
+        self.pick.apply(&all, spec, &mut picked);
         let first = block.saturating_mul(Self::BLOCK).saturating_mul(channels as u64);
         let samples: Vec<i32> = (first..).zip(&picked).map(|(n, &sample)| self.quantised(n, sample)).collect();
         let failed = |error| EncodeError::Library(format!("FLAC: {error:?}"));
@@ -191,6 +213,21 @@ mod tests {
             convert::read(format, &pcm, &mut was);
             assert!(there_and_back(Flac::new(spec, None).unwrap(), &pcm) == was, "{spec}");
         }
+    }
+
+    #[test]
+    fn other_loudspeakers_than_usual_are_named() {
+        let plain = Spec::new(SampleFormat::S16, 48_000, 6).unwrap();
+        let header = |layout: &str, pick: Option<&str>| {
+            let spec = plain.for_speakers(layout.parse().unwrap()).unwrap();
+            Flac::new(spec, pick.map(|pick| pick.parse().unwrap())).unwrap().header(Some(9))
+        };
+        let unknown = Flac::new(plain, None).unwrap().header(Some(9));
+        assert_eq!((header("FL+FR+FC+LFE+BL+BR", None), unknown.len()), (unknown, 42));
+        let side = header("FL+FR+FC+LFE+SL+SR", None);
+        assert!(side.ends_with(b"\x01\0\0\0\x27\0\0\0WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x60f"));
+        assert_eq!((&side[4..8], &side[42..46]), (&b"\0\0\0\x22"[..], &[0x84, 0, 0, side.len() as u8 - 46][..]));
+        assert_eq!(header("FL+FR+FC+LFE+SL+SR", Some("1,2")).len(), 42, "of some of them nothing is said");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Input {
         let (spec, pick) = (self.encoding.spec(), self.encoding.pick());
         let (mut all, mut picked) = (Vec::new(), Vec::new());
         convert::read(spec.format(), pcm, &mut all);
-        pick.apply(&all, spec.channels(), &mut picked);
+        pick.apply(&all, spec, &mut picked);
         let needs = self.needs(range.clone());
         let frames = usize::try_from(needs.end - needs.start).unwrap_or(0);
         picked.resize(frames.saturating_mul(pick.len()), 0.0);

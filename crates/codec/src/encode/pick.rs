@@ -34,8 +34,13 @@ impl Pick {
         Self { channels: [0, 1, 2, 3, 4, 5, 6, 7], len, mixed: false }
     }
 
-    /// All channels mixed to one or two, as if they were for the loudspeakers that so many channels usually are for
-    /// ([`Mix`], after ITU-R BS.775): recordings do not say.
+    /// What is heard in stereo where nothing is said: all channels mixed, if it is known for which loudspeakers they are; else the
+    /// first two, or the only one.
+    pub fn usual(spec: Spec) -> Self {
+        if spec.layout().is_known() { Self::mixed(2) } else { Self::first(spec.channels().min(2)) }
+    }
+
+    /// All channels mixed to one or two for the loudspeakers that they are for, or usually are ([`Mix`], after ITU-R BS.775).
     const fn mixed(len: u8) -> Self {
         Self { channels: [0; 8], len, mixed: true }
     }
@@ -67,12 +72,12 @@ impl Pick {
         }
     }
 
-    /// Takes them out of interleaved samples of so many channels, or mixes those.
-    pub(crate) fn apply(self, samples: &[f64], of: u16, out: &mut Vec<f64>) {
+    /// Takes them out of interleaved samples of such a recording, or mixes those.
+    pub(crate) fn apply(self, samples: &[f64], of: Spec, out: &mut Vec<f64>) {
         if self.mixed {
-            return Mix::new(of, self.len.into()).apply(samples, out);
+            return Mix::new(of.into(), self.len.into()).apply(samples, out);
         }
-        for frame in samples.chunks_exact(usize::from(of.max(1))) {
+        for frame in samples.chunks_exact(usize::from(of.channels())) {
             out.extend(self.channels().filter_map(|channel| frame.get(channel)));
         }
     }
@@ -117,7 +122,7 @@ impl fmt::Display for Pick {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use livetape_audio::SampleFormat;
+    use livetape_audio::{ChannelLayout, SampleFormat};
 
     #[test]
     fn written_from_one_on() {
@@ -131,33 +136,61 @@ mod tests {
         assert_eq!("1,3".parse::<Pick>().unwrap().check(stereo), Err(PickError::Missing(3, 2)));
     }
 
+    fn spec(channels: u32) -> Spec {
+        Spec::new(SampleFormat::S16, 48_000, channels).unwrap()
+    }
+
+    /// What becomes of each channel by itself, at full scale.
+    fn each(how: Pick, of: Spec) -> Vec<f64> {
+        let (mut out, frames) = (Vec::new(), usize::from(of.channels()));
+        how.check(of).unwrap();
+        let alone: Vec<f64> = (0..frames * frames).map(|n| f64::from(u8::from(n % (frames + 1) == 0))).collect();
+        how.apply(&alone, of, &mut out);
+        out
+    }
+
+    fn close(a: &[f64], b: &[f64]) {
+        assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?}, not {b:?}");
+    }
+
     #[test]
     fn taken_out_in_their_order() {
         let mut out = Vec::new();
-        "3,1".parse::<Pick>().unwrap().apply(&[1.0, 2.0, 3.0, 11.0, 12.0, 13.0], 3, &mut out);
+        "3,1".parse::<Pick>().unwrap().apply(&[1.0, 2.0, 3.0, 11.0, 12.0, 13.0], spec(3), &mut out);
         assert_eq!(out, [3.0, 1.0, 13.0, 11.0]);
     }
 
     #[test]
     fn mixed_after_itu_r_bs_775() {
-        let mixed = |how: &str, of: u16| {
-            let mut out = Vec::new();
-            let pick = how.parse::<Pick>().unwrap();
-            pick.check(Spec::new(SampleFormat::S16, 48_000, of.into()).unwrap()).unwrap();
-            // Each loudspeaker by itself, at full scale.
-            let frames = usize::from(of);
-            let alone: Vec<f64> = (0..frames * frames).map(|n| f64::from(u8::from(n % (frames + 1) == 0))).collect();
-            pick.apply(&alone, of, &mut out);
-            out
-        };
+        let mixed = |how: &str, of: u32| each(how.parse().unwrap(), spec(of));
         let (full, less) = (1.0 / (1.0 + 2.0 * 0.5_f64.sqrt()), 0.5_f64.sqrt() / (1.0 + 2.0 * 0.5_f64.sqrt()));
         // Front left and right, centre, low frequencies, surround left and right.
         let six = [full, 0.0, 0.0, full, less, less, 0.0, 0.0, less, 0.0, 0.0, less];
-        let close = |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
-        assert!(close(&mixed("stereo", 6), &six), "{:?}", mixed("stereo", 6));
+        close(&mixed("stereo", 6), &six);
         let one: Vec<f64> = six.chunks(2).map(|both| (both[0] + both[1]) / 2.0).collect();
-        assert!(close(&mixed("mono", 6), &one), "{:?}", mixed("mono", 6));
+        close(&mixed("mono", 6), &one);
         assert_eq!(mixed("stereo", 2), [1.0, 0.0, 0.0, 1.0]);
         assert_eq!((mixed("mono", 2), mixed("stereo", 1)), (vec![0.5, 0.5], vec![1.0, 1.0]));
+    }
+
+    #[test]
+    fn what_is_heard_of_known_loudspeakers_is_all_of_them() {
+        let usual = |layout: &str| {
+            let layout: ChannelLayout = layout.parse().unwrap();
+            let of = spec(layout.channels().into()).for_speakers(layout).unwrap();
+            (Pick::usual(of).to_string(), each(Pick::usual(of), of))
+        };
+        let (full, less) = (1.0 / (1.0 + 2.0 * 0.5_f64.sqrt()), 0.5_f64.sqrt() / (1.0 + 2.0 * 0.5_f64.sqrt()));
+        let (name, six) = usual("FL+FR+FC+LFE+SL+SR");
+        assert_eq!(name, "stereo");
+        close(&six, &[full, 0.0, 0.0, full, less, less, 0.0, 0.0, less, 0.0, 0.0, less]);
+        // Four, of which the third is not at the left.
+        let (full, less) = (1.0 / (1.5 + 0.5_f64.sqrt()), 0.5_f64.sqrt() / (1.5 + 0.5_f64.sqrt()));
+        close(&usual("FL+FR+FC+BC").1, &[full, 0.0, 0.0, full, less, less, full / 2.0, full / 2.0]);
+        // More on one side than on the other: nothing clips on either.
+        let uneven = usual("FL+FR+FRC").1;
+        close(&uneven, &[0.5, 0.0, 0.0, 0.5, 0.0, 0.5]);
+        assert_eq!(Pick::usual(spec(6)).to_string(), "1,2");
+        assert_eq!(Pick::usual(spec(1)).to_string(), "1");
     }
 }

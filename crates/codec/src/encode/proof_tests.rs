@@ -60,7 +60,7 @@ fn spoken(spec: Spec, seconds: u32) -> Vec<u8> {
     let mut samples = Vec::new();
     crate::convert::read(SampleFormat::S16, &voice[wav..], &mut samples);
     let mut pcm = Vec::new();
-    let mut converter = Converter::new(Sound { rate: 22_050, channels: 1 }, spec).unwrap();
+    let mut converter = Converter::new(Sound::new(22_050, 1), spec).unwrap();
     converter.push(&samples, &mut pcm).unwrap();
     converter.finish(&mut pcm).unwrap();
     let wanted = spec.bytes(spec.frames(std::time::Duration::from_secs(seconds.into()))) as usize;

@@ -300,7 +300,8 @@ pub(super) fn headers() -> Map<String, Value> {
         (
             "X-Audio-Format",
             text(
-                "Sample format, rate and channels, where the audio is as it was recorded.",
+                "Sample format, rate and channels, where the audio is as it was recorded; of three channels and more also for which \
+                 loudspeakers they are, `;layout=FL+FR+FC+LFE+BL+BR`, where that is known.",
                 false,
                 "s16le;rate=48000;channels=2",
             ),

@@ -61,9 +61,10 @@ const BITRATE: Parameter = parameter(
 const CHANNELS: Parameter = parameter(
     "ch",
     Shape::Text,
-    "Which channels of the recording are heard, from 1 on, as in `1,2`: one or two for MP3 and Opus, where the first two are \
-     heard by default, and up to eight for FLAC. `stereo` and `mono`, of MP3 and Opus: all of them mixed after ITU-R BS.775, as \
-     if they were for the loudspeakers that so many channels usually are for.",
+    "Which channels of the recording are heard, from 1 on, as in `1,2`: one or two for MP3 and Opus, up to eight for FLAC. \
+     `stereo` and `mono`, of MP3 and Opus: all of them mixed after ITU-R BS.775, for the loudspeakers that they are for, or as if \
+     they were for those that so many channels usually are for. By default FLAC has all; MP3 and Opus have `stereo` where the \
+     recording says for which loudspeakers its channels are, and else the first two.",
 );
 const RENDITION: Parameter = parameter(
     "rendition",

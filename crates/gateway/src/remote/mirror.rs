@@ -190,7 +190,7 @@ mod tests {
         Some(Change::Recording(v1::Recording {
             id: id(n).to_string(),
             stream: "live".into(),
-            spec: Some(v1::Spec { format: 1, rate: 8_000, channels: 1 }),
+            spec: Some(v1::Spec { format: 1, rate: 8_000, channels: 1, channel_mask: 0 }),
             source: "test".into(),
             seal: end.map(|end| v1::Seal { end_frame: end, reason: 1, ..v1::Seal::default() }),
             ..v1::Recording::default()

@@ -45,7 +45,7 @@ mod tests {
         v1::Recording {
             id: RecordingId::new(1_763_649_000_000, &[1; 10]).to_string(),
             stream: "live".into(),
-            spec: Some(v1::Spec { format: 1, rate: 48_000, channels: 2 }),
+            spec: Some(v1::Spec { format: 1, rate: 48_000, channels: 2, channel_mask: 0 }),
             source: "test".into(),
             title: "Studio A".into(),
             notes: "two\nlines".into(),

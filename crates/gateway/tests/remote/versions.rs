@@ -38,7 +38,7 @@ fn recording(n: u8, sealed: bool) -> v1::Recording {
     v1::Recording {
         id: id(n),
         stream: "live".into(),
-        spec: Some(v1::Spec { format: 1, rate: 48_000, channels: 2 }),
+        spec: Some(v1::Spec { format: 1, rate: 48_000, channels: 2, channel_mask: 0 }),
         source: "test".into(),
         seal: sealed.then_some(seal),
         ..Default::default()
@@ -77,7 +77,7 @@ async fn heard(addr: SocketAddr, n: u8) {
 async fn a_recorder_that_is_newer() {
     let catalogue = |_: &[u8]| {
         let mut strange = recording(2, false);
-        strange.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 2 });
+        strange.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 2, channel_mask: 0 });
         let mut over = recording(1, true);
         over.seal.as_mut().unwrap().reason = 77;
         Says::Open(vec![

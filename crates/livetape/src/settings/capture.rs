@@ -5,7 +5,7 @@ use super::clients::LimitFlags;
 use super::{File, bytes, local};
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
-use livetape_audio::{SampleFormat, StreamName, StreamPattern, StreamRules, Title};
+use livetape_audio::{ChannelLayout, SampleFormat, StreamName, StreamPattern, StreamRules, Title};
 use livetape_capture::sources::file::{Pace, Playing};
 use livetape_capture::{CaptureConfig, IntakeConfig, Shape, SourceConfig, SourceSpec, SpoolConfig};
 use livetape_proto::RecorderAddress;
@@ -39,6 +39,9 @@ pub(crate) struct SourceFlags {
     /// Channels of the sources, 1 to 8 [default: 2; a file's own]
     #[arg(long)]
     channels: Option<u32>,
+    /// Which loudspeaker each of their channels is for, as in FL+FR+FC+LFE+BL+BR [default: what the source says]
+    #[arg(long)]
+    layout: Option<ChannelLayout>,
     /// Sample format of the sources: s16, s24, s32 or f32, little-endian [default: s16; a file's own]
     #[arg(long)]
     format: Option<SampleFormat>,
@@ -86,6 +89,7 @@ pub(crate) struct FileSource {
     source: String,
     rate: Option<u32>,
     channels: Option<u32>,
+    layout: Option<ChannelLayout>,
     format: Option<SampleFormat>,
     buffer_frames: Option<u32>,
     pace: Option<FilePace>,
@@ -95,6 +99,12 @@ pub(crate) struct FileSource {
     fallback: Option<String>,
     title: Option<Title>,
     genre: Option<Title>,
+}
+
+impl FileSource {
+    const fn shape(&self) -> Shape {
+        Shape { format: self.format, rate: self.rate, channels: self.channels, layout: self.layout }
+    }
 }
 
 /// Where sources of other programs connect.
@@ -162,7 +172,7 @@ impl CaptureFlags {
         Ok(SourceConfig {
             stream: source.stream.clone(),
             source: source.source.parse().with_context(place)?,
-            shape: self.how.shape(source.format, source.rate, source.channels).with_context(place)?,
+            shape: self.how.shape(source.shape()).with_context(place)?,
             buffer: self.how.buffer_frames.or(source.buffer_frames),
             fallback: match (&self.how.fallback, &source.fallback) {
                 (Some(flag), _) => Some(flag.clone()),
@@ -199,7 +209,7 @@ impl SourceFlags {
         Ok(SourceConfig {
             stream,
             source,
-            shape: self.shape(None, None, None)?,
+            shape: self.shape(Shape::default())?,
             buffer: self.buffer_frames,
             fallback: self.fallback.clone(),
             playing: self.playing(None, None, None),
@@ -219,9 +229,12 @@ impl SourceFlags {
         Playing { pace, repeat, shuffle }
     }
 
-    fn shape(&self, format: Option<SampleFormat>, rate: Option<u32>, channels: Option<u32>) -> anyhow::Result<Shape> {
-        let (format, rate) = (self.format.or(format), self.rate.or(rate));
-        let shape = Shape { format, rate, channels: self.channels.or(channels) };
+    fn shape(&self, file: Shape) -> anyhow::Result<Shape> {
+        let (format, rate) = (self.format.or(file.format), self.rate.or(file.rate));
+        // Who says the one here means it instead of both in the file.
+        let here = self.channels.is_some() || self.layout.is_some();
+        let (channels, layout) = if here { (self.channels, self.layout) } else { (file.channels, file.layout) };
+        let shape = Shape { format, rate, channels, layout };
         shape.spec()?;
         Ok(shape)
     }

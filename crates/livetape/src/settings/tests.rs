@@ -83,13 +83,20 @@ fn flags_come_before_the_file() {
     assert_eq!(settings.sources[0].shape.spec().unwrap().rate(), 96_000);
     let settings = merged(&["--stream", "b", "--source", "noise", "--rate", "44100", "--format", "s24"], file).unwrap();
     assert_eq!(streams(&settings), [("b", &SourceSpec::Noise, "s24le;rate=44100;channels=2".into())]);
+    // What channels are for says how many there are.
+    let file = "[[source]]\nstream = \"c\"\nsource = \"tone\"\nlayout = \"FL+FR+FC\"\n";
+    let shape = |args: &[&str]| streams(&merged(args, file).unwrap())[0].2.clone();
+    assert_eq!(shape(&[]), "s16le;rate=48000;channels=3;layout=FL+FR+FC");
+    assert_eq!(shape(&["--channels", "2"]), "s16le;rate=48000;channels=2");
 }
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let cases: [(&[&str], &str, &str); 20] = [
+    let cases: [(&[&str], &str, &str); 22] = [
         (&["--rate", "1"], "", "1 Hz"),
         (&["--channels", "9"], "", "9 channels"),
+        (&["--channels", "5", "--layout", "FL+FR+FC"], "", "FL+FR+FC is of 3 channels, and there are 5"),
+        (&[], "[[source]]\nstream = \"a\"\nsource = \"tone\"\nlayout = \"5.1\"", "FL+FR+FC+LFE+BL+BR"),
         (&["--stream", "a", "--source", "tone", "--source", "noise"], "", "1 times --stream and 2 times --source"),
         (&["--stream", "a", "--stream", "b", "--source", "tone"], "", "2 times --stream and 1 times --source"),
         (&["--sync-interval", "2s"], "", "sync_interval"),

@@ -62,14 +62,14 @@ impl From<Opening> for v1::Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use livetape_audio::SampleFormat;
+    use livetape_audio::{ChannelLayout, SampleFormat};
 
     fn opening() -> Opening {
         Opening {
             stream: "studio-a".parse().unwrap(),
             source: "test".parse().unwrap(),
             instance: Instance([3; 16]),
-            spec: Spec::new(SampleFormat::S24, 96_000, 6).unwrap(),
+            spec: Spec::new(SampleFormat::S24, 96_000, 6).unwrap().for_speakers(ChannelLayout::usual(6)).unwrap(),
             resume: Some(RecordingId::new(1_763_649_000_000, &[1; 10])),
             title: "Studio A".parse().unwrap(),
             genre: "Jazz".parse().unwrap(),
@@ -85,15 +85,20 @@ mod tests {
     #[test]
     fn hostile_openings_are_named() {
         type Break = fn(&mut v1::Open);
-        let cases: [(Break, &str); 9] = [
+        let cases: [(Break, &str); 11] = [
             (|o| o.stream = "../etc".into(), "stream name"),
             (|o| o.stream = "a".repeat(10_000), "stream name"),
             (|o| o.source = "x\0".into(), "source"),
             (|o| o.genre = "g".repeat(257), "title"),
             (|o| o.instance = vec![1], "instance"),
             (|o| o.spec = None, "spec is missing"),
-            (|o| o.spec = Some(v1::Spec { format: 1, rate: 1, channels: 1 }), "rate"),
-            (|o| o.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 1 }), "spec.format \"99\" is not known"),
+            (|o| o.spec = Some(v1::Spec { format: 1, rate: 1, channels: 1, channel_mask: 0 }), "rate"),
+            (
+                |o| o.spec = Some(v1::Spec { format: 99, rate: 48_000, channels: 1, channel_mask: 0 }),
+                "spec.format \"99\" is not known",
+            ),
+            (|o| o.spec.as_mut().unwrap().channel_mask = 0x1F, "FL+FR+FC+LFE+BL is of 5 channels, and there are 6"),
+            (|o| o.spec.as_mut().unwrap().channel_mask = 1 << 31, "0x80000000"),
             (|o| o.resume_recording_id = Some("x".into()), "recording id"),
         ];
         for (break_it, word) in cases {

@@ -28,7 +28,7 @@ pub struct Wish {
 impl fmt::Display for Wish {
     /// What a card may not offer of it: `1 channel, 96000 Hz, blocks of 480 frames`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let channels = self.shape.channels.map(|n| format!("{n} channel{}", if n == 1 { "" } else { "s" }));
+        let channels = self.shape.channels().map(|n| format!("{n} channel{}", if n == 1 { "" } else { "s" }));
         let rate = self.shape.rate.map(|rate| format!("{rate} Hz"));
         let buffer = self.buffer.map(|frames| format!("blocks of {frames} frames"));
         let said: Vec<String> = [channels, rate, buffer].into_iter().flatten().collect();
@@ -100,7 +100,7 @@ pub(crate) fn choose(wish: Wish, offers: &[SupportedStreamConfigRange]) -> Optio
     };
     let usable: Vec<_> = offers.iter().filter(usable).collect();
     // First the channels, then the rate, then how the samples come: only that can be made good afterwards.
-    let wanted = wish.shape.channels;
+    let wanted = wish.shape.channels();
     let channels = usable.iter().map(|o| u32::from(o.channels()));
     let channels = channels.filter(|&n| wanted.is_none_or(|wanted| n == wanted)).min_by_key(|&n| (n.abs_diff(2), n))?;
     let offer = usable.into_iter().filter(|o| u32::from(o.channels()) == channels).min_by_key(|o| {
@@ -109,6 +109,7 @@ pub(crate) fn choose(wish: Wish, offers: &[SupportedStreamConfigRange]) -> Optio
     })?;
     let rate = rate(wish, offer)?;
     let spec = Spec::new(format, rate, channels).ok()?;
+    let spec = spec.for_speakers(wish.shape.layout.unwrap_or_default()).ok()?;
     let buffer_size = buffer(wish, rate, offer)?;
     let config = StreamConfig { channels: offer.channels(), sample_rate: rate, buffer_size };
     Some(Choice { config, format: offer.sample_format(), spec })
@@ -249,7 +250,8 @@ mod tests {
         assert_eq!(taken(rate(96_000), &stereo), None);
         assert_eq!(taken(Wish { buffer: Some(16), ..Wish::default() }, &stereo), None);
         assert_eq!(taken(rate(45_000), &stereo).unwrap().1, "s16le;rate=45000;channels=2");
-        let all = Wish { buffer: Some(16), shape: Shape { channels: Some(1), rate: Some(96_000), format: None } };
+        let shape = Shape { channels: Some(1), rate: Some(96_000), ..Shape::default() };
+        let all = Wish { buffer: Some(16), shape };
         assert_eq!(all.to_string(), "1 channel, 96000 Hz, blocks of 16 frames");
         assert_eq!(taken(Wish::default(), &[]), None);
         assert_eq!(taken(Wish::default(), &[offer(CardFormat::DsdU8, 2, (48_000, 48_000))]), None);

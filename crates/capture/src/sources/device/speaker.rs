@@ -129,7 +129,7 @@ impl Speaker {
 
     fn expect(&mut self, spec: Spec) -> Result<(), CardError> {
         let same = (spec.rate(), spec.channels()) == (self.spec.rate(), self.spec.channels());
-        let from = Sound { rate: spec.rate(), channels: spec.channels() };
+        let from = Sound::from(spec);
         let converter = || Converter::new(from, self.spec).map_err(|error| self.failed(&error));
         self.converter = if same { None } else { Some(converter()?) };
         self.encoding = spec.format();
@@ -243,9 +243,9 @@ impl Speaker {
 /// What the card offers that is nearest to the wish: that; its channels at another rate; its rate with other channels;
 /// anything.
 fn nearest(wish: Wish, offers: &[SupportedStreamConfigRange]) -> Option<Choice> {
-    let Shape { format, rate, channels } = wish.shape;
+    let Shape { format, rate, channels, .. } = wish.shape;
     let tries = [(rate, channels), (None, channels), (rate, None), (None, None)];
-    let shapes = tries.map(|(rate, channels)| Shape { format, rate, channels });
+    let shapes = tries.map(|(rate, channels)| Shape { format, rate, channels, layout: None });
     shapes.into_iter().find_map(|shape| offer::choose(Wish { shape, ..wish }, offers))
 }
 
@@ -294,6 +294,7 @@ fn errors(said: Arc<Said>) -> impl FnMut(cpal::Error) + Send + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use livetape_audio::ChannelLayout;
 
     #[test]
     fn what_is_missing_is_silence_and_counted() {
@@ -326,6 +327,7 @@ mod tests {
             [(44_100, 2, (44_100, 2)), (96_000, 2, (48_000, 2)), (8_000, 1, (8_000, 1)), (48_000, 6, (48_000, 2))]
         {
             let spec = Spec::new(SampleFormat::S24, rate, channels).unwrap();
+            let spec = spec.for_speakers(ChannelLayout::usual(spec.channels())).unwrap();
             let spec = nearest(Wish { shape: spec.into(), buffer: None }, &offers).unwrap().spec;
             assert_eq!((spec.rate(), spec.channels(), spec.format()), (taken.0, taken.1, SampleFormat::S24));
         }
