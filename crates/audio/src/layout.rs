@@ -53,8 +53,11 @@ const SPEAKERS: [(Speaker, &str); 18] = [
     (Speaker::TopBackRight, "TBR"),
 ];
 
+/// For no loudspeakers that anybody knows.
+const NONE: &str = "none";
+
 /// The loudspeakers of some channels, one for each, in the order of their bits, which is that of the channels; or that nobody
-/// knows them. Written `FL+FR+FC+LFE+BL+BR`.
+/// knows them. Written `FL+FR+FC+LFE+BL+BR`, and `none`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -64,7 +67,7 @@ pub struct ChannelLayout(u32);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// Not loudspeakers in their order.
-    #[error("the layout {0:?} is not loudspeakers in the order of WAV files, such as FL+FR+FC+LFE+BL+BR")]
+    #[error("the layout {0:?} is neither loudspeakers in the order of WAV files, such as FL+FR+FC+LFE+BL+BR, nor none")]
     Names(String),
     /// A bit that stands for nothing.
     #[error("the channel mask {0:#x} has bits that stand for no loudspeaker: there are {count} of them", count = SPEAKERS.len())]
@@ -125,8 +128,11 @@ impl ChannelLayout {
 }
 
 impl fmt::Display for ChannelLayout {
-    /// `FL+FR+FC`; nothing where nobody knows.
+    /// `FL+FR+FC`, or `none`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_known() {
+            return f.write_str(NONE);
+        }
         for (n, (_, name)) in self.named().enumerate() {
             write!(f, "{}{name}", if n == 0 { "" } else { "+" })?;
         }
@@ -137,6 +143,9 @@ impl fmt::Display for ChannelLayout {
 impl FromStr for ChannelLayout {
     type Err = LayoutError;
     fn from_str(s: &str) -> Result<Self, LayoutError> {
+        if s == NONE {
+            return Ok(Self::UNKNOWN);
+        }
         let bad = || LayoutError::Names(s.chars().take(80).collect());
         s.split('+').try_fold(Self::UNKNOWN, |known, name| {
             let bit = SPEAKERS.iter().position(|(_, known)| *known == name).ok_or_else(bad)?;
@@ -180,6 +189,7 @@ mod tests {
             assert_eq!(name.parse(), Ok(layout));
             assert_eq!(layout.speakers().count(), usize::from(channels));
         }
+        assert_eq!(("none".parse(), ChannelLayout::UNKNOWN.to_string()), (Ok(ChannelLayout::UNKNOWN), "none".into()));
         for bad in ["", "FR+FL", "FL+FL", "FL+", "L+R", "fl", "5.1", "FL FR"] {
             assert!(bad.parse::<ChannelLayout>().is_err(), "{bad}");
         }

@@ -11,14 +11,14 @@ pub struct Shape {
     pub rate: Option<u32>,
     /// Samples per frame.
     pub channels: Option<u32>,
-    /// Which loudspeaker each channel is for: says how many there are, too.
+    /// Which loudspeaker each channel is for, which says how many there are, too; or that they are for none.
     pub layout: Option<ChannelLayout>,
 }
 
 impl Shape {
     /// How many channels were said, by their number or by what they are for.
     pub fn channels(self) -> Option<u32> {
-        self.channels.or(self.layout.map(|layout| layout.channels().into()))
+        self.channels.or(self.layout.filter(|layout| layout.is_known()).map(|layout| layout.channels().into()))
     }
 
     /// With what is built in where nothing was said: 48 kHz, stereo, 16 bits.
@@ -50,8 +50,7 @@ impl Shape {
 impl From<Spec> for Shape {
     fn from(spec: Spec) -> Self {
         let (rate, channels) = (Some(spec.rate()), Some(spec.channels().into()));
-        let layout = Some(spec.layout()).filter(|layout| layout.is_known());
-        Self { format: Some(spec.format()), rate, channels, layout }
+        Self { format: Some(spec.format()), rate, channels, layout: Some(spec.layout()) }
     }
 }
 
@@ -76,6 +75,7 @@ mod tests {
         assert_eq!(layout(side), Ok(side.layout.unwrap()));
         assert_eq!(Shape::from(side.spec().unwrap()).spec(), side.spec());
         assert!(Shape { channels: Some(5), ..side }.spec().is_err());
+        assert_eq!(layout(Shape { layout: Some(ChannelLayout::UNKNOWN), ..rate }), Ok(ChannelLayout::UNKNOWN));
         assert!(Shape { channels: Some(65_538), ..rate }.over(own).is_err(), "must not wrap to 2");
     }
 }

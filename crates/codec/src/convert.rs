@@ -28,6 +28,12 @@ impl Sound {
     /// The most channels that can be converted.
     pub const MAX_CHANNELS: u16 = 32;
 
+    /// The loudspeakers of two channels and more, if they are known. One channel is mono and two are stereo, whatever is said.
+    pub(crate) fn known(self) -> Option<ChannelLayout> {
+        let layout = if self.channels == 2 { ChannelLayout::usual(2) } else { self.layout };
+        Some(layout).filter(|layout| self.channels > 1 && layout.channels() == self.channels)
+    }
+
     /// Of channels for no known loudspeakers.
     pub const fn new(rate: u32, channels: u16) -> Self {
         Self { rate, channels, layout: ChannelLayout::UNKNOWN }
@@ -81,7 +87,7 @@ impl Converter {
             true => None,
             false => Some(Resampler::new(from.rate, to.rate(), to.channels())?),
         };
-        Ok(Self { from, to, mix: Mix::new(from, to.channels()), resampler, mixed: Vec::new() })
+        Ok(Self { from, to, mix: Mix::new(from, to), resampler, mixed: Vec::new() })
     }
 
     /// What it takes.

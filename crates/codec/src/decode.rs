@@ -285,17 +285,26 @@ impl Decoder {
 
     fn packet(&mut self, packet: &Packet) {
         self.empty += 1;
-        let told = self.mask.filter(|_| self.decoder.codec_params().codec == CODEC_ID_FLAC);
+        let codec = self.decoder.codec_params().codec;
         let Ok(buffer) = self.decoder.decode(packet) else {
             self.damaged += 1;
             return;
         };
         let (spec, frames) = (buffer.spec(), buffer.frames());
-        // Of a WAV and a CAF, the library makes up what the head does not say.
-        let says = !matches!(self.format.format_info().short_name, "wave" | "caf");
-        let known = if says || self.handle.is_labelled() { layout(spec.channels()) } else { ChannelLayout::UNKNOWN };
-        let layout = told.map_or(known, |mask| ChannelLayout::of_mask(mask).unwrap_or_default());
         let channels = u16::try_from(spec.channels().count()).unwrap_or(u16::MAX);
+        let layout = match (codec, self.format.format_info().short_name) {
+            (_, "wave" | "caf") => self.handle.labelled(),
+            // Elsewhere the library does not see the tag.
+            (CODEC_ID_FLAC, "flac" | "ogg") => match self.mask {
+                Some(mask) => ChannelLayout::of_mask(mask).unwrap_or_default(),
+                None => ChannelLayout::usual(channels),
+            },
+            // Of seven and eight, the library takes some for others.
+            (CODEC_ID_ALAC, _) if channels <= 6 => positions(spec.channels()),
+            // What it says of others it makes up.
+            _ => ChannelLayout::UNKNOWN,
+        };
+        let layout = if layout.channels() == channels { layout } else { ChannelLayout::UNKNOWN };
         let sound = Sound { rate: spec.rate(), channels, layout };
         buffer.copy_to_vec_interleaved(&mut self.samples);
         let kept = self.trim.keep(packet, frames, sound.rate);
@@ -321,7 +330,7 @@ impl Decoder {
 }
 
 /// The loudspeakers of channels that are in the order of WAV.
-fn layout(channels: &Channels) -> ChannelLayout {
+fn positions(channels: &Channels) -> ChannelLayout {
     let mask = match channels {
         Channels::Positioned(positions) => u32::try_from(positions.bits()).ok(),
         _ => None,

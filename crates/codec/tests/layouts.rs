@@ -103,7 +103,7 @@ fn formats_say_where_a_channel_is_heard() {
         ("a.wav", &["-c:a", "pcm_s24le"], &LAYOUTS),
         ("a.flac", &["-c:a", "flac"], &without_side),
         ("a.oga", &["-c:a", "flac"], &["FL+FR+FC", "FL+FR+BL+BR", "FL+FR+FC+LFE+BL+BR"]),
-        ("a.caf", &["-c:a", "pcm_s16le"], &["FL+FR+FC", "FL+FR+FC+LFE+BL+BR"]),
+        ("a.caf", &["-c:a", "pcm_s16le"], &LAYOUTS[..5]),
         ("a.m4a", &["-c:a", "alac"], &["FL+FR+FC", "FL+FR+FC+BL+BR", "FL+FR+FC+LFE+BL+BR"]),
     ];
     for layout in LAYOUTS.map(|name| name.parse::<ChannelLayout>().unwrap()) {
@@ -124,10 +124,42 @@ fn a_file_that_does_not_say_is_not_guessed_at() {
     let dir = tempfile::tempdir().unwrap();
     let plain = wav(dir.path(), ChannelLayout::usual(6), false);
     assert_eq!(check(&plain), ChannelLayout::UNKNOWN);
-    // Which the library takes for front left, front right, centre and low frequencies.
-    let (quadro, caf) = (wav(dir.path(), ChannelLayout::usual(4), true), dir.path().join("a.caf"));
-    ffmpeg(&quadro, &["-c:a", "pcm_s16le"], &caf);
-    assert_eq!(check(&caf), ChannelLayout::UNKNOWN);
+    // Of which the library takes the first so many loudspeakers, or those of another order, or does not see the mask.
+    let made: [(&str, &[&str], &str); 5] = [
+        ("a.mov", &["-ar", "96000", "-c:a", "pcm_s16le"], "FL+FR+BL+BR"),
+        ("a.mka", &["-c:a", "flac"], "FL+FR+FC+BC"),
+        ("b.mka", &["-c:a", "pcm_s16le"], "FL+FR+BL+BR"),
+        ("seven.m4a", &["-c:a", "alac"], "FL+FR+FC+LFE+BL+BR+BC"),
+        ("eight.m4a", &["-c:a", "alac"], "FL+FR+FC+LFE+BL+BR+FLC+FRC"),
+    ];
+    for (name, args, layout) in made {
+        let (input, name) = (wav(dir.path(), layout.parse().unwrap(), true), dir.path().join(name));
+        ffmpeg(&input, args, &name);
+        let bytes = std::fs::read(&name).unwrap();
+        assert_eq!(heard(Input::bytes(bytes), &name).0, ChannelLayout::UNKNOWN, "{}", name.display());
+    }
+}
+
+#[test]
+fn a_mask_is_found_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout: ChannelLayout = "FL+FR+FC+BC".parse().unwrap();
+    let (input, flac) = (wav(dir.path(), layout, true), dir.path().join("a.flac"));
+    // More before the audio than a head usually has.
+    let file = std::fs::read(&input).unwrap();
+    let junk = [b"JUNK".to_vec(), 6_000_u32.to_le_bytes().to_vec(), vec![0; 6_000]].concat();
+    let size = (file.len() + junk.len() - 8) as u32;
+    std::fs::write(&input, [&file[..4], &size.to_le_bytes(), &file[8..12], &junk, &file[12..]].concat()).unwrap();
+    assert_eq!(check(&input), layout);
+    ffmpeg(&input, &["-c:a", "flac"], &flac);
+    let file = std::fs::read(&flac).unwrap();
+    let at = file.windows(6).position(|six| six == b"=0x107").unwrap();
+    for (mask, due) in [(b"=0X107", layout), (b"=0x000", ChannelLayout::UNKNOWN), (b"=what?", ChannelLayout::UNKNOWN)] {
+        let mut file = file.clone();
+        file[at..at + 6].copy_from_slice(mask);
+        std::fs::write(&flac, file).unwrap();
+        assert_eq!(check(&flac), due);
+    }
 }
 
 #[test]

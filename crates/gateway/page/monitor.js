@@ -4,6 +4,7 @@
 // It says `change`, and `ended` with the recording with which the stream goes on, at the end of one.
 
 import { tailOf } from './api.js';
+import { heard } from './mix.js';
 
 const LEAD = 0.12;              // seconds of audio that wait to be played
 const MORE = 0.05;              // added each time that was not enough
@@ -128,7 +129,7 @@ export class Monitor extends EventTarget {
         rest = bytes.slice(count * frameBytes);
         came = true;
         this.trouble = '';
-        this.#play(new DataView(bytes.buffer, 0, count * frameBytes), { frame: this.#read, count, channels, size, read, rate });
+        this.#play(new DataView(bytes.buffer, 0, count * frameBytes), { frame: this.#read, count, size, read, spec: recording.spec });
         this.#read += count;
         this.#came = performance.now();
       }
@@ -159,7 +160,8 @@ export class Monitor extends EventTarget {
     else this.stop();
   }
 
-  #play(view, { frame, count, channels, size, read, rate }) {
+  #play(view, { frame, count, size, read, spec }) {
+    const { rate, channels } = spec;
     const context = this.#context;
     const now = context.currentTime;
     if (this.#next < now) {
@@ -172,11 +174,14 @@ export class Monitor extends EventTarget {
     const skip = waits > this.#lead * 2 + 0.2 ? Math.min(count, Math.ceil((waits - this.#lead) * rate)) : 0;
     const length = count - skip;
     if (length === 0) return;
-    const buffer = context.createBuffer(channels, length, rate);
-    for (let c = 0; c < channels; c += 1) {
-      const samples = buffer.getChannelData(c);
-      for (let n = 0; n < length; n += 1) samples[n] = read(view, ((n + skip) * channels + c) * size);
-    }
+    const mix = heard(spec);
+    const buffer = context.createBuffer(mix.length, length, rate);
+    mix.forEach((shares, out) => {
+      const samples = buffer.getChannelData(out);
+      for (const [channel, share] of shares) {
+        for (let n = 0; n < length; n += 1) samples[n] += share * read(view, ((n + skip) * channels + channel) * size);
+      }
+    });
     const source = context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.#gain);

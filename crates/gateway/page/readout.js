@@ -20,7 +20,7 @@ export class Readout {
   describe() {
     const { recording: { stream, title, spec }, deck, tools, rights, name } = this.#player;
     say(name, title || stream);
-    const channels = spec.channels === 1 ? 'mono' : spec.channels === 2 ? 'stereo' : `${spec.channels} channels`;
+    const channels = spec.channels === 1 ? 'mono' : spec.channels === 2 ? 'stereo' : `${spec.channels} channels${spec.layout ? ` (${spec.layout})` : ''}`;
     this.#info = [title ? stream : '', `${spec.rate / 1000} kHz ${channels}, ${SAMPLES[spec.format] ?? spec.format}`].filter(Boolean).join(' · ');
     offer(tools.rendition, deck.choices, deck.rendition);
     tools.mark.hidden = !rights.manages(stream);

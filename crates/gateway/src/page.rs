@@ -41,7 +41,7 @@ pub(crate) static FILES: [File; 7] = [
 ];
 
 /// The modules of the script, by name.
-pub(crate) static MODULES: [(&str, &str); 30] = [
+pub(crate) static MODULES: [(&str, &str); 31] = [
     ("api.js", include_str!("../page/api.js")),
     ("app.js", include_str!("../page/app.js")),
     ("archive.js", include_str!("../page/archive.js")),
@@ -57,6 +57,7 @@ pub(crate) static MODULES: [(&str, &str); 30] = [
     ("levels.js", include_str!("../page/levels.js")),
     ("marks.js", include_str!("../page/marks.js")),
     ("mending.js", include_str!("../page/mending.js")),
+    ("mix.js", include_str!("../page/mix.js")),
     ("monitor.js", include_str!("../page/monitor.js")),
     ("opener.js", include_str!("../page/opener.js")),
     ("paint.js", include_str!("../page/paint.js")),

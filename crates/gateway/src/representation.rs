@@ -12,7 +12,7 @@ use livetape_codec::encode::{Encoding, Joined, Pick, Track, cpu_class};
 use std::ops::Range;
 
 /// Raised whenever the bytes of an existing representation change, so that changed bytes never share a tag.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// One virtual file.
 #[derive(Clone, Debug)]

@@ -123,6 +123,9 @@ fn what_channels_are_for_is_kept_and_decides_what_is_heard_in_stereo() -> Result
     // Of channels that are for nothing that anybody knows, the first two.
     let one = recording(gateway, "unknown", |one| one["state"] == "sealed")?;
     assert!(one["spec"].get("layout").is_none() && one["renditions"][0]["channels"] == "1,2", "{one}");
+    push(to, "/again", "audio/flac", &std::fs::read(get(gateway, &one, "audio.flac", dir.path())?.0)?)?;
+    let again = recording(gateway, "again", |one| one["state"] == "sealed")?;
+    assert!(again["spec"].get("layout").is_none(), "{again}");
     let (heard, said) = get(gateway, &one, "audio.mp3", dir.path())?;
     assert!(said.ends_with("channels=1,2"), "{said}");
     assert!(levels(&heard, 2, Speaker::FrontCenter)?.iter().all(|&level| level < 0.01));

@@ -66,3 +66,23 @@ fn the_monitor_plays_what_is_recorded_now_and_says_how_near_that_is() -> Result<
     assert_eq!(text(&browser, "livetape-player > .trouble").unwrap_or_default(), "");
     Ok(())
 }
+
+#[test]
+fn what_the_monitor_makes_of_more_channels_is_what_the_mp3_has() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(2))?;
+    let browser = opened(&g)?;
+    let heard = |spec: serde_json::Value| {
+        let script = "return import(document.querySelector('script[type=module]').src.replace('app.js', 'mix.js'))
+            .then(({ heard }) => heard(arguments[0]).map(of => of.map(([channel, share]) => [channel, Math.round(share * 1000)])));";
+        browser.run(script, json!([spec]))
+    };
+    assert_eq!(heard(json!({"channels": 1}))?, json!([[[0, 1000]]]));
+    // Microphones, for all that anybody knows.
+    assert_eq!(heard(json!({"channels": 6}))?, json!([[[0, 1000]], [[1, 1000]]]));
+    let surround = heard(json!({"channels": 6, "layout": "FL+FR+FC+LFE+SL+SR"}))?;
+    assert_eq!(surround, json!([[[0, 414], [2, 293], [4, 293]], [[1, 414], [2, 293], [5, 293]]]));
+    let behind = heard(json!({"channels": 4, "layout": "FL+FR+FC+BC"}))?;
+    assert_eq!(behind, json!([[[0, 453], [2, 320], [3, 227]], [[1, 453], [2, 320], [3, 227]]]));
+    g.pusher.end(SOON)?;
+    Ok(())
+}

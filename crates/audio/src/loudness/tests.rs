@@ -16,8 +16,10 @@ fn momentary_of(layout: &str) -> (f64, f64) {
     let spec = Spec::new(SampleFormat::F32, RATE, channels.into()).unwrap().for_speakers(layout).unwrap();
     let sample = |n: usize| {
         let (frame, channel) = (n / usize::from(channels), n % usize::from(channels));
-        (0.1 / (1.0 + channel as f64) * (TAU * (500.0 + 200.0 * channel as f64) * frame as f64 / f64::from(RATE)).sin())
-            as f32
+        // The last are the loudest: those that weigh more than others.
+        (0.01
+            * (1.0 + channel as f64).powi(2)
+            * (TAU * (500.0 + 200.0 * channel as f64) * frame as f64 / f64::from(RATE)).sin()) as f32
     };
     let samples: Vec<f32> = (0..RATE as usize * 4 * usize::from(channels)).map(sample).collect();
     let mut meter = Meter::new(spec).unwrap();
@@ -31,6 +33,26 @@ fn channels_weigh_what_their_loudspeakers_do() {
         let (ours, theirs) = momentary_of(layout);
         near(Some(ours), theirs, 0.11);
     }
+    // Behind others at the sides, those behind weigh no more than those in front (for ffmpeg they do).
+    let alone = |layout: &str, only: usize| {
+        let layout: ChannelLayout = layout.parse().unwrap();
+        let channels = usize::from(layout.channels());
+        let spec = Spec::new(SampleFormat::F32, RATE, layout.channels().into()).unwrap().for_speakers(layout).unwrap();
+        let mut meter = Meter::new(spec).unwrap();
+        let sample = |n: usize| {
+            let tone = (TAU * 1_000.0 * (n / channels) as f64 / f64::from(RATE)).sin() as f32;
+            if n % channels == only { tone } else { 0.0 }
+        };
+        meter.hear(&bytes(&(0..RATE as usize * channels).map(sample).collect::<Vec<_>>()));
+        meter.loudness().momentary
+    };
+    let (five, seven) = ("FL+FR+FC+LFE+BL+BR", "FL+FR+FC+LFE+BL+BR+SL+SR");
+    let front = alone(five, 0).unwrap();
+    let surround = 10.0 * 1.41_f64.log10();
+    for (layout, channel, more) in [(five, 2, 0.0), (five, 4, surround), (seven, 4, 0.0), (seven, 6, surround)] {
+        near(alone(layout, channel), front + more, 1e-6);
+    }
+    assert_eq!(alone(five, 3), None, "low frequencies do not count");
 }
 
 #[test]

@@ -238,6 +238,18 @@ fn a_full_disk_takes_nothing_by_halves() {
     }
 }
 
+/// As capture wrote it before it knew of loudspeakers.
+#[test]
+fn a_head_without_loudspeakers_is_one_of_unknown_ones() {
+    let mut head = b"LTSPOOL\0\x01\0\0\0".to_vec();
+    head.extend_from_slice(&[9; 16]);
+    head.extend_from_slice(&[1, 6, 0, 0, 0x80, 0xBB, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0]);
+    head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
+    let spec = Spec::new(SampleFormat::S24, 48_000, 6).unwrap();
+    let read = format::parse_head(&head).unwrap();
+    assert_eq!((read.identity, read.first), (Identity { instance: Instance([9; 16]), spec }, Place::new(77)));
+}
+
 #[test]
 fn every_shape_of_audio_has_its_head() {
     for format in SampleFormat::ALL {

@@ -2,15 +2,16 @@
 //!
 //! | from → to | how |
 //! |---|---|
-//! | the same number | as they are |
+//! | known loudspeakers → other known ones | each to its own, or to those nearest to it, [`near`]: after ITU-R BS.775 to stereo; scaled so that nothing clips |
+//! | the same number, otherwise | as they are |
 //! | one → more | the first two carry it, the others are silent |
 //! | more → one | the mean of left and right, of what the next line makes of more than two |
-//! | three to eight → two | left and right, each with centre and surround at -3 dB and without the low-frequency channel, scaled so that nothing clips: after ITU-R BS.775. Of channels that are for no known loudspeakers as if they were for the usual ones |
+//! | three to eight → two | as if they were for the loudspeakers that so many channels usually are for |
 //! | more, otherwise | the first ones |
 //! | fewer, otherwise | the others are silent |
 
 use super::Sound;
-use livetape_audio::{ChannelLayout, Speaker};
+use livetape_audio::{ChannelLayout, Speaker, Spec};
 use std::f64::consts::FRAC_1_SQRT_2 as LESS;
 use std::fmt;
 
@@ -23,53 +24,87 @@ pub struct Mix {
     rows: Option<Vec<Vec<f64>>>,
 }
 
-/// What a loudspeaker gives to left and right. Of those that the standard does not have, the ones in front are as the nearest
-/// of its own, and those above and behind as its surround.
-const fn sides(speaker: Speaker) -> (f64, f64) {
+/// Where a loudspeaker is heard that is not there: at those with their share, the first of these lines of which all are.
+/// What has no line, or none that fits, is not heard: low frequencies, and anything without a left and a right in front.
+///
+/// Centre and surround as ITU-R BS.775 says; of those that it does not have, the ones in front are as the nearest of its own, and those
+/// above and behind as its surround.
+const fn near(speaker: Speaker) -> &'static [&'static [(Speaker, f64)]] {
+    use Speaker::{
+        BackCenter, BackLeft, BackRight, FrontCenter, FrontLeft, FrontLeftOfCenter, FrontRight, FrontRightOfCenter,
+        LowFrequency, SideLeft, SideRight, TopBackCenter, TopBackLeft, TopBackRight, TopCenter, TopFrontCenter,
+        TopFrontLeft, TopFrontRight,
+    };
     match speaker {
-        Speaker::FrontLeft | Speaker::FrontLeftOfCenter => (1.0, 0.0),
-        Speaker::FrontRight | Speaker::FrontRightOfCenter => (0.0, 1.0),
-        Speaker::FrontCenter => (LESS, LESS),
-        Speaker::LowFrequency => (0.0, 0.0),
-        Speaker::BackLeft | Speaker::SideLeft | Speaker::TopFrontLeft | Speaker::TopBackLeft => (LESS, 0.0),
-        Speaker::BackRight | Speaker::SideRight | Speaker::TopFrontRight | Speaker::TopBackRight => (0.0, LESS),
-        Speaker::BackCenter | Speaker::TopCenter | Speaker::TopFrontCenter | Speaker::TopBackCenter => (0.5, 0.5),
+        FrontLeft | FrontRight | LowFrequency => &[],
+        FrontCenter => &[&[(FrontLeft, LESS), (FrontRight, LESS)]],
+        FrontLeftOfCenter => &[&[(FrontLeft, 1.0)]],
+        FrontRightOfCenter => &[&[(FrontRight, 1.0)]],
+        BackLeft => &[&[(SideLeft, 1.0)], &[(FrontLeft, LESS)]],
+        BackRight => &[&[(SideRight, 1.0)], &[(FrontRight, LESS)]],
+        SideLeft => &[&[(BackLeft, 1.0)], &[(FrontLeft, LESS)]],
+        SideRight => &[&[(BackRight, 1.0)], &[(FrontRight, LESS)]],
+        BackCenter => &[
+            &[(BackLeft, LESS), (BackRight, LESS)],
+            &[(SideLeft, LESS), (SideRight, LESS)],
+            &[(FrontLeft, 0.5), (FrontRight, 0.5)],
+        ],
+        TopFrontLeft | TopBackLeft => &[&[(FrontLeft, LESS)]],
+        TopFrontRight | TopBackRight => &[&[(FrontRight, LESS)]],
+        TopCenter | TopFrontCenter | TopBackCenter => &[&[(FrontLeft, 0.5), (FrontRight, 0.5)]],
     }
 }
 
-/// What each of so many channels gives to left and right.
-fn to_stereo(from: usize, layout: ChannelLayout) -> [Vec<f64>; 2] {
-    let pairs: Vec<(f64, f64)> = layout.speakers().map(sides).collect();
-    let sum = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>();
-    let loudest = sum(|pair| pair.0).max(sum(|pair| pair.1)).max(f64::MIN_POSITIVE);
-    let row = |of: fn(&(f64, f64)) -> f64| {
-        let mut row: Vec<f64> = pairs.iter().map(|pair| of(pair) / loudest).collect();
-        row.resize(from, 0.0);
-        row
+/// What each of the channels of one layout gives to those of another.
+fn between(from: ChannelLayout, to: ChannelLayout) -> Vec<Vec<f64>> {
+    let share = |at: Speaker, of: Speaker| {
+        let there = |speaker: Speaker| to.speakers().any(|known| known == speaker);
+        if there(of) {
+            return if at == of { 1.0 } else { 0.0 };
+        }
+        let line = near(of).iter().find(|line| line.iter().all(|&(speaker, _)| there(speaker)));
+        line.into_iter()
+            .flat_map(|line| line.iter())
+            .find(|(speaker, _)| *speaker == at)
+            .map_or(0.0, |(_, share)| *share)
     };
-    [row(|pair| pair.0), row(|pair| pair.1)]
+    let mut rows: Vec<Vec<f64>> = to.speakers().map(|at| from.speakers().map(|of| share(at, of)).collect()).collect();
+    let loudest = rows.iter().map(|row| row.iter().sum::<f64>()).fold(1.0, f64::max);
+    rows.iter_mut().flatten().for_each(|share| *share /= loudest);
+    rows
 }
 
 impl Mix {
-    /// From these channels to so many.
-    pub fn new(of: Sound, to: u16) -> Self {
-        let from = of.channels;
-        let layout = match (of.layout.channels() == from, from) {
-            (true, _) => of.layout,
-            // What of many more is left and right, nobody can guess.
-            (false, 9..) => ChannelLayout::usual(2),
-            (false, _) => ChannelLayout::usual(from),
-        };
-        let (from, to) = (usize::from(from.max(1)), usize::from(to.max(1)));
+    /// From these channels to those of a recording.
+    pub fn new(from: Sound, to: Spec) -> Self {
+        let (target, known) = (to.layout(), from.known());
+        if let (Some(layout), true) = (known, target.is_known()) {
+            let rows = Some(between(layout, target)).filter(|_| layout != target);
+            return Self { from: usize::from(from.channels), to: usize::from(to.channels()), rows };
+        }
+        Self::to(from, to.channels())
+    }
+
+    /// From these channels to so many, for no known loudspeakers but left and right.
+    pub(crate) fn to(sound: Sound, to: u16) -> Self {
+        let (from, to) = (usize::from(sound.channels.max(1)), usize::from(to.max(1)));
         let only = |channel: usize| (0..from).map(|n| f64::from(u8::from(n == channel))).collect::<Vec<_>>();
+        let stereo = || {
+            // Of many more, nobody can guess what is left and right.
+            let guess = if from > 8 { ChannelLayout::UNKNOWN } else { ChannelLayout::usual(sound.channels) };
+            match sound.known().unwrap_or(guess) {
+                layout if layout.is_known() => between(layout, ChannelLayout::usual(2)),
+                _ => vec![only(0), only(1)],
+            }
+        };
         let rows = match (from, to) {
             (a, b) if a == b => None,
             (1, _) => Some((0..to).map(|n| only(if n < 2 { 0 } else { usize::MAX })).collect()),
             (_, 1) => {
-                let [left, right] = to_stereo(from, layout);
-                Some(vec![left.iter().zip(&right).map(|(l, r)| (l + r) / 2.0).collect()])
+                let both = stereo();
+                Some(vec![(0..from).map(|n| both.iter().filter_map(|row| row.get(n)).sum::<f64>() / 2.0).collect()])
             }
-            (3..=8, 2) => Some(to_stereo(from, layout).into()),
+            (3.., 2) => Some(stereo()),
             _ => Some((0..to).map(only).collect()),
         };
         Self { from, to, rows }
@@ -84,10 +119,12 @@ impl Mix {
     pub(crate) fn apply(&self, samples: &[f64], out: &mut Vec<f64>) {
         let Some(rows) = &self.rows else { return out.extend_from_slice(samples) };
         for frame in samples.chunks_exact(self.from) {
-            out.extend(
-                rows.iter()
-                    .map(|row| row.iter().zip(frame).filter(|(w, _)| **w != 0.0).map(|(w, s)| w * s).sum::<f64>()),
-            );
+            let heard = |row: &Vec<f64>| {
+                let parts = row.iter().zip(frame).filter(|(share, _)| **share != 0.0);
+                // What nothing is heard from is 0; an empty sum would be -0.
+                parts.fold(0.0, |sum, (share, sample)| sum + share * sample)
+            };
+            out.extend(rows.iter().map(heard));
         }
     }
 }

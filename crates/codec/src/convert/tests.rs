@@ -1,5 +1,5 @@
 use super::*;
-use livetape_audio::SampleFormat;
+use livetape_audio::{ChannelLayout, SampleFormat};
 use proptest::prelude::*;
 use std::f64::consts::TAU;
 
@@ -96,6 +96,34 @@ fn a_converter_can_be_used_again() {
         out
     };
     assert_eq!(once(), once());
+}
+
+#[test]
+fn loudspeakers() {
+    // One after the other at full scale: a line for each.
+    let mix = |from: &str, to: &str| -> Vec<String> {
+        let [from, to] = [from, to].map(|layout| layout.parse::<ChannelLayout>().unwrap());
+        let (n, m) = (usize::from(from.channels()), usize::from(to.channels()));
+        let spec = spec(SampleFormat::F32, 48_000, to.channels().into()).for_speakers(to).unwrap();
+        let sound = Sound { layout: from, ..Sound::new(48_000, from.channels()) };
+        let alone: Vec<f64> = (0..n * n).map(|at| f64::from(u8::from(at % (n + 1) == 0))).collect();
+        let heard = convert(sound, spec, &alone, n);
+        heard
+            .chunks(m)
+            .map(|line| line.iter().map(|s| format!("{:.0}", s * 100.0)).collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    assert_eq!(mix("FL+FR+FC", "FL+FR+FC"), ["100 0 0", "0 100 0", "0 0 100"]);
+    assert_eq!(mix("FL+FR+SL+SR", "FL+FR+BL+BR"), ["100 0 0 0", "0 100 0 0", "0 0 100 0", "0 0 0 100"]);
+    // The centre is heard in front, and what is behind, behind.
+    assert_eq!(mix("FL+FR+FC+BC", "FL+FR+BL+BR"), ["59 0 0 0", "0 59 0 0", "41 41 0 0", "0 0 41 41"]);
+    assert_eq!(mix("FL+FR+BL+BR", "FL+FR+FC+BC"), ["59 0 0 0", "0 59 0 0", "41 0 0 0", "0 41 0 0"]);
+    assert_eq!(mix("FL+FR+FC", "FL+FR+FC+LFE+BL+BR"), ["100 0 0 0 0 0", "0 100 0 0 0 0", "0 0 100 0 0 0"]);
+    // Low frequencies go nowhere else; a quadro of what is five and one.
+    let quadro = mix("FL+FR+FC+LFE+SL+SR", "FL+FR+BL+BR");
+    assert_eq!(quadro, ["59 0 0 0", "0 59 0 0", "41 41 0 0", "0 0 0 0", "0 0 59 0", "0 0 0 59"]);
+    // Two are left and right, whatever is said of them.
+    assert_eq!(mix("BL+BR", "FL+FR+FC"), ["100 0 0", "0 100 0"]);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 
 use super::input::{Input, Long};
 use super::tags::{Tags, keep};
-use livetape_audio::wav_reader::{self, Layout, MAX_HEAD, WavHead};
+use livetape_audio::ChannelLayout;
+use livetape_audio::wav_reader::{self, Layout, MAX_HEAD, WavError, WavHead};
 use std::io::{Read, Seek, SeekFrom};
 use symphonia::core::io::MediaSource as _;
 
@@ -16,9 +17,20 @@ const MAX_TAGS: u64 = 1 << 18;
 /// Where the audio of a WAV usually has begun.
 const HEAD: u64 = 4096;
 
-/// Layouts of a CAF (Core Audio's tags) that the library knows: a mask as in WAV, and four that have its order, MPEG 3.0 A,
-/// MPEG 5.1 A, MPEG 7.1 A and DVD 10.
-const CAF_LAYOUTS: [u32; 5] = [1 << 16, 113 << 16 | 3, 121 << 16 | 6, 126 << 16 | 8, 136 << 16 | 4];
+/// A layout of a CAF (Core Audio's tags) that is a mask as in WAV, and those that have its order, with their masks: MPEG 3.0 A,
+/// quadro (two tags), MPEG 4.0 A, 5.0 A, 5.1 A, 6.1 A and 7.1 A, and DVD 10.
+const CAF_MASK: u32 = 1 << 16;
+const CAF_LAYOUTS: [(u32, u32); 9] = [
+    (113 << 16 | 3, 0x07),
+    (108 << 16 | 4, 0x33),
+    (132 << 16 | 4, 0x33),
+    (115 << 16 | 4, 0x107),
+    (117 << 16 | 5, 0x37),
+    (121 << 16 | 6, 0x3F),
+    (125 << 16 | 7, 0x13F),
+    (126 << 16 | 8, 0xFF),
+    (136 << 16 | 4, 0x0F),
+];
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -40,9 +52,8 @@ pub(super) fn look(input: &mut Input) -> Found {
     let kind = (head.get(..4).unwrap_or_default(), head.get(8..12).unwrap_or_default());
     match kind {
         (b"RIFF", b"WAVE") => {
-            if let Ok(Some(layout)) = wav_reader::find(&head) {
-                input.handle().label(layout.speakers(&head).is_known());
-                let Layout { data_at, data_len, .. } = layout;
+            if let Some((Layout { data_at, data_len, .. }, layout)) = wav(input, head) {
+                input.handle().label(layout);
                 found.endless = data_len.is_none().then_some(data_at as u64);
             }
             walk(input, 12, None, &mut found.tags);
@@ -66,17 +77,25 @@ fn beginning(input: &mut Input, most: u64) -> Option<Vec<u8>> {
     Some(head)
 }
 
+/// What is read of a head, which may be longer than most are.
+fn head_of<T>(input: &mut Input, head: &mut Vec<u8>, read: impl Fn(&[u8]) -> Result<Option<T>, WavError>) -> Option<T> {
+    if let Ok(None) = read(head) {
+        *head = beginning(input, MAX_HEAD as u64)?;
+    }
+    read(head).ok()?
+}
+
+/// Where the audio of a WAV is, and for which loudspeakers its channels are.
+fn wav(input: &mut Input, mut head: Vec<u8>) -> Option<(Layout, ChannelLayout)> {
+    let layout = head_of(input, &mut head, wav_reader::find)?;
+    let speakers = layout.speakers(&head);
+    Some((layout, speakers))
+}
+
 /// Of an RF64 of PCM that says how long it is.
 fn long(input: &mut Input, mut head: Vec<u8>) -> Option<Long> {
-    let read = match wav_reader::read_head(&head) {
-        Ok(None) => {
-            head = beginning(input, MAX_HEAD as u64)?;
-            wav_reader::read_head(&head)
-        }
-        read => read,
-    };
-    let WavHead { spec, data_at, data_len } = read.ok()??;
-    input.handle().label(spec.layout().is_known());
+    let WavHead { spec, data_at, data_len } = head_of(input, &mut head, wav_reader::read_head)?;
+    input.handle().label(spec.layout());
     let (data_at, frames) = (data_at as u64, spec.frames_in(data_len?).0);
     Some(Long { data_at, end: data_at.checked_add(spec.bytes(frames))?, frames })
 }
@@ -139,8 +158,10 @@ fn walk_caf(input: &mut Input, tags: &mut Tags) {
         let Ok(size) = u64::try_from(i64::from_be_bytes(size)) else { return };
         let body = at + 12;
         if &[a, b, c, d] == b"chan" {
-            let tag = bytes(input, body).map(u32::from_be_bytes);
-            input.handle().label(tag.is_some_and(|tag| CAF_LAYOUTS.contains(&tag)));
+            let [tag, bitmap] = [0, 4].map(|at| bytes(input, body + at).map(u32::from_be_bytes));
+            let named = CAF_LAYOUTS.iter().find(|(known, _)| tag == Some(*known)).map(|(_, mask)| *mask);
+            let mask = if tag == Some(CAF_MASK) { bitmap } else { named };
+            input.handle().label(mask.and_then(|mask| ChannelLayout::of_mask(mask).ok()).unwrap_or_default());
         }
         if &[a, b, c, d] == b"info" {
             let contents = contents(input, body, size).unwrap_or_default();

@@ -2,11 +2,11 @@
 //! call it off.
 
 use super::piped::Piped;
-use livetape_audio::FrameCount;
+use livetape_audio::{ChannelLayout, FrameCount};
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use symphonia::core::io::{MediaSource, ReadOnlySource};
 
 /// More than a decoder reads at once.
@@ -22,8 +22,8 @@ struct State {
     /// The furthest byte.
     most: AtomicU64,
     stopped: AtomicBool,
-    /// The head of a WAV or a CAF says for which loudspeaker each channel is.
-    labelled: AtomicBool,
+    /// The loudspeakers that the head of a WAV or a CAF names, as a mask.
+    mask: AtomicU32,
 }
 
 impl Handle {
@@ -46,14 +46,13 @@ impl Handle {
         self.0.stopped.load(Ordering::Relaxed)
     }
 
-    /// Whether the head of a WAV or a CAF says for which loudspeaker each channel is: where it does not, the library makes
-    /// something up.
-    pub(super) fn label(&self, says: bool) {
-        self.0.labelled.store(says, Ordering::Relaxed);
+    /// For which loudspeakers channels are by the head of a WAV or a CAF: where it does not say, the library makes something up.
+    pub(super) fn label(&self, layout: ChannelLayout) {
+        self.0.mask.store(layout.mask(), Ordering::Relaxed);
     }
 
-    pub(super) fn is_labelled(&self) -> bool {
-        self.0.labelled.load(Ordering::Relaxed)
+    pub(super) fn labelled(&self) -> ChannelLayout {
+        ChannelLayout::of_mask(self.0.mask.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     fn moved(&self, to: u64) {

@@ -59,7 +59,7 @@ impl Piped {
         let state = loop {
             match wav_reader::find(&head) {
                 Ok(Some(layout)) => {
-                    handle.label(layout.speakers(&head).is_known());
+                    handle.label(layout.speakers(&head));
                     layout.unsay(&mut head);
                     let until = layout.data_len.map(|len| len.saturating_add(layout.data_at as u64));
                     break until.map_or(State::Open, |until| State::Until(until, layout));

@@ -74,7 +74,9 @@ impl Found {
                 self.smpb = Some(text.to_string());
             }
             if tag.raw.key.eq_ignore_ascii_case("WAVEFORMATEXTENSIBLE_CHANNEL_MASK") {
-                self.mask = text.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                // Something that is no mask says all the same that it is not as usual.
+                let hex = text.trim().to_ascii_lowercase();
+                self.mask = hex.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok()).or(Some(0));
             }
         }
     }

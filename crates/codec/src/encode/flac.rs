@@ -58,7 +58,7 @@ impl Flac {
     }
 
     /// What comes before the audio: the marker and STREAMINFO (RFC 9639, section 8.2), with the number of frames if it is known;
-    /// and where the channels are for other loudspeakers than so many usually are, which ones (section 8.6.2).
+    /// and where the channels are for other loudspeakers than so many usually are, which ones, or that they are for none (section 8.6.2).
     pub fn header(self, frames: Option<u64>) -> Vec<u8> {
         let layout = self.layout();
         let mut out = b"fLaC".to_vec();
@@ -85,11 +85,12 @@ impl Flac {
         out
     }
 
-    /// The loudspeakers, where FLAC would take them for others.
+    /// The loudspeakers of three and more channels, where FLAC would take them for others. Of some out of more they are for none.
     fn layout(self) -> Option<ChannelLayout> {
-        let (layout, channels) = (self.spec.layout(), self.spec.channels());
+        let channels = self.spec.channels();
         let all = self.pick == Pick::first(channels);
-        Some(layout).filter(|layout| all && layout.is_known() && *layout != ChannelLayout::usual(channels))
+        let layout = if all { self.spec.layout() } else { ChannelLayout::UNKNOWN };
+        Some(layout).filter(|layout| self.pick.len() > 2 && *layout != ChannelLayout::usual(channels))
     }
 
     /// A block of the PCM of its frames: [`Flac::BLOCK`] of them from `block` times as many on, or fewer at the end.
@@ -222,12 +223,14 @@ mod tests {
             let spec = plain.for_speakers(layout.parse().unwrap()).unwrap();
             Flac::new(spec, pick.map(|pick| pick.parse().unwrap())).unwrap().header(Some(9))
         };
+        assert_eq!(header("FL+FR+FC+LFE+BL+BR", None).len(), 42);
         let unknown = Flac::new(plain, None).unwrap().header(Some(9));
-        assert_eq!((header("FL+FR+FC+LFE+BL+BR", None), unknown.len()), (unknown, 42));
+        assert!(unknown.ends_with(b"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x0"));
+        assert!(header("FL+FR+FC+LFE+BL+BR", Some("4,5,6")).ends_with(b"_MASK=0x0"));
         let side = header("FL+FR+FC+LFE+SL+SR", None);
         assert!(side.ends_with(b"\x01\0\0\0\x27\0\0\0WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x60f"));
         assert_eq!((&side[4..8], &side[42..46]), (&b"\0\0\0\x22"[..], &[0x84, 0, 0, side.len() as u8 - 46][..]));
-        assert_eq!(header("FL+FR+FC+LFE+SL+SR", Some("1,2")).len(), 42, "of some of them nothing is said");
+        assert_eq!(header("FL+FR+FC+LFE+SL+SR", Some("1,2")).len(), 42, "of two nothing is said");
     }
 
     #[test]

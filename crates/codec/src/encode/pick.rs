@@ -75,7 +75,7 @@ impl Pick {
     /// Takes them out of interleaved samples of such a recording, or mixes those.
     pub(crate) fn apply(self, samples: &[f64], of: Spec, out: &mut Vec<f64>) {
         if self.mixed {
-            return Mix::new(of.into(), self.len.into()).apply(samples, out);
+            return Mix::to(of.into(), self.len.into()).apply(samples, out);
         }
         for frame in samples.chunks_exact(usize::from(of.channels())) {
             out.extend(self.channels().filter_map(|channel| frame.get(channel)));

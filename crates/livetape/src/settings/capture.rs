@@ -39,7 +39,7 @@ pub(crate) struct SourceFlags {
     /// Channels of the sources, 1 to 8 [default: 2; a file's own]
     #[arg(long)]
     channels: Option<u32>,
-    /// Which loudspeaker each of their channels is for, as in FL+FR+FC+LFE+BL+BR [default: what the source says]
+    /// Which loudspeaker each of their channels is for, as in FL+FR+FC+LFE+BL+BR, or none [default: what a source says]
     #[arg(long)]
     layout: Option<ChannelLayout>,
     /// Sample format of the sources: s16, s24, s32 or f32, little-endian [default: s16; a file's own]

@@ -209,6 +209,16 @@ async fn another_spec_begins_another_recording() {
     let seal = recorder.recording(&first).seal.expect("sealed");
     assert_eq!((seal.reason, seal.end), (SealReason::SpecChanged, Frame::new(100)));
     assert_eq!(seal.next.map(|id| id.to_string()), Some(other.opened.recording_id));
+    // The same channels for other loudspeakers.
+    let quadro = Spec::new(livetape_audio::SampleFormat::S16, 48_000, 4).unwrap();
+    let of = |layout: &str| quadro.for_speakers(layout.parse().unwrap()).unwrap();
+    let mut ids = Vec::new();
+    for spec in [quadro, of("FL+FR+BL+BR"), of("FL+FR+FC+BC")] {
+        let id = open(recorder.addr, opening("b", spec)).await.unwrap().opened.recording_id;
+        assert_eq!(recorder.recording(&id).spec, spec);
+        assert!(!ids.contains(&id), "{spec}");
+        ids.push(id);
+    }
     recorder.stop().await;
 }
 

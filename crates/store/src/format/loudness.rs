@@ -15,7 +15,7 @@ use livetape_audio::{Frame, FrameCount, Spec};
 /// In a recording's folder.
 pub(crate) const LOUDNESS: &str = "minutes.loudness";
 const MAGIC: &[u8; 8] = b"LIVETLUF";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of a record.
 pub(crate) const RECORD: usize = 8 + Distribution::BYTES + 4;
 

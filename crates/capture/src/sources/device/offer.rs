@@ -250,6 +250,10 @@ mod tests {
         assert_eq!(taken(rate(96_000), &stereo), None);
         assert_eq!(taken(Wish { buffer: Some(16), ..Wish::default() }, &stereo), None);
         assert_eq!(taken(rate(45_000), &stereo).unwrap().1, "s16le;rate=45000;channels=2");
+        let quadro = Wish { shape: Shape { layout: "FL+FR+BL+BR".parse().ok(), ..Shape::default() }, buffer: None };
+        let four = [offer(CardFormat::I16, 2, (48_000, 48_000)), offer(CardFormat::I16, 4, (48_000, 48_000))];
+        assert_eq!(taken(quadro, &four).unwrap().1, "s16le;rate=48000;channels=4;layout=FL+FR+BL+BR");
+        assert_eq!((taken(quadro, &stereo), quadro.to_string().as_str()), (None, "4 channels"));
         let shape = Shape { channels: Some(1), rate: Some(96_000), ..Shape::default() };
         let all = Wish { buffer: Some(16), shape };
         assert_eq!(all.to_string(), "1 channel, 96000 Hz, blocks of 16 frames");

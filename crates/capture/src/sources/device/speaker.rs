@@ -96,7 +96,8 @@ impl Speaker {
         let buffer = stream.buffer_size().map_or(FrameCount::ZERO, |frames| FrameCount::new(u64::from(frames) * 2));
         let mut new = Self {
             card,
-            spec: choice.spec,
+            // As many channels as are played are those: nothing is mixed.
+            spec: choice.spec.for_speakers(spec.layout()).unwrap_or(choice.spec),
             format: choice.format,
             converter: None,
             encoding: spec.format(),

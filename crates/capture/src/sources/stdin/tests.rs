@@ -66,6 +66,19 @@ async fn wav_brings_its_own_spec_and_length() {
 }
 
 #[tokio::test]
+async fn loudspeakers_are_those_of_the_head_or_else_what_was_said() {
+    let plain = Spec::new(SampleFormat::S16, 8_000, 4).unwrap();
+    let of = |layout: &str| plain.for_speakers(layout.parse().unwrap()).unwrap();
+    let (quadro, other) = (of("FL+FR+BL+BR"), of("FL+FR+FC+BC"));
+    for (head, said, due) in
+        [(plain, quadro, quadro), (other, quadro, other), (quadro, spec(), quadro), (plain, spec(), plain)]
+    {
+        let wav = [Container::Wav.header(head, DataSize::Growing), vec![0; 800]].concat();
+        assert_eq!(Stdin::open(io::Cursor::new(wav), said).await.unwrap().spec(), due);
+    }
+}
+
+#[tokio::test]
 async fn a_length_beyond_what_was_read_at_first_is_honoured() {
     let own = spec();
     let (reader, mut writer) = tokio::io::duplex(64);
