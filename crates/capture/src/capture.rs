@@ -1,28 +1,26 @@
-//! The capture role: runs every configured source.
+//! The capture role: checks what it is told, and runs every configured source.
 
+mod config;
+mod running;
+
+pub use config::{CaptureConfig, CaptureError, SourceConfig, SourceFailure};
+
+use crate::intake::Intake;
 use crate::intake::ports::Ports;
-use crate::intake::{Intake, IntakeConfig, IntakeError};
 use crate::link::Destination;
-use crate::meter::{Meter, Metered};
 use crate::metrics;
 use crate::session::{Session, SessionError, Timing};
-use crate::shape::Shape;
 use crate::source_spec::{SourceSpec, SourceSpecError};
-use crate::sources::device::{Cards, Device, Wish};
-use crate::sources::fallback::{Backup, Fallback};
-use crate::sources::file::{Files, Playing};
-use crate::sources::relay::{Relay, RelayUrl};
-use crate::sources::{Generator, Source, SourceError, Stdin, process_stdin, voice};
-use crate::spool::{Folder, MAX_BYTES, SpoolConfig, SpoolError};
+use crate::spool::{Folder, MAX_BYTES, SpoolConfig};
 use crate::station::Station;
 use crate::status::{Status, Statuses};
-use livetape_audio::{Instance, SourceName, Spec, StreamName, Title};
-use livetape_proto::Opening;
-use livetape_proto::{AddressError, RecorderAddress};
+use config::QUEUE_BYTES;
+use livetape_audio::{Instance, SourceName, Spec, StreamName};
+use livetape_proto::{Opening, RecorderAddress};
 use livetape_service::Readiness;
-use livetape_service::metrics::{Metrics, MetricsError};
+use livetape_service::metrics::Metrics;
+use running::{opening, run};
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,137 +31,8 @@ use tracing::Instrument as _;
 
 /// The connection is checked this often while nothing comes, and counts as dead after as long without an answer.
 const KEEPALIVE: Duration = Duration::from_secs(5);
-/// The bounds of [`CaptureConfig::queue_bytes`]: a while of small audio, and what a machine can spare.
-const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 36;
-
 /// How much of a source's audio memory holds in any case: what waits for less than a second goes to no spool.
 const LEAST_QUEUE: Duration = Duration::from_secs(2);
-
-/// What to capture and where to send it.
-#[derive(Clone, Debug)]
-pub struct CaptureConfig {
-    /// The recorder's gRPC address, `http://HOST:PORT`.
-    pub recorder_url: RecorderAddress,
-    /// The sources; none twice on one stream.
-    pub sources: Vec<SourceConfig>,
-    /// Where sources of other programs connect; nowhere without.
-    pub intake: Option<IntakeConfig>,
-    /// Most bytes of audio of each source that wait for the recorder in memory: 1 MiB to 64 GiB; two seconds of it in any case.
-    pub queue_bytes: u64,
-    /// Where audio goes that waits for longer than a second, and survives the process; without it memory has to do.
-    pub spool: Option<SpoolConfig>,
-    /// How long to wait for what.
-    pub timing: Timing,
-    /// Where sound cards are looked for: on this machine.
-    pub cards: Cards,
-}
-
-impl CaptureConfig {
-    /// With the usual limits: 4 MiB of waiting audio for each source, so that a small board has 20 MiB for all of the process,
-    /// and no spool.
-    pub fn new(recorder_url: impl Into<RecorderAddress>, sources: Vec<SourceConfig>) -> Self {
-        Self {
-            recorder_url: recorder_url.into(),
-            sources,
-            intake: None,
-            queue_bytes: 4 << 20,
-            spool: None,
-            timing: Timing::default(),
-            cards: Cards::default(),
-        }
-    }
-}
-
-/// One source.
-#[derive(Clone, Debug)]
-pub struct SourceConfig {
-    /// Where its audio goes.
-    pub stream: StreamName,
-    /// Where it comes from.
-    pub source: SourceSpec,
-    /// The shape of its audio; a WAV file on stdin brings its own.
-    pub shape: Shape,
-    /// Frames of a block that a sound card gives at once; without it, 50 ms of audio. Its buffer has two of them.
-    pub buffer: Option<u32>,
-    /// What takes over while nothing comes of the source.
-    pub fallback: Option<SourceSpec>,
-    /// How files are played.
-    pub playing: Playing,
-    /// Who measures it, if somebody does.
-    pub meter: Option<Meter>,
-    /// Whether being asked to stop is its end: then its recording is sealed, not kept open for it to come back.
-    pub ends: bool,
-    /// What people see.
-    pub title: Title,
-    /// What kind of thing is heard, for players and directories.
-    pub genre: Title,
-}
-
-/// Why nothing can be captured, or which sources failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// Not an address of a recorder.
-    #[error("{0} (LIVETAPE_RECORDER_URL)")]
-    Url(#[from] AddressError),
-    /// Out of range.
-    #[error("queue_size: {0} bytes of audio that may wait: {min} to {max} are possible", min = QUEUE_BYTES.start(), max = QUEUE_BYTES.end())]
-    QueueBytes(u64),
-    /// Out of range.
-    #[error("spool_size: a spool of {0} bytes: {min} to {max} are possible", min = MAX_BYTES.start(), max = MAX_BYTES.end())]
-    SpoolBytes(u64),
-    /// A stream's spool cannot be had.
-    #[error("stream {stream}: {error} (LIVETAPE_SPOOL_DIR)")]
-    Spool {
-        /// The stream.
-        stream: StreamName,
-        /// Why.
-        error: SpoolError,
-    },
-    /// A source cannot make that audio.
-    #[error("stream {stream}: {error}")]
-    Source {
-        /// Its stream.
-        stream: StreamName,
-        /// Why.
-        error: SourceSpecError,
-    },
-    /// Two sources would take the stream from each other.
-    #[error("stream {0} has two sources: give each its own --stream")]
-    StreamTwice(StreamName),
-    /// There is one standard input.
-    #[error("two sources want stdin, but there is only one")]
-    StdinTwice,
-    /// Nobody can connect to push.
-    #[error(transparent)]
-    Intake(#[from] IntakeError),
-    /// Somebody may push to a stream, and nobody can.
-    #[error("stream {0} waits for a source that is pushed, but there is no address for those: say --source-addr")]
-    NoIntake(StreamName),
-    /// Something cannot be counted, which is a bug.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    /// Some sources failed; the others went on until they ended or were stopped.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Failed(Vec<SourceFailure>),
-}
-
-/// A source that failed.
-#[derive(Debug)]
-pub struct SourceFailure {
-    /// Its stream.
-    pub stream: StreamName,
-    /// Why; `None` for a panic, which is a bug.
-    pub error: Option<SessionError>,
-}
-
-impl fmt::Display for SourceFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.error {
-            Some(error) => write!(f, "source of stream {}: {error}", self.stream),
-            None => write!(f, "source of stream {}: panicked, which is a bug", self.stream),
-        }
-    }
-}
 
 /// The checked sources, ready to run.
 pub struct Capture {
@@ -393,118 +262,4 @@ fn destination(recorder: &RecorderAddress, patience: Duration) -> Result<Destina
             .keep_alive_while_idle(true)
     });
     Ok(Destination { endpoint, recorder: recorder.clone() })
-}
-
-fn opening(source: &SourceConfig, spec: Spec) -> Opening {
-    Opening {
-        stream: source.stream.clone(),
-        source: source.source.name(),
-        instance: Instance(uuid::Uuid::new_v4().into_bytes()),
-        spec,
-        resume: None,
-        title: source.title.clone(),
-        genre: source.genre.clone(),
-        ending: false,
-    }
-}
-
-async fn run(
-    session: Session,
-    source: SourceConfig,
-    cards: Cards,
-    ports: Arc<Ports>,
-    shutdown: CancellationToken,
-) -> Result<(), SessionError> {
-    let spec = session.opening.spec;
-    if let SourceSpec::File(path) = &source.source {
-        let files = tokio::select! {
-            files = Files::open(path, source.playing, source.shape) => files.map_err(SourceError::from)?,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        return run_source(session, files, source.meter, shutdown).await;
-    }
-    if let SourceSpec::Device(card) = source.source.clone() {
-        let wish = Wish { shape: source.shape, buffer: source.buffer };
-        let device = tokio::select! {
-            device = Device::open(cards, card, wish, session.status.clone()) => device.map_err(SourceError::from)?,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        return run_backed(session, device, source, shutdown).await;
-    }
-    if let SourceSpec::Relay(url) = source.source.clone() {
-        return run_relay(session, url, source, shutdown).await;
-    }
-    if source.source == SourceSpec::Push {
-        let (stream, (pushed, running)) = (source.stream.clone(), ports.hold(&source.stream, spec));
-        let session = Session { publisher: running.publisher(), ..session };
-        let outcome = run_backed(session, pushed, source, shutdown).await;
-        ports.over(&stream, &running, &outcome);
-        return outcome;
-    }
-    match voice(&source.source, spec).map_err(SourceError::from)? {
-        Some(voice) => run_source(session, Generator::new(voice, spec), source.meter, shutdown).await,
-        None => {
-            let reader = process_stdin().map_err(SourceError::from)?;
-            let stdin = tokio::select! {
-                stdin = Stdin::open(reader, spec) => stdin?,
-                () = shutdown.cancelled() => return Ok(()),
-            };
-            run_backed(session, stdin, source, shutdown).await
-        }
-    }
-}
-
-async fn run_relay(
-    mut session: Session,
-    url: RelayUrl,
-    source: SourceConfig,
-    shutdown: CancellationToken,
-) -> Result<(), SessionError> {
-    let relay = match source.fallback {
-        Some(_) => tokio::select! {
-            relay = Relay::start(url, session.opening.spec) => relay,
-            () = shutdown.cancelled() => return Ok(()),
-        },
-        None => tokio::select! {
-            relay = Relay::open(url, source.shape) => relay?,
-            () = shutdown.cancelled() => return Ok(()),
-        },
-    };
-    let Opening { title, genre, .. } = session.opening;
-    let Station { title, genre } = Station { title, genre }.or(relay.station().clone());
-    session.opening = Opening { title, genre, ..session.opening };
-    run_backed(session, relay, source, shutdown).await
-}
-
-/// With its fallback, if it has one.
-async fn run_backed(
-    session: Session,
-    main: impl Source,
-    source: SourceConfig,
-    shutdown: CancellationToken,
-) -> Result<(), SessionError> {
-    let backup = match source.fallback {
-        None => return run_source(session, main, source.meter, shutdown).await,
-        Some(SourceSpec::File(path)) => {
-            let playing = Playing { repeat: true, ..Playing::default() };
-            let files = Files::open(&path, playing, main.spec().into()).await;
-            Backup::Files(Box::new(files.map_err(SourceError::from)?))
-        }
-        Some(voice) => Backup::Voice(voice, None),
-    };
-    run_source(session, Fallback::new(main, backup), source.meter, shutdown).await
-}
-
-async fn run_source(
-    mut session: Session,
-    source: impl Source,
-    meter: Option<Meter>,
-    shutdown: CancellationToken,
-) -> Result<(), SessionError> {
-    session.opening.spec = source.spec();
-    session.status.send_modify(|status| status.begun = true);
-    match meter {
-        Some(meter) => session.run(Metered { source, meter }, shutdown).await,
-        None => session.run(source, shutdown).await,
-    }
 }
