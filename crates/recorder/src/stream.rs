@@ -4,32 +4,33 @@
 //! source, to the length store, to the catalogue. Commands come through a bounded queue; while the disk is behind,
 //! they wait there, and the source waits behind them. Not here: gRPC, bytes on disk, time of day of frames.
 
+mod opening;
 mod operate;
+mod sealing;
 mod standby;
 
 pub(crate) use operate::{is_news, marks};
 
 use crate::archive::Archive;
 use crate::board::Board;
-use crate::call::{Call, CallId, Command, Granted, Progress, Verdict};
+use crate::call::{Call, CallId, Command, Verdict};
 use crate::committer::{Committed, Committer};
 use crate::desks::Desks;
-use crate::ingest::{Decision, Message, Position, Refusal};
+use crate::ingest::{Decision, Message, Position};
 use crate::limits::Limits;
 use crate::metrics::{Instruments, OnAir};
-use crate::open_tape::{Next, OpenTape, Sealing};
+use crate::open_tape::OpenTape;
 use crate::tape::{self, OpenError};
 use crate::unsaid::Unsaid;
 use crate::waveforms::Waveforms;
 use bytes::Bytes;
 use livetape_access::Access;
-use livetape_audio::{Drift, Entry, Epoch, Frame, Instance, SealReason, StreamName, StreamRules, Tail};
-use livetape_proto::Opening;
+use livetape_audio::{Drift, Epoch, StreamName, StreamRules, Tail};
 use livetape_store::{DataDir, StoreError, TapeWriter};
 use standby::Standby;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// Audio that may wait for a commit in one recording, in bytes.
@@ -223,136 +224,6 @@ impl Stream {
         }
     }
 
-    /// A source opens the stream: everything before is made durable, the epoch rises, an older call ends.
-    async fn opening(
-        &mut self,
-        call: CallId,
-        opening: Opening,
-    ) -> anyhow::Result<Result<watch::Receiver<Progress>, OpenError>> {
-        self.settle().await?;
-        if let Some(end) = tape::ended(&self.shared.archive.all, &opening) {
-            return Ok(Ok(Call::over(end)));
-        }
-        let former = self.take_call();
-        let ready = self.make_ready(&opening).await?;
-        if let Some((former, instance)) = former {
-            former.end(Some(match &ready {
-                Err(error) => error.clone().into(),
-                // It may be this very call that is late, and the other the one that the source uses.
-                Ok(()) if instance == opening.instance => Verdict::Failed("the same source has opened again".into()),
-                Ok(()) => self.superseded(),
-            }));
-        }
-        if let Err(error) = ready {
-            self.inform();
-            return Ok(Err(error));
-        }
-        let Some(open) = &mut self.open else { return Ok(Ok(self.wait(call, opening))) };
-        let (recording, epoch, next) = (open.recording.id, open.ingest.epoch(), open.ingest.next());
-        let wrote = open.tape.as_ref().and_then(|tape| tape.timeline().written_by(opening.instance, next));
-        let resume = tape::resume(&self.shared.archive.all, &opening, recording, wrote);
-        let granted = Granted { recording, epoch, next, resume };
-        let (writing, progress) = Call::new(call, Some(granted), Arc::clone(&self.shared.instruments));
-        (open.call, open.deadline) = (Some(writing), None);
-        tracing::info!(stream = %self.name, %recording, %epoch, %next, source = %opening.source, "source connected");
-        self.inform();
-        Ok(Ok(progress))
-    }
-
-    /// Takes the call of the source that is connected, and who it is of.
-    fn take_call(&mut self) -> Option<(Call, Instance)> {
-        let waiting = self.standby.take().map(|standby| (standby.call, standby.opening.instance));
-        waiting.or_else(|| self.open.as_mut().and_then(|open| open.take_call(self.shared.resume_window)))
-    }
-
-    fn superseded(&self) -> Verdict {
-        let Some(current) = self.open.as_ref().map(|open| open.ingest.epoch()) else { return Verdict::Replaced };
-        Verdict::Refused(Refusal::OldEpoch { got: Epoch(current.0.saturating_sub(1)), current })
-    }
-
-    /// Sees to it that a recording is open for this source.
-    async fn make_ready(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
-        if self.open.as_ref().is_some_and(|open| open.sealing.is_some())
-            && let Err(error) = self.seal().await?
-        {
-            return Ok(Err(error));
-        }
-        match self.open.as_ref().map(|open| open.recording.spec == opening.spec) {
-            Some(true) => self.reopen(opening).await,
-            Some(false) => {
-                if let Err(error) = self.has_room() {
-                    return Ok(Err(error));
-                }
-                let epoch = self.next_epoch();
-                let next = Next::Wanted(Box::new(opening.clone()), epoch);
-                self.end_recording(SealReason::SpecChanged, Some(next)).await
-            }
-            None if self.waits(opening) => Ok(Ok(())),
-            None => self.begin(opening).await,
-        }
-    }
-
-    /// The same recording goes on under the next epoch.
-    async fn reopen(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
-        let Some((open, writer)) = self.open.as_mut().and_then(OpenTape::at_home) else {
-            return Ok(Err(OpenError::nothing_open()));
-        };
-        let (epoch, source) = (open.ingest.epoch().next(), opening.clone());
-        let (writer, outcome) = tape::blocking(writer, move |tape| {
-            tape.update(epoch, source.instance, source.source, source.title, source.genre)
-        })
-        .await?;
-        open.recording = writer.recording().clone();
-        open.tape = Some(writer);
-        if let Err(error) = outcome {
-            open.ingest.skip_to(epoch);
-            return Ok(Err(error.into()));
-        }
-        open.title = opening.title.clone();
-        open.ingest.opened(epoch, (opening.instance, opening.source.clone()));
-        self.shared.archive.insert(open.recording.clone());
-        Ok(Ok(()))
-    }
-
-    /// Whether a source may have a new recording. What is open rolls in any case.
-    fn has_room(&self) -> Result<(), OpenError> {
-        let most = self.shared.limits.recordings;
-        if self.shared.archive.all.len() < most {
-            return Ok(());
-        }
-        let text = format!(
-            "this recorder keeps {most} recordings, which is the most (LIVETAPE_LIMIT_RECORDINGS): delete some"
-        );
-        Err(OpenError::TooManyRecordings(text))
-    }
-
-    /// The stream's first recording, or the first after one that was sealed.
-    async fn begin(&mut self, opening: &Opening) -> anyhow::Result<Result<(), OpenError>> {
-        if let Err(error) = self.has_room() {
-            return Ok(Err(error));
-        }
-        let epoch = self.next_epoch();
-        match tape::create(&self.shared, opening.clone(), epoch).await? {
-            Ok(tape) => {
-                tape::introduce(&self.shared, tape.recording());
-                let open = self.shared.open_tape(tape);
-                if let Some(event) = self.shared.unsaid.take(&self.name) {
-                    open.pending.note(Entry::Event(event));
-                }
-                self.open = Some(open);
-                Ok(Ok(()))
-            }
-            Err(error) => Ok(Err(error.into())),
-        }
-    }
-
-    fn next_epoch(&mut self) -> Epoch {
-        let stored = || self.shared.archive.latest(&self.name).map(|last| last.epoch);
-        let before = self.open.as_ref().map(|open| open.ingest.epoch()).or_else(stored).unwrap_or_default();
-        self.highest = self.highest.max(before).next();
-        self.highest
-    }
-
     async fn message(&mut self, message: Message, pcm: Bytes) -> anyhow::Result<()> {
         loop {
             let Some(open) = &mut self.open else { return Ok(()) };
@@ -378,103 +249,6 @@ impl Stream {
                 }
             }
         }
-    }
-
-    /// The source has ended by itself.
-    async fn end(&mut self) -> anyhow::Result<()> {
-        self.settle().await?;
-        // If the disk has just refused what came before, the call has its verdict already.
-        let Some(call) = self.open.as_mut().and_then(|open| open.call.take()) else { return Ok(()) };
-        let verdict = match self.end_recording(SealReason::SourceEnded, None).await? {
-            Ok(()) => Verdict::Ended,
-            Err(error) => error.into(),
-        };
-        call.end(Some(verdict));
-        Ok(())
-    }
-
-    /// Goes on in a next recording, within the same call. `false` if that failed and the call was ended.
-    async fn roll(&mut self, why: SealReason) -> anyhow::Result<bool> {
-        self.settle().await?;
-        let Some(open) = &mut self.open else { return Ok(false) };
-        let Some(call) = open.call.take() else { return Ok(false) };
-        let (mut ingest, silence) = (open.ingest.clone(), open.silence);
-        let next = Next::Wanted(Box::new(open.opening()), ingest.epoch());
-        if let Err(error) = self.end_recording(why, Some(next)).await? {
-            call.end(Some(error.into()));
-            return Ok(false);
-        }
-        ingest.rolled();
-        if let Some(open) = &mut self.open {
-            call.rolled(open.recording.id, ingest.in_call(Frame::ZERO));
-            (open.ingest, open.call, open.deadline, open.silence) = (ingest, Some(call), None, silence);
-        }
-        Ok(true)
-    }
-
-    /// Nobody came back in time, or a seal is to be tried again.
-    async fn time_is_up(&mut self) -> anyhow::Result<()> {
-        let retries = self.open.as_ref().is_some_and(|open| open.sealing.is_some());
-        let outcome =
-            if retries { self.seal().await? } else { self.end_recording(SealReason::SourceLost, None).await? };
-        // Said already, and tried again.
-        drop(outcome);
-        Ok(())
-    }
-
-    /// Decides that the open recording ends here, and seals it.
-    async fn end_recording(&mut self, why: SealReason, next: Option<Next>) -> anyhow::Result<Result<(), OpenError>> {
-        if let Some(open) = &mut self.open {
-            open.sealing = Some(Sealing { why, next });
-        }
-        self.seal().await
-    }
-
-    /// Does what was decided about the end of the open recording. If that fails, it is tried again, with nothing undone.
-    async fn seal(&mut self) -> anyhow::Result<Result<(), OpenError>> {
-        self.settle().await?;
-        let sealed = self.try_to_seal().await?;
-        if let (Err(error), Some(open)) = (&sealed, &mut self.open) {
-            tracing::error!(stream = %self.name, recording = %open.recording.id, %error, "could not seal; trying again");
-            open.deadline = Some(Instant::now() + SEAL_RETRY);
-        }
-        Ok(sealed)
-    }
-
-    async fn try_to_seal(&mut self) -> anyhow::Result<Result<(), OpenError>> {
-        let Some(open) = &mut self.open else { return Ok(Ok(())) };
-        let Some(sealing) = &mut open.sealing else { return Ok(Ok(())) };
-        // The next one exists before it is named in the seal.
-        if let Some(Next::Wanted(opening, epoch)) = &sealing.next {
-            match tape::create(&self.shared, (**opening).clone(), *epoch).await? {
-                Ok(tape) => sealing.next = Some(Next::Made(Box::new(tape))),
-                Err(error) => return Ok(Err(error.into())),
-            }
-        }
-        let why = sealing.why;
-        let next = sealing.next.as_ref().and_then(Next::id);
-        let Some((open, writer)) = open.at_home() else { return Ok(Err(OpenError::nothing_open())) };
-        let (writer, outcome) = tape::blocking(writer, move |tape| tape::seal(tape, why, next)).await?;
-        let sealed = match outcome {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                open.tape = Some(writer);
-                return Ok(Err(error.into()));
-            }
-        };
-        let (before, holder) = (open.ingest.position(), open.ingest.holder());
-        let next = open.sealing.take().and_then(|sealing| sealing.next);
-        self.open = match next {
-            Some(Next::Made(tape)) => {
-                tape::introduce(&self.shared, tape.recording());
-                let mut next = self.shared.open_tape(*tape);
-                next.ingest.goes_on_after(before, holder);
-                Some(next)
-            }
-            _ => None,
-        };
-        tape::announce(&self.shared, sealed);
-        Ok(Ok(()))
     }
 
     /// Waits until nothing is pending: everything is durable, or was refused by the disk.
