@@ -23,6 +23,7 @@ fn dragged_back_marked_kept_moved_by_keys_and_live_again() -> Result<()> {
     steps::drags_to(&browser, &card, 0.3)?;
     steps::marks(&browser, &g, "the reading begins", steps::types)?;
     steps::keeps_a_clip(&browser, &g)?;
+    steps::decodes_a_clip(&browser, &g)?;
     let seen = "player.wave.levelAt(player.deck.position) !== null && player.wave.main.clientWidth > 0";
     until(&browser, "its waveform", seen)?;
     picture(&browser, "firefox.png", 1280, 900)?;

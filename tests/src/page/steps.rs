@@ -104,6 +104,30 @@ pub fn keeps_a_clip(browser: &Browser, g: &Growing) -> Result<()> {
     Ok(())
 }
 
+/// The browser decodes a clip as MP3 and as WAV: both have the frames that were asked for, and sound the same at the same frame.
+///
+/// # Errors
+/// With the numbers of frames and how much noise there is for the sound, if not.
+pub fn decodes_a_clip(browser: &Browser, g: &Growing) -> Result<()> {
+    let (first, end) = (5 * u64::from(RATE) + 12_345, 8 * u64::from(RATE) + 77);
+    let part = format!("from={:.9}&to={:.9}", first as f64 / f64::from(RATE), end as f64 / f64::from(RATE));
+    let decoded = "
+        const context = new OfflineAudioContext(2, 1, 48000);
+        const decoded = (file) => fetch(file).then(reply => reply.arrayBuffer()).then(bytes => context.decodeAudioData(bytes));
+        return Promise.all([decoded(arguments[0]), decoded(arguments[1])]).then(([mp3, wav]) => {
+            const [a, b] = [mp3, wav].map(buffer => buffer.getChannelData(0));
+            let [beside, sound] = [0, 0];
+            for (let n = 0; n < b.length; n += 1) [beside, sound] = [beside + (a[n] - b[n]) ** 2, sound + b[n] ** 2];
+            return [mp3.length, wav.length, beside / sound];
+        });
+    ";
+    let [mp3, wav] = ["mp3", "wav"].map(|kind| format!("/recordings/{}/clip.{kind}?{part}", g.id));
+    let heard = browser.run(decoded, json!([mp3, wav]))?;
+    ensure!(heard[0] == end - first && heard[1] == end - first, "{heard}");
+    ensure!(heard[2].as_f64().is_some_and(|noise| noise < 0.01), "{heard}");
+    Ok(())
+}
+
 /// Space, and arrows: it plays, five seconds on, five seconds back, and is silent.
 ///
 /// # Errors

@@ -1,8 +1,10 @@
 //! Parts of a recording that grows, kept as files: sample for sample what was recorded, where the format allows it.
 
+use crate::opened;
 use anyhow::{Result, ensure};
 use livetape_testkit::{http, spawn};
 use livetape_tests::growing::{Growing, SECOND, SOON, WAV_HEADER, audio_of};
+use livetape_tests::page::steps;
 use livetape_tests::player::RATE;
 use livetape_tests::tone;
 use std::process::Stdio;
@@ -61,4 +63,10 @@ fn clips_of_a_growing_recording_are_exact() -> Result<()> {
     assert!((length..=length + 4 * 1152).contains(&mp3), "{mp3} frames of MP3 for {length}");
     assert!(g.at_least() > WAV_HEADER + 40 * SECOND, "it grew meanwhile");
     Ok(())
+}
+
+#[test]
+fn a_browser_has_an_mp3_clip_from_its_first_frame_to_its_last() -> Result<()> {
+    let g = Growing::start(tone, Duration::from_secs(12))?;
+    steps::decodes_a_clip(&opened(&g)?, &g)
 }

@@ -51,7 +51,11 @@ impl Stream {
     }
 
     /// Decides that the open recording ends here, and seals it.
-    pub(super) async fn end_recording(&mut self, why: SealReason, next: Option<Next>) -> anyhow::Result<Result<(), OpenError>> {
+    pub(super) async fn end_recording(
+        &mut self,
+        why: SealReason,
+        next: Option<Next>,
+    ) -> anyhow::Result<Result<(), OpenError>> {
         if let Some(open) = &mut self.open {
             open.sealing = Some(Sealing { why, next });
         }
