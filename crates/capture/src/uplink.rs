@@ -13,18 +13,21 @@
 //! of known length. After each open everything that is not durable is sent again under the numbers of the new call.
 //! Not here: clocks, sockets, tasks, waiting, files.
 
+mod answers;
 mod notes;
 mod numbers;
+mod outgoing;
+mod sending;
 mod shelf;
 mod store;
 
 pub use numbers::{Numbers, Place, Stretch};
+pub use outgoing::{Outgoing, UplinkError, Waited};
 pub use store::{Held, Missing, Note, Record, Restored, Store, Titled};
 
 use crate::sources::{Chunk, Lost};
 use crate::status::Status;
-use bytes::Bytes;
-use livetape_audio::{Durable, Epoch, Frame, FrameCount, GapReason, RecordingId, Spec, Title, WallTime};
+use livetape_audio::{Epoch, Frame, FrameCount, GapReason, Spec, Title};
 use notes::Notes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -37,87 +40,6 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 const TITLES: u64 = 1;
 /// Most bytes of audio in one record of the store.
 const MOST_STORED: u64 = 1 << 20;
-
-/// What goes to the recorder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outgoing {
-    /// Audio.
-    Append {
-        /// Fencing token.
-        epoch: Epoch,
-        /// Number of its first frame.
-        first: Frame,
-        /// When that was captured.
-        time: WallTime,
-        /// Whole frames.
-        pcm: Bytes,
-    },
-    /// Missing audio.
-    Gap {
-        /// Fencing token.
-        epoch: Epoch,
-        /// First frame after the gap.
-        at: Frame,
-        /// How much is missing, if known.
-        frames: Option<FrameCount>,
-        /// Why.
-        reason: GapReason,
-    },
-    /// What is playing.
-    Title {
-        /// Fencing token.
-        epoch: Epoch,
-        /// First frame to which it applies.
-        at: Frame,
-        /// The title; empty for none.
-        title: Title,
-    },
-    /// Nothing will follow.
-    End {
-        /// Fencing token.
-        epoch: Epoch,
-        /// The frame that will not come.
-        at: Frame,
-    },
-}
-
-/// Why something did not fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UplinkError {
-    /// A source yielded half a frame.
-    #[error("{bytes} bytes of audio are not whole frames of {spec}")]
-    HalfFrame {
-        /// Size of the audio.
-        bytes: u64,
-        /// Its shape.
-        spec: Spec,
-    },
-    /// The recorder talks of frames that it was never sent.
-    #[error("the recorder acknowledged frame {durable}, but only frames before {next} were sent")]
-    NeverSent {
-        /// As acknowledged.
-        durable: Durable,
-        /// Next frame to be sent.
-        next: Frame,
-    },
-    /// The recorder takes messages that hold no frame.
-    #[error("the recorder takes {max} bytes of audio at once, but a frame has {frame}")]
-    Narrow {
-        /// Its limit.
-        max: u64,
-        /// Size of a frame.
-        frame: u64,
-    },
-}
-
-/// Where the audio that was sent last has waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// In memory, since it came.
-    InMemory(Instant),
-    /// In the store, which knows only when it was captured.
-    InStore,
-}
 
 /// An open stream, as the recorder answered.
 #[derive(Clone, Copy, Debug)]
@@ -244,77 +166,6 @@ impl Uplink {
         self.save_notes(None);
     }
 
-    /// The recorder has opened the stream: `recording` goes on with frame `next`. `resume` is the same frame in the
-    /// numbers used until now, if the recorder knows them; what is before it is durable. It takes `most` bytes at once.
-    ///
-    /// # Errors
-    /// If `most` is less than a frame.
-    pub fn opened(
-        &mut self,
-        epoch: Epoch,
-        recording: RecordingId,
-        next: Frame,
-        resume: Option<Frame>,
-        most: u64,
-    ) -> Result<(), UplinkError> {
-        let (frames, _) = self.spec.frames_in(most);
-        if frames.is_zero() {
-            return Err(UplinkError::Narrow { max: most, frame: u64::from(self.spec.frame_bytes()) });
-        }
-        // A recorder that has more than it was sent talks of somebody else's audio: then nothing of ours is known to
-        // be durable, and sending it twice is better than losing it.
-        let sent = self.numbers.number(self.cursor);
-        match resume {
-            Some(resume) if resume > sent && !self.restored => {
-                tracing::warn!(%resume, %sent, "the recorder has audio of somebody else: nothing is dropped");
-            }
-            Some(resume) => self.settle(resume),
-            None => {}
-        }
-        (self.restored, self.unanswered) = (false, false);
-        self.cursor = self.numbers.durable;
-        self.notes.again();
-        self.numbers.recording = Some(recording);
-        self.numbers.until = None;
-        self.numbers.stretches = vec![Stretch { from: self.cursor, number: next }];
-        self.line = Some(Line { epoch, most: frames, end_sent: false });
-        (self.connected, self.standing_by) = (true, false);
-        self.opened += 1;
-        // Before anything is sent under these numbers, a process after this one has to know them.
-        self.save_numbers(None);
-        Ok(())
-    }
-
-    /// The recorder wants nothing until it opens the stream: what is not durable is let go, and so is all that is captured
-    /// meanwhile.
-    pub fn stand_by(&mut self) {
-        (self.line, self.connected, self.standing_by, self.restored) = (None, true, true, false);
-        self.unanswered = false;
-        self.unwanted = self.unwanted + self.waiting();
-        self.memory.clear();
-        (self.bytes, self.cursor) = (0, self.end);
-        self.notes.let_go();
-        self.numbers.until = None;
-        self.numbers.settle(self.end);
-        if let Some(shelf) = &mut self.shelf {
-            shelf.store.let_go(&self.numbers);
-        }
-        self.save_numbers(None);
-        if self.ending {
-            self.finished();
-        }
-    }
-
-    /// The recorder answers, and wants nothing that was captured before its first answer. How much is let go.
-    pub fn let_go_of_unanswered(&mut self) -> FrameCount {
-        let waiting = self.waiting();
-        if !self.unanswered || waiting.is_zero() && self.captured.is_zero() {
-            return FrameCount::ZERO;
-        }
-        self.stand_by();
-        waiting
-    }
-
     /// Whether the recorder wants nothing for now.
     pub const fn is_standing_by(&self) -> bool {
         self.standing_by
@@ -333,110 +184,6 @@ impl Uplink {
     /// The number that the next captured frame will get, as far as is known.
     pub fn upcoming(&self) -> Frame {
         self.numbers.number(self.numbers.durable) + self.waiting()
-    }
-
-    /// The call is broken. Numbers are kept: the recorder may still have written what was sent.
-    pub fn disconnected(&mut self) {
-        (self.line, self.connected) = (None, false);
-        self.save(None);
-    }
-
-    /// The recorder says that all frames before `durable` survive a power cut. Returns whether that was news.
-    ///
-    /// # Errors
-    /// If these frames were never sent.
-    pub fn acknowledged(&mut self, durable: Durable) -> Result<bool, UplinkError> {
-        let next = self.numbers.number(self.cursor);
-        if durable.end() > next {
-            return Err(UplinkError::NeverSent { durable, next });
-        }
-        let before = self.numbers.durable;
-        self.settle(durable.end());
-        Ok(self.numbers.durable > before)
-    }
-
-    /// Drops what is durable: everything before frame `end`, and the gaps before a frame that is.
-    fn settle(&mut self, end: Frame) {
-        let place = self.numbers.place(end).min(self.cursor);
-        let news = self.numbers.number(place).since(self.numbers.number(self.numbers.durable));
-        if place <= self.numbers.durable {
-            return;
-        }
-        self.acknowledged = self.acknowledged + news;
-        self.numbers.settle(place);
-        self.notes.settle(place);
-        while let Some(mut first) = self.memory.pop_front() {
-            self.bytes -= first.held.chunk.pcm.len() as u64;
-            if first.held.end(self.spec) > place {
-                first.held = first.held.from(place, self.spec);
-                self.bytes += first.held.chunk.pcm.len() as u64;
-                self.memory.push_front(first);
-                break;
-            }
-        }
-        if let Some(shelf) = &mut self.shelf {
-            shelf.store.release(&self.numbers);
-        }
-    }
-
-    /// The next message, if the stream is open and there is one. Counts as sent from now on.
-    pub fn next_to_send(&mut self) -> Option<Outgoing> {
-        let line = self.line?;
-        let epoch = line.epoch;
-        let at = self.numbers.number(self.cursor);
-        match self.notes.next_to_send(self.cursor) {
-            Some(Note::Gap(Missing { frames, reason, .. })) => {
-                return Some(Outgoing::Gap { epoch, at, frames, reason });
-            }
-            Some(Note::Title(Titled { title, .. })) => return Some(Outgoing::Title { epoch, at, title }),
-            None => {}
-        }
-        if self.cursor < self.end {
-            let Some((held, waited)) = self.audio().filter(|(held, _)| held.at == self.cursor) else {
-                return Some(self.jump(epoch, at));
-            };
-            self.waited = waited;
-            let bytes = usize::try_from(self.spec.bytes(line.most)).unwrap_or(usize::MAX);
-            let mut chunk = held.chunk;
-            chunk.pcm.truncate(bytes);
-            self.cursor = self.cursor + chunk.frames(self.spec);
-            return Some(Outgoing::Append { epoch, first: at, time: chunk.time, pcm: chunk.pcm });
-        }
-        (self.ending && !line.end_sent).then(|| {
-            self.line = Some(Line { end_sent: true, ..line });
-            Outgoing::End { epoch, at }
-        })
-    }
-
-    /// The audio at the cursor, or the first after it.
-    fn audio(&mut self) -> Option<(Held, Waited)> {
-        let stored = self.shelf.as_mut().and_then(|shelf| shelf.store.read(self.cursor));
-        stored.map(|held| (held, Waited::InStore)).or_else(|| {
-            let first = self.memory.partition_point(|waiting| waiting.held.end(self.spec) <= self.cursor);
-            let Waiting { held, since } = self.memory.get(first)?;
-            Some((held.clone().from(self.cursor, self.spec), Waited::InMemory(*since)))
-        })
-    }
-
-    /// Where the audio that was sent last has waited.
-    pub const fn waited(&self) -> Waited {
-        self.waited
-    }
-
-    /// Over audio that was given up, to what is there.
-    fn jump(&mut self, epoch: Epoch, at: Frame) -> Outgoing {
-        let to = self.audio().map_or(self.end, |(held, _)| held.at);
-        let frames = Some(to.since(self.cursor));
-        self.cursor = to;
-        self.numbers.stretches.push(Stretch { from: to, number: at });
-        self.save_numbers(None);
-        Outgoing::Gap { epoch, at, frames, reason: GapReason::Overflow }
-    }
-
-    /// Whether [`Uplink::next_to_send`] has something.
-    pub fn has_to_send(&self) -> bool {
-        let more = self.cursor < self.end || self.notes.has_to_send();
-        self.line.is_some_and(|line| more || (self.ending && !line.end_sent))
     }
 
     /// Whether an answer of the recorder is awaited.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::spool::{Folder, Identity, Spool};
-use livetape_audio::{Instance, SampleFormat};
+use bytes::Bytes;
+use livetape_audio::{Durable, Instance, RecordingId, SampleFormat, WallTime};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
