@@ -106,9 +106,10 @@ impl Recorder {
         let listener = TcpListener::bind(addr).await;
         let listener = listener.with_context(|| format!("cannot listen on {addr} (LIVETAPE_GRPC_ADDR)"))?;
         let addr = listener.local_addr()?;
-        let (path, disk) = (config.data_dir.clone(), config.disk.clone());
+        let (path, disk, keep) = (config.data_dir.clone(), config.disk.clone(), config.retention);
         let (dir, recordings) = tokio::task::spawn_blocking(move || {
             let dir = DataDir::open(&path, disk)?;
+            keep.check(dir.space()?)?;
             dir.tidy();
             let scan = dir.scan()?;
             for problem in &scan.problems {

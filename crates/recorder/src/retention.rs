@@ -76,6 +76,21 @@ struct Candidate {
 }
 
 impl Retention {
+    /// Whether a file system can have it so.
+    ///
+    /// # Errors
+    /// When more is to be free than there is: then whatever has ended would go.
+    pub(crate) fn check(&self, space: Space) -> anyhow::Result<()> {
+        let size = space.size;
+        match self.min_free_bytes {
+            Some(least) if least >= size => anyhow::bail!(
+                "keep_free (LIVETAPE_KEEP_FREE) is {least} bytes, and all of its file system has {size}: every recording that \
+                 has ended would be removed; say less than that"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     const fn limits_nothing(&self) -> bool {
         self.max_age.is_none() && self.max_bytes.is_none() && self.min_free_bytes.is_none()
     }
@@ -328,6 +343,15 @@ mod tests {
         assert_eq!(chosen(space(1000), 1000, &[]), []);
         assert_eq!(chosen(space(1000), 900, &[]), [(1, Space)]);
         assert_eq!(chosen(space(1000), 899, &[2]), [(1, Space), (3, Space)]);
+    }
+
+    #[test]
+    fn more_than_the_disk_is_large_cannot_be_free() {
+        let keep = Retention { min_free_bytes: Some(1000), ..Retention::default() };
+        let disk = |size| livetape_store::Space { free: 10, size };
+        assert!(keep.check(disk(1001)).is_ok() && Retention::default().check(disk(0)).is_ok());
+        let error = keep.check(disk(1000)).unwrap_err().to_string();
+        assert!(error.contains("LIVETAPE_KEEP_FREE") && error.contains("1000 bytes"), "{error}");
     }
 
     #[test]

@@ -63,6 +63,9 @@ fn a_bad_variable_is_named_with_an_example() -> Result<()> {
         }
         refused(&start, &[variable, example]).with_context(|| format!("{variable}={value}"))?;
     }
+    // How large a disk is, the folder on it says.
+    let keep = Start::recorder(folder.path().join("kept")).env("LIVETAPE_KEEP_FREE", "1000TB");
+    refused(&keep, &["LIVETAPE_KEEP_FREE", "every recording that has ended would be removed"])?;
     let both = Start::recorder(&data).env("LIVETAPE_TLS_CERT", "/nowhere/a").env("LIVETAPE_TLS_KEY", "/nowhere/b");
     refused(&both, &["LIVETAPE_TLS_CERT", "LIVETAPE_TLS_KEY", "/nowhere/"])?;
     let redis = Start::recorder(&data).env("LIVETAPE_REDIS_URL", "rediss://127.0.0.1:9");
