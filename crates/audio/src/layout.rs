@@ -56,8 +56,8 @@ const SPEAKERS: [(Speaker, &str); 18] = [
 /// For no loudspeakers that anybody knows.
 const NONE: &str = "none";
 
-/// The loudspeakers of some channels, one for each, in the order of their bits, which is that of the channels; or that nobody
-/// knows them. Written `FL+FR+FC+LFE+BL+BR`, and `none`.
+/// The loudspeakers of some channels, one for each, in the order of WAV, which is that of the channels: `FL+FR+FC+LFE+BL+BR`. Or that
+/// nobody knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]

@@ -91,6 +91,8 @@ pub struct Spec {
     format: SampleFormat,
     rate: u32,
     channels: u16,
+    /// Which loudspeaker each of three to eight channels is for: `FL+FR+FC+LFE+BL+BR`. Absent where that is not known, and of one and
+    /// two channels.
     #[serde(skip_serializing_if = "is_unknown")]
     layout: ChannelLayout,
 }
@@ -106,7 +108,6 @@ struct RawSpec {
     format: SampleFormat,
     rate: u32,
     channels: u32,
-    /// Which loudspeaker each of three to eight channels is for, where that is known: `FL+FR+FC+LFE+BL+BR`.
     #[serde(default)]
     layout: Option<ChannelLayout>,
 }

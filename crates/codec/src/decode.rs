@@ -267,7 +267,7 @@ impl Decoder {
             return Err(DecodeError::Damaged(format!("{MAX_EMPTY} packets one after another without audio")));
         }
         match self.format.next_packet() {
-            Ok(Some(packet)) if packet.track_id == self.track => self.packet(&packet),
+            Ok(Some(packet)) if packet.track_id == self.track => self.packet(&packet)?,
             Ok(Some(_)) => self.empty += 1,
             Ok(None) => self.ended = true,
             Err(Error::ResetRequired) => self.restart()?,
@@ -283,28 +283,32 @@ impl Decoder {
         Ok(())
     }
 
-    fn packet(&mut self, packet: &Packet) {
+    fn packet(&mut self, packet: &Packet) -> Result<(), DecodeError> {
         self.empty += 1;
         let codec = self.decoder.codec_params().codec;
         let Ok(buffer) = self.decoder.decode(packet) else {
             self.damaged += 1;
-            return;
+            return Ok(());
         };
         let (spec, frames) = (buffer.spec(), buffer.frames());
+        // A container may have said something else.
+        few_enough(codec, spec.channels().count())?;
         let channels = u16::try_from(spec.channels().count()).unwrap_or(u16::MAX);
         let layout = match (codec, self.format.format_info().short_name) {
+            // Of seven and eight, the library takes some for others.
+            (CODEC_ID_ALAC, _) if channels <= 6 => positions(spec.channels()),
+            (CODEC_ID_ALAC, _) => ChannelLayout::UNKNOWN,
             (_, "wave" | "caf") => self.handle.labelled(),
             // Elsewhere the library does not see the tag.
             (CODEC_ID_FLAC, "flac" | "ogg") => match self.mask {
                 Some(mask) => ChannelLayout::of_mask(mask).unwrap_or_default(),
                 None => ChannelLayout::usual(channels),
             },
-            // Of seven and eight, the library takes some for others.
-            (CODEC_ID_ALAC, _) if channels <= 6 => positions(spec.channels()),
             // What it says of others it makes up.
             _ => ChannelLayout::UNKNOWN,
         };
-        let layout = if layout.channels() == channels { layout } else { ChannelLayout::UNKNOWN };
+        // Mono and stereo are that, whoever says so.
+        let layout = Some(layout).filter(|layout| channels > 2 && layout.channels() == channels).unwrap_or_default();
         let sound = Sound { rate: spec.rate(), channels, layout };
         buffer.copy_to_vec_interleaved(&mut self.samples);
         let kept = self.trim.keep(packet, frames, sound.rate);
@@ -315,6 +319,7 @@ impl Decoder {
         if !self.samples.is_empty() {
             (self.sound, self.empty) = (sound, 0);
         }
+        Ok(())
     }
 
     /// Another stream follows in the same file, as in recordings of internet radio.
@@ -338,13 +343,19 @@ fn positions(channels: &Channels) -> ChannelLayout {
     mask.and_then(|mask| ChannelLayout::of_mask(mask).ok()).unwrap_or_default()
 }
 
-fn make_decoder(params: &AudioCodecParameters, live: bool) -> Result<Box<dyn AudioDecoder>, DecodeError> {
-    let channels = params.channels.as_ref().map_or(0, Channels::count);
-    let limited = STEREO_AT_MOST.iter().find(|(codec, _)| *codec == params.codec);
-    if let Some((_, name)) = limited.filter(|_| channels > 2) {
-        let why = "only mono and stereo of it are known here: FLAC, ALAC and WAV can have eight";
-        return Err(DecodeError::Codec(format!("it is {name} with {channels} channels, and {why}")));
+/// Whether the library decodes so many channels of a codec right.
+fn few_enough(codec: AudioCodecId, channels: usize) -> Result<(), DecodeError> {
+    match STEREO_AT_MOST.iter().find(|(limited, _)| *limited == codec && channels > 2) {
+        None => Ok(()),
+        Some((_, name)) => {
+            let why = "only mono and stereo of it are known here: FLAC, ALAC and WAV can have eight";
+            Err(DecodeError::Codec(format!("it is {name} with {channels} channels, and {why}")))
+        }
     }
+}
+
+fn make_decoder(params: &AudioCodecParameters, live: bool) -> Result<Box<dyn AudioDecoder>, DecodeError> {
+    few_enough(params.codec, params.channels.as_ref().map_or(0, Channels::count))?;
     let mut params = params.clone();
     if params.codec == CODEC_ID_OPUS {
         // The adapter would take off what the head says from the first packet alone, however short that is: see `gapless`.

@@ -125,12 +125,14 @@ fn a_file_that_does_not_say_is_not_guessed_at() {
     let plain = wav(dir.path(), ChannelLayout::usual(6), false);
     assert_eq!(check(&plain), ChannelLayout::UNKNOWN);
     // Of which the library takes the first so many loudspeakers, or those of another order, or does not see the mask.
-    let made: [(&str, &[&str], &str); 5] = [
+    let made: [(&str, &[&str], &str); 7] = [
         ("a.mov", &["-ar", "96000", "-c:a", "pcm_s16le"], "FL+FR+BL+BR"),
         ("a.mka", &["-c:a", "flac"], "FL+FR+FC+BC"),
         ("b.mka", &["-c:a", "pcm_s16le"], "FL+FR+BL+BR"),
         ("seven.m4a", &["-c:a", "alac"], "FL+FR+FC+LFE+BL+BR+BC"),
         ("eight.m4a", &["-c:a", "alac"], "FL+FR+FC+LFE+BL+BR+FLC+FRC"),
+        ("seven.caf", &["-c:a", "alac"], "FL+FR+FC+LFE+BL+BR+BC"),
+        ("eight.caf", &["-c:a", "alac"], "FL+FR+FC+LFE+BL+BR+FLC+FRC"),
     ];
     for (name, args, layout) in made {
         let (input, name) = (wav(dir.path(), layout.parse().unwrap(), true), dir.path().join(name));
@@ -182,6 +184,13 @@ fn what_cannot_be_decoded_right_is_refused() {
         ffmpeg(&input, args, &name);
         assert!(refused(&name).contains(says), "{}", refused(&name));
     }
+    // A container that says less than there is: the Channels of a track of Matroska.
+    let name = dir.path().join("a.mka");
+    let mut lies = std::fs::read(&name).unwrap();
+    let at = lies.windows(3).position(|three| three == [0x9F, 0x81, 6]).unwrap();
+    lies[at + 2] = 2;
+    std::fs::write(&name, lies).unwrap();
+    assert!(refused(&name).contains("Vorbis with 6"), "{}", refused(&name));
     let name = dir.path().join("four.ogg");
     ffmpeg(&wav(dir.path(), quadro, true), &["-c:a", "libvorbis"], &name);
     assert!(refused(&name).contains("Vorbis with 4 channels"), "{}", refused(&name));

@@ -2,7 +2,7 @@
 //!
 //! | from → to | how |
 //! |---|---|
-//! | known loudspeakers → other known ones | each to its own, or to those nearest to it, [`near`]: after ITU-R BS.775 to stereo; scaled so that nothing clips |
+//! | known loudspeakers → other known ones | each to its own, or to those nearest to it, [`near`]: after ITU-R BS.775 to stereo; scaled so that nothing clips. As below, if one would be heard nowhere |
 //! | the same number, otherwise | as they are |
 //! | one → more | the first two carry it, the others are silent |
 //! | more → one | the mean of left and right, of what the next line makes of more than two |
@@ -25,7 +25,7 @@ pub struct Mix {
 }
 
 /// Where a loudspeaker is heard that is not there: at those with their share, the first of these lines of which all are.
-/// What has no line, or none that fits, is not heard: low frequencies, and anything without a left and a right in front.
+/// What has no line, or none that fits, is not heard: low frequencies are not missed, and for others there is another way.
 ///
 /// Centre and surround as ITU-R BS.775 says; of those that it does not have, the ones in front are as the nearest of its own, and those
 /// above and behind as its surround.
@@ -77,12 +77,15 @@ fn between(from: ChannelLayout, to: ChannelLayout) -> Vec<Vec<f64>> {
 impl Mix {
     /// From these channels to those of a recording.
     pub fn new(from: Sound, to: Spec) -> Self {
-        let (target, known) = (to.layout(), from.known());
-        if let (Some(layout), true) = (known, target.is_known()) {
-            let rows = Some(between(layout, target)).filter(|_| layout != target);
-            return Self { from: usize::from(from.channels), to: usize::from(to.channels()), rows };
+        let (target, known) = (to.layout(), from.known().filter(|_| to.layout().is_known()));
+        let Some(layout) = known.filter(|layout| *layout != target) else { return Self::to(from, to.channels()) };
+        let rows = between(layout, target);
+        let is_heard =
+            |(n, speaker)| speaker == Speaker::LowFrequency || rows.iter().any(|row| row.get(n) > Some(&0.0));
+        match layout.speakers().enumerate().all(is_heard) {
+            true => Self { from: from.channels.into(), to: to.channels().into(), rows: Some(rows) },
+            false => Self::to(from, to.channels()),
         }
-        Self::to(from, to.channels())
     }
 
     /// From these channels to so many, for no known loudspeakers but left and right.

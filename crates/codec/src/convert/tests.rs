@@ -122,6 +122,9 @@ fn loudspeakers() {
     // Low frequencies go nowhere else; a quadro of what is five and one.
     let quadro = mix("FL+FR+FC+LFE+SL+SR", "FL+FR+BL+BR");
     assert_eq!(quadro, ["59 0 0 0", "0 59 0 0", "41 41 0 0", "0 0 0 0", "0 0 59 0", "0 0 0 59"]);
+    // Where a left, a right or a centre would be heard nowhere, channels are taken as they come.
+    assert_eq!(mix("BL+BR", "TFL+TFR+TBL+TBR"), ["100 0 0 0", "0 100 0 0"]);
+    assert_eq!(mix("FL+FR+FC", "BL+BR+SL+SR"), ["100 0 0 0", "0 100 0 0", "0 0 100 0"]);
     // Two are left and right, whatever is said of them.
     assert_eq!(mix("BL+BR", "FL+FR+FC"), ["100 0 0", "0 100 0"]);
 }

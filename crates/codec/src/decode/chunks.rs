@@ -1,5 +1,5 @@
 //! What the library does not read of files that are chunks one after another: the tags of WAV and CAF (`LIST` of `INFO`, `info`),
-//! and the sizes of RF64 (EBU Tech 3306), with which a WAV is longer than 32 bits can say.
+//! for which loudspeakers their channels are, and the sizes of RF64 (EBU Tech 3306), with which a WAV is longer than 32 bits can say.
 //!
 //! Reads heads and a bounded number of bytes, whatever chunks say about their size; leaves the input as it was.
 
@@ -52,8 +52,8 @@ pub(super) fn look(input: &mut Input) -> Found {
     let kind = (head.get(..4).unwrap_or_default(), head.get(8..12).unwrap_or_default());
     match kind {
         (b"RIFF", b"WAVE") => {
-            if let Some((Layout { data_at, data_len, .. }, layout)) = wav(input, head) {
-                input.handle().label(layout);
+            if let Some((Layout { data_at, data_len, .. }, speakers)) = wav(input, head) {
+                input.handle().label(speakers);
                 found.endless = data_len.is_none().then_some(data_at as u64);
             }
             walk(input, 12, None, &mut found.tags);

@@ -12,7 +12,7 @@ use symphonia::core::io::{MediaSource, ReadOnlySource};
 /// More than a decoder reads at once.
 const PADDING: u64 = 1 << 17;
 
-/// Where a decoder is, for another thread.
+/// Where a decoder is, for another thread; and what was seen of the head of what it reads.
 #[derive(Clone, Debug, Default)]
 pub struct Handle(Arc<State>);
 

@@ -50,13 +50,17 @@ pub(super) fn all(metadata: &mut Metadata<'_>) -> Found {
     found
 }
 
-/// The newest, if it has come since.
+/// What has come since, the newest first: a picture may have come behind what counts.
 pub(super) fn newer(metadata: &mut Metadata<'_>) -> Option<Found> {
     if metadata.is_latest() {
         return None;
     }
+    // It was looked at already.
+    metadata.pop();
     let mut found = Found::default();
-    found.take(metadata.skip_to_latest()?);
+    let before: Vec<_> = std::iter::from_fn(|| metadata.pop()).collect();
+    found.take(metadata.current()?);
+    before.iter().rev().for_each(|revision| found.take(revision));
     Some(found)
 }
 
@@ -73,7 +77,7 @@ impl Found {
             if tag.raw.key.ends_with("iTunSMPB") {
                 self.smpb = Some(text.to_string());
             }
-            if tag.raw.key.eq_ignore_ascii_case("WAVEFORMATEXTENSIBLE_CHANNEL_MASK") {
+            if self.mask.is_none() && tag.raw.key.eq_ignore_ascii_case("WAVEFORMATEXTENSIBLE_CHANNEL_MASK") {
                 // Something that is no mask says all the same that it is not as usual.
                 let hex = text.trim().to_ascii_lowercase();
                 self.mask = hex.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok()).or(Some(0));

@@ -231,10 +231,11 @@ impl SourceFlags {
 
     fn shape(&self, file: Shape) -> anyhow::Result<Shape> {
         let (format, rate) = (self.format.or(file.format), self.rate.or(file.rate));
-        // Who says the one here means it instead of both in the file.
-        let here = self.channels.is_some() || self.layout.is_some();
-        let (channels, layout) = if here { (self.channels, self.layout) } else { (file.channels, file.layout) };
-        let shape = Shape { format, rate, channels, layout };
+        // Who says here how many channels there are, or what they are for, says it instead of the file, as far as both do.
+        let known = self.layout.filter(|layout| layout.is_known());
+        let channels = self.channels.or(file.channels.filter(|_| known.is_none()));
+        let fits = |layout: &ChannelLayout| self.channels.is_none_or(|n| n == u32::from(layout.channels()));
+        let shape = Shape { format, rate, channels, layout: self.layout.or(file.layout.filter(fits)) };
         shape.spec()?;
         Ok(shape)
     }

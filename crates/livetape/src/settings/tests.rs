@@ -88,6 +88,12 @@ fn flags_come_before_the_file() {
     let shape = |args: &[&str]| streams(&merged(args, file).unwrap())[0].2.clone();
     assert_eq!(shape(&[]), "s16le;rate=48000;channels=3;layout=FL+FR+FC");
     assert_eq!(shape(&["--channels", "2"]), "s16le;rate=48000;channels=2");
+    assert_eq!(shape(&["--channels", "3"]), "s16le;rate=48000;channels=3;layout=FL+FR+FC");
+    assert_eq!(shape(&["--layout", "FL+FR+BL+BR"]), "s16le;rate=48000;channels=4;layout=FL+FR+BL+BR");
+    let four = "[[source]]\nstream = \"c\"\nsource = \"tone\"\nchannels = 4\n";
+    let shape = |args: &[&str]| streams(&merged(args, four).unwrap())[0].2.clone();
+    assert_eq!(shape(&["--layout", "none"]), "s16le;rate=48000;channels=4");
+    assert_eq!(shape(&["--layout", "FL+FR+FC"]), "s16le;rate=48000;channels=3;layout=FL+FR+FC");
 }
 
 #[test]
