@@ -55,6 +55,12 @@ make_corpus() {
         ffmpeg -nostdin -v error -y -f lavfi -i 'sine=440:duration=0.15' -ac 2 -ar 48000 -metadata title=Title -metadata artist=Artist \
             -c:a "${kind#*:}" -f "$(format "$name")" "corpus/decode/seed-${kind#*:}.$name"
     done
+    # Channels for loudspeakers that are named, in each way that there is.
+    for kind in wav:pcm_s16le caf:pcm_s16le caf:alac m4a:alac flac:flac ogg:libvorbis; do
+        name=${kind%%:*}
+        ffmpeg -nostdin -v error -y -f lavfi -i 'sine=440:duration=0.05' -af aformat=channel_layouts=4.0 -ar 48000 \
+            -c:a "${kind#*:}" -f "$(format "$name")" "corpus/decode/seed-four-${kind#*:}.$name"
+    done
 }
 
 # ffmpeg's word for a container.
