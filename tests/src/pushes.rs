@@ -5,11 +5,10 @@ use anyhow::{Context, Result, ensure};
 use livetape_audio::{Container, DataSize, Frame, FrameCount, Spec};
 use livetape_capture::SourceSpec;
 use livetape_capture::sources::voice;
-use livetape_testkit::{counting, http, spawn, wait};
+use livetape_testkit::{counting, http, wait};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A source in the middle of a request.
@@ -131,17 +130,6 @@ pub fn time_signal_wav(spec: Spec, seconds: u64) -> Result<Vec<u8>> {
     let frames = FrameCount::new(seconds * u64::from(spec.rate()));
     voice.render(Frame::ZERO, livetape_testkit::grpc_source::now(), frames, &mut pcm);
     Ok(wav(spec, &pcm))
-}
-
-/// Turns a file into another with ffmpeg, by these arguments.
-///
-/// # Errors
-/// When ffmpeg does not.
-pub fn encode(input: &Path, args: &[&str], output: &Path) -> Result<()> {
-    let mut command = spawn::command("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(input).args(args).arg(output);
-    spawn::run(command, SOON)?.ok()?;
-    Ok(())
 }
 
 /// The recordings of a stream, the oldest first.

@@ -10,21 +10,13 @@
 use livetape_audio::{Frame, FrameCount, SampleFormat};
 use livetape_codec::convert;
 use livetape_codec::decode::{Decoder, Input};
-use livetape_testkit::{counting, spawn};
+use livetape_testkit::counting;
+use livetape_testkit::ffmpeg::encode;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
 /// No multiple of any codec's block.
 const FRAMES: u64 = 48_017;
-
-fn ffmpeg(args: &[&str], input: &Path, output: &Path) {
-    let mut command = spawn::command("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(input).args(args).arg(output);
-    let done = spawn::run(command, LIMIT).unwrap();
-    assert_eq!(done.code, Some(0), "ffmpeg {args:?}: {}", done.text());
-}
 
 /// Counting PCM, or a tone that lossy codecs can keep, as a WAV file.
 fn wav(dir: &Path, pcm: &[u8]) -> PathBuf {
@@ -77,11 +69,8 @@ fn lossless_formats_are_bit_identical_and_keep_their_tags() {
         ("a.oga", "flac"),
     ] {
         let path = dir.path().join(name);
-        ffmpeg(
-            &["-c:a", codec, "-write_id3v2", "1", "-metadata", "title=Größe", "-metadata", "artist=Anna"],
-            &input,
-            &path,
-        );
+        let args = ["-c:a", codec, "-write_id3v2", "1", "-metadata", "title=Größe", "-metadata", "artist=Anna"];
+        encode(&input, &args, &path).unwrap();
         let decoded = decode(&path);
         let mut back = Vec::new();
         convert::write(SampleFormat::S16, &decoded.samples, &mut back);
@@ -103,7 +92,7 @@ fn rf64_is_a_wav_that_may_be_long() {
     std::fs::write(&ours, [&head(FrameCount::new(FRAMES))[..], &pcm].concat()).unwrap();
     let theirs = dir.path().join("theirs.wav");
     let tagged = ["-c:a", "pcm_s16le", "-rf64", "always", "-metadata", "title=Größe", "-metadata", "artist=Anna"];
-    ffmpeg(&tagged, &wav(dir.path(), &pcm), &theirs);
+    encode(&wav(dir.path(), &pcm), &tagged, &theirs).unwrap();
     assert_eq!(std::fs::read(&theirs).unwrap()[..4], *b"RF64");
     let after = [&std::fs::read(&ours).unwrap()[..], b"LIST\x0e\0\0\0INFOINAM\x02\0\0\0at"].concat();
     let followed = dir.path().join("followed.rf64");
@@ -168,11 +157,11 @@ fn deeper_samples_are_kept() {
         ("d.wav", "pcm_u8", SampleFormat::S16),
     ] {
         let path = dir.path().join(name);
-        ffmpeg(&["-c:a", codec, "-af", "volume=-3.3dB:precision=double"], &input, &path);
+        encode(&input, &["-c:a", codec, "-af", "volume=-3.3dB:precision=double"], &path).unwrap();
         let decoded = decode(&path);
         assert_eq!((decoded.own, decoded.samples.len() as u64), (own, FRAMES * 2), "{name}");
         let raw = dir.path().join("raw");
-        ffmpeg(&["-f", "f64le"], &path, &raw);
+        encode(&path, &["-f", "f64le"], &raw).unwrap();
         let bytes = std::fs::read(&raw).unwrap();
         let wanted: Vec<f64> = bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b)).collect();
         assert!(decoded.samples == wanted, "{name}");
@@ -197,7 +186,7 @@ fn lossy_formats_begin_and_end_where_the_audio_did() {
         ("a.aac", &["-c:a", "aac", "-b:a", "192k", "-write_id3v2", "1"]),
     ] {
         let path = dir.path().join(name);
-        ffmpeg(&[args, &["-metadata", "title=Tone"]].concat(), &input, &path);
+        encode(&input, &[args, &["-metadata", "title=Tone"]].concat(), &path).unwrap();
         let decoded = decode(&path);
         assert_eq!((decoded.own, decoded.line.as_str()), (SampleFormat::F32, "Tone"), "{name}");
         // ADTS says neither what the encoder has put before the audio, one block of 1024, nor where in the last one it ends.

@@ -9,11 +9,9 @@
 
 use livetape_audio::{ChannelLayout, Container, DataSize, FrameCount, SampleFormat, Speaker, Spec};
 use livetape_codec::decode::{Decoder, Input};
-use livetape_testkit::spawn;
+use livetape_testkit::ffmpeg::encode;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
 const RATE: u32 = 48_000;
 const FRAMES: u64 = 48_000;
 
@@ -38,13 +36,6 @@ fn wav(dir: &Path, layout: ChannelLayout, says: bool) -> PathBuf {
     let path = dir.join(format!("in-{says}.wav"));
     std::fs::write(&path, file).unwrap();
     path
-}
-
-fn ffmpeg(input: &Path, args: &[&str], output: &Path) {
-    let mut command = spawn::command("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(input).args(args).arg(output);
-    let done = spawn::run(command, LIMIT).unwrap();
-    assert_eq!(done.code, Some(0), "ffmpeg {args:?}: {}", done.text());
 }
 
 /// What is said of the channels, and the tone that each has.
@@ -112,7 +103,7 @@ fn formats_say_where_a_channel_is_heard() {
         for (name, args, of) in formats {
             let name = dir.path().join(name);
             if of.contains(&layout.to_string().as_str()) {
-                ffmpeg(&input, args, &name);
+                encode(&input, args, &name).unwrap();
                 assert_eq!(check(&name), layout, "{}", name.display());
             }
         }
@@ -136,7 +127,7 @@ fn a_file_that_does_not_say_is_not_guessed_at() {
     ];
     for (name, args, layout) in made {
         let (input, name) = (wav(dir.path(), layout.parse().unwrap(), true), dir.path().join(name));
-        ffmpeg(&input, args, &name);
+        encode(&input, args, &name).unwrap();
         let bytes = std::fs::read(&name).unwrap();
         assert_eq!(heard(Input::bytes(bytes), &name).0, ChannelLayout::UNKNOWN, "{}", name.display());
     }
@@ -153,7 +144,7 @@ fn a_mask_is_found_wherever_it_is() {
     let size = (file.len() + junk.len() - 8) as u32;
     std::fs::write(&input, [&file[..4], &size.to_le_bytes(), &file[8..12], &junk, &file[12..]].concat()).unwrap();
     assert_eq!(check(&input), layout);
-    ffmpeg(&input, &["-c:a", "flac"], &flac);
+    encode(&input, &["-c:a", "flac"], &flac).unwrap();
     let file = std::fs::read(&flac).unwrap();
     let at = file.windows(6).position(|six| six == b"=0x107").unwrap();
     for (mask, due) in [(b"=0X107", layout), (b"=0x000", ChannelLayout::UNKNOWN), (b"=what?", ChannelLayout::UNKNOWN)] {
@@ -181,7 +172,7 @@ fn what_cannot_be_decoded_right_is_refused() {
     };
     for (name, args, says) in lossy {
         let name = dir.path().join(name);
-        ffmpeg(&input, args, &name);
+        encode(&input, args, &name).unwrap();
         assert!(refused(&name).contains(says), "{}", refused(&name));
     }
     // A container that says less than there is: the Channels of a track of Matroska.
@@ -192,6 +183,6 @@ fn what_cannot_be_decoded_right_is_refused() {
     std::fs::write(&name, lies).unwrap();
     assert!(refused(&name).contains("Vorbis with 6"), "{}", refused(&name));
     let name = dir.path().join("four.ogg");
-    ffmpeg(&wav(dir.path(), quadro, true), &["-c:a", "libvorbis"], &name);
+    encode(&wav(dir.path(), quadro, true), &["-c:a", "libvorbis"], &name).unwrap();
     assert!(refused(&name).contains("Vorbis with 4 channels"), "{}", refused(&name));
 }

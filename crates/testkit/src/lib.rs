@@ -1,4 +1,4 @@
-//! For tests: sound cards without hardware, counting PCM, time-signal decoder, real processes, a proxy that cuts, Redis, a WebDriver client.
+//! For tests: sound cards without hardware, counting PCM, files of every format, time-signal decoder, real processes, a proxy that cuts, Redis, a WebDriver client.
 //!
 //! Everything that waits has a limit and says for what it waited. Nothing here is used outside tests.
 
@@ -9,6 +9,7 @@ pub mod alsa;
 pub mod card;
 pub mod certificates;
 pub mod counting;
+pub mod ffmpeg;
 pub mod grpc_source;
 pub mod http;
 pub mod otlp;

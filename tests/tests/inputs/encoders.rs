@@ -3,11 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use livetape_audio::{Frame, FrameCount, Spec};
 use livetape_testkit::alsa::Alsa;
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::grpc_source::stereo;
 use livetape_testkit::process::{Livetape, Start};
 use livetape_testkit::{spawn, time_signal};
 use livetape_tests::growing::{SOON, WAV_HEADER};
-use livetape_tests::pushes::{encode, entries, pcm, recording, time_signal_wav};
+use livetape_tests::pushes::{entries, pcm, recording, time_signal_wav};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

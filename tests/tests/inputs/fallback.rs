@@ -4,9 +4,10 @@ use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
 use livetape_testkit::alsa::{Alsa, BLOCK};
 use livetape_testkit::counting;
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::process::{Livetape, Start};
 use livetape_tests::growing::SOON;
-use livetape_tests::pushes::{Push, counting_wav, encode, entries, pcm, recording};
+use livetape_tests::pushes::{Push, counting_wav, entries, pcm, recording};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

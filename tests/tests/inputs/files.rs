@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount, SampleFormat, Spec};
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
@@ -81,7 +82,7 @@ fn pieces_of_lossy_audio_follow_one_another_without_a_joint() -> Result<()> {
             let samples = (part * EACH..(part + 1) * EACH).flat_map(|n| ((tone(n) * 32_767.0) as i16).to_le_bytes());
             let spec = Spec::new(SampleFormat::S16, RATE as u32, 1)?;
             std::fs::write(&input, pushes::wav(spec, &samples.collect::<Vec<_>>()))?;
-            pushes::encode(&input, codec, &music.path().join(format!("{part}.{extension}")))?;
+            encode(&input, codec, &music.path().join(format!("{part}.{extension}")))?;
         }
         let source = format!("file:{}", music.path().display());
         let args = ["--stream", "a", "--pace", "fast", "--format", "f32", "--channels", "1", "--rate", "44100"];

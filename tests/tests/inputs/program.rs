@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount};
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::http::{self, Response};
 use livetape_testkit::process::{Livetape, Start, command};
 use livetape_testkit::{counting, spawn, wait};
 use livetape_tests::growing::SOON;
-use livetape_tests::pushes::{encode, entries, pcm, recording};
+use livetape_tests::pushes::{entries, pcm, recording};
 use serde_json::{Value, json};
 
 /// Frames of each piece: ten seconds, which nobody waits for.

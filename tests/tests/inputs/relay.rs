@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use livetape_audio::Frame;
 use livetape_testkit::certificates::Authority;
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::process::{Livetape, Start};
 use livetape_testkit::{counting, http, spawn, wait};
 use livetape_tests::growing::SOON;
-use livetape_tests::pushes::{Push, counting_wav, encode, entries, pcm, recording};
+use livetape_tests::pushes::{Push, counting_wav, entries, pcm, recording};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use livetape_audio::{Container, DataSize, Frame, SampleFormat, Spec, wav_reader};
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::process::Start;
 use livetape_testkit::{counting, http, spawn, time_signal, wait};
 use livetape_tests::growing::SOON;
-use livetape_tests::pushes::{Push, counting_wav, encode, entries, pcm, recording, time_signal_wav, wav};
+use livetape_tests::pushes::{Push, counting_wav, entries, pcm, recording, time_signal_wav, wav};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;

@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use livetape_audio::{Frame, FrameCount, Spec};
 use livetape_capture::{Capture, CaptureConfig, IntakeConfig, IntakeLimits};
+use livetape_testkit::ffmpeg::encode;
 use livetape_testkit::process::{Livetape, Start, command};
 use livetape_testkit::{counting, spawn, time_signal, wait};
 use livetape_tests::growing::SOON;
-use livetape_tests::pushes::{Push, counting_wav, encode, entries, pcm};
+use livetape_tests::pushes::{Push, counting_wav, entries, pcm};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
